@@ -65,6 +65,15 @@ impl Stamp {
     pub const fn millis(self) -> u64 {
         self.0 >> 16
     }
+
+    /// The reading of a clock that shows `now_ms` milliseconds, or, if that is not after `latest`, the one next
+    /// to `latest`: the counter carries into the milliseconds. `None` where the reserved range begins.
+    #[must_use]
+    pub fn after(latest: Self, now_ms: u64) -> Option<Self> {
+        let now = now_ms.checked_mul(1 << 16)?;
+        let next = now.max(latest.0.checked_add(1)?);
+        (next < STAMP_RESERVED_FROM).then_some(Self(next))
+    }
 }
 
 /// The signed facts about an entry.
@@ -405,6 +414,16 @@ mod tests {
         let mut bytes = signed(1).bytes().to_vec();
         bytes[0] = 9;
         assert_eq!(Signed::decode(&bytes), Err(DecodeError::UnknownVersion(9)));
+    }
+
+    #[test]
+    fn a_stamp_is_never_before_the_clock_nor_at_or_before_the_latest() {
+        let after = |latest, now_ms| Stamp::after(Stamp(latest), now_ms).map(|stamp| stamp.0);
+        assert_eq!(after(0, 5), Some(5 << 16));
+        assert_eq!(after(5 << 16, 5), Some(5 << 16 | 1));
+        assert_eq!(after(9 << 16 | 0xffff, 5), Some(10 << 16), "the counter carries");
+        assert_eq!(after(STAMP_RESERVED_FROM - 1, 5), None);
+        assert_eq!(after(0, u64::MAX), None);
     }
 
     #[test]

@@ -11,11 +11,31 @@
 //!    Two entries with the same place in a chain are an *equivocation*: both stay, as concurrent branches.
 //! 4. *Causality.* An entry's parents and `prev` are in its past and its stamp is after all of theirs.
 //! 5. *No tie ends in (author, seq).* Where an order is needed, the last word has the entry id.
+//! 6. *Closed under parents.* A log holds an entry only together with all of its past, so a few ids speak for
+//!    all: [`Dag::heads`] for equality, an [`AuthorVector`] for what is missing. What comes too early is
+//!    [parked](Parking).
+//!
+//! Everything here is pure: it reads through [`DagRead`] and returns what the caller is to write.
 
+pub mod chain;
+pub mod dag;
 pub mod entry;
+pub mod equivocation;
 pub mod id;
 pub mod key;
+pub mod memory;
+pub mod missing;
+pub mod parking;
+pub mod placement;
+pub mod vector;
 
+pub use chain::{Base, Chain, ChainKey, Tip};
+pub use dag::{Admission, ChainEntry, Dag, DagRead, Inserted, Next, Ready, Refusal};
 pub use entry::{DecodeError, Draft, Header, Kind, Signed, SignError, Stamp, Verified, VerifyError};
+pub use equivocation::Proof;
 pub use id::{EntryId, Incarnation, LogId, PrefixError, PublicKey};
 pub use key::SigningKey;
+pub use missing::{Lacking, Page, ahead_of, missing};
+pub use parking::Parking;
+pub use placement::{ChainIx, Past, Placement};
+pub use vector::AuthorVector;
