@@ -11,6 +11,9 @@ pub type Open<'a> = &'a mut dyn FnMut() -> Box<dyn Store>;
 /// The size of the largest value that a store must take: a delta may have 16 MiB.
 pub const VALUE_BYTES_LARGEST: usize = 16 << 20;
 
+/// The longest key that a store must take; it refuses longer ones, and empty ones.
+pub const KEY_BYTES_MAX: usize = u16::MAX as usize;
+
 /// A store broke its contract.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -33,6 +36,12 @@ pub enum Violation {
         /// What the store said.
         source: CommitError,
     },
+    /// A store that must refuse a commit did not.
+    #[error("{rule}")]
+    CommitAccepted {
+        /// The rule.
+        rule: &'static str,
+    },
 }
 
 /// Checks each rule of the contract once. The store may hold other keys than those that begin with `conformance/`.
@@ -50,7 +59,8 @@ pub fn check(open: Open<'_>) -> Result<(), Violation> {
     scans_respect_the_edges_of_bytes(&*store)?;
     takes_empty_and_large_values(&*store)?;
     drop(store);
-    reopening_keeps_all(open)
+    reopening_keeps_all(open)?;
+    refuses_keys_without_bytes_or_with_too_many(open)
 }
 
 /// Applies `steps` random commits to the store and to a [`MemoryStore`], and compares gets and scans of both, of older
@@ -302,6 +312,32 @@ fn reopening_keeps_all(open: Open<'_>) -> Result<(), Violation> {
         expect_pairs(rule, &listing, &after.scan(keyspace, &key(""), None, usize::MAX))?;
     }
     Ok(())
+}
+
+fn refuses_keys_without_bytes_or_with_too_many(open: Open<'_>) -> Result<(), Violation> {
+    let rule = "a key has 1 to 65,535 bytes; a commit with another is refused as a whole";
+    let longest = vec![7; KEY_BYTES_MAX];
+    let mut batch = Batch::default();
+    batch.put(Keyspace::Meta, longest.as_slice(), b"longest");
+    commit(rule, &*open(), &[batch])?;
+    for bad in [Vec::new(), vec![7; KEY_BYTES_MAX + 1]] {
+        // A store need not take anything after a failed commit, so each case has an opening of its own.
+        let store = open();
+        let mut good = Batch::default();
+        good.put(Keyspace::Meta, key("beside a bad key"), b"");
+        let mut batch = Batch::default();
+        batch.put(Keyspace::Meta, bad.as_slice(), b"");
+        if store.commit(&[good, batch]).is_ok() {
+            return Err(Violation::CommitAccepted { rule });
+        }
+        expect_get(rule, &*store.snapshot(), Keyspace::Meta, "beside a bad key", None)?;
+        expect_eq(rule, &None, &store.snapshot().get(Keyspace::Meta, &bad))?;
+    }
+    let store = open();
+    expect_eq(rule, &Some(b"longest".to_vec()), &store.snapshot().get(Keyspace::Meta, &longest))?;
+    let mut batch = Batch::default();
+    batch.remove(Keyspace::Meta, longest);
+    commit(rule, &*store, &[batch])
 }
 
 fn compare_all(store: &dyn Snapshot, oracle: &dyn Snapshot) -> Result<(), Violation> {

@@ -7,7 +7,7 @@ use std::{
 
 use imbl::OrdMap;
 
-use super::{Batch, CommitError, Keyspace, Pair, Snapshot, Store, Write};
+use super::{Batch, CommitError, Keyspace, Pair, Snapshot, Store, Write, conformance::KEY_BYTES_MAX};
 
 /// Keys and values are shared, so that copying a node of the persistent map copies pointers only.
 type Map = OrdMap<Arc<[u8]>, Arc<[u8]>>;
@@ -66,6 +66,9 @@ impl Store for MemoryStore {
         let mut maps = self.lock();
         let mut next = maps.clone();
         for write in batches.iter().flat_map(|batch| &batch.writes) {
+            if !(1..=KEY_BYTES_MAX).contains(&write.key.len()) {
+                return Err(CommitError(format!("a key has 1 to {KEY_BYTES_MAX} bytes, not {}", write.key.len())));
+            }
             next.apply(write);
         }
         *maps = next;
