@@ -27,6 +27,12 @@ pub(crate) fn update(
     changes: &[Change],
 ) -> Result<Updated, CorruptTree> {
     let before = Root::load(read)?;
+    if changes.is_empty() {
+        return Ok(Updated {
+            root: before,
+            writes: Vec::new(),
+        });
+    }
     let mut trie = Trie {
         read,
         cache,

@@ -1,0 +1,12 @@
+//! The rules of the crate, tried on random concurrent histories and on hand-made ones.
+
+#[path = "it/golden.rs"]
+mod golden;
+#[path = "it/laws.rs"]
+mod laws;
+#[path = "it/meaning.rs"]
+mod meaning;
+#[path = "it/model.rs"]
+mod model;
+#[path = "it/tree.rs"]
+mod tree;
