@@ -1,0 +1,110 @@
+//! Contexts and how they stand with peers.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// Asks for a new context.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreateContext {
+    /// In which group: id, prefix or name.
+    pub group: String,
+    /// Which application; the group's target if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Arguments of the app's `init`, a JSON object; `{}` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<Box<RawValue>>,
+}
+
+/// The answer to [`CreateContext`], and to joining one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContextCreated {
+    /// The context.
+    pub context_id: String,
+    /// This node's identity in it.
+    pub identity: String,
+}
+
+/// A context as this node sees it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Context {
+    /// Its id.
+    pub context_id: String,
+    /// Its group.
+    pub group_id: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its application.
+    pub application_id: String,
+    /// The bundle that it runs.
+    pub blob_id: String,
+    /// The version as the app's author calls it, if the bundle is here.
+    pub version: Option<String>,
+    /// Whether the bundle is here.
+    pub bundle_held: bool,
+    /// The root hash of its state, as computed here.
+    pub root_hash: String,
+    /// Newest deltas.
+    pub heads: Vec<String>,
+    /// Accepted deltas, `init` included.
+    pub entries: u64,
+    /// Leaves of the state tree.
+    pub state_entries: u64,
+    /// Voided deltas.
+    pub voided: u64,
+    /// Deltas that wait for something.
+    pub parked: u64,
+    /// This node's identity in it.
+    pub identity: Option<String>,
+    /// Whether this node joined it.
+    pub joined: bool,
+    /// `open` or `restricted`.
+    pub visibility: String,
+}
+
+/// Asks for a comparison with connected members.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StartSync {
+    /// With whom; every connected member if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+}
+
+/// How a context stands with the connected members.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sync {
+    /// The context.
+    pub context_id: String,
+    /// Our root hash.
+    pub root_hash: String,
+    /// Our heads.
+    pub heads: Vec<String>,
+    /// How comparisons are made.
+    pub protocol: String,
+    /// Bytes of comparisons and entries so far, both ways.
+    pub bytes: u64,
+    /// Round trips of comparisons so far.
+    pub round_trips: u64,
+    /// Whether somebody is connected and everybody who is has our root and heads.
+    pub converged: bool,
+    /// The connected members of the context.
+    pub peers: Vec<SyncPeer>,
+}
+
+/// How we stand with one peer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncPeer {
+    /// The peer.
+    pub peer_id: String,
+    /// Whether, as of its newest summary, its heads and root equal ours.
+    pub equal: bool,
+}

@@ -1,0 +1,202 @@
+//! Groups, members, invitations and joins.
+
+use serde::{Deserialize, Serialize};
+
+/// How a group's contexts follow its target application.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Policy {
+    /// At once.
+    #[default]
+    Automatic,
+    /// When an admin starts it.
+    Coordinated,
+    /// At the next call of a context.
+    Lazy,
+}
+
+/// Asks for a new group.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreateGroup {
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its target application: id, prefix or package name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// How contexts follow it.
+    #[serde(default)]
+    pub policy: Policy,
+}
+
+/// The answer to [`CreateGroup`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupCreated {
+    /// The new group.
+    pub group_id: String,
+    /// This node's key in it.
+    pub member_id: String,
+}
+
+/// The application that a group runs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// Package and signer.
+    pub application_id: String,
+    /// The bundle.
+    pub blob_id: String,
+    /// The package's name.
+    pub package: String,
+    /// The version, as its author calls it.
+    pub version: String,
+}
+
+/// A group.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Group {
+    /// Its id.
+    pub group_id: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// This node's key in it.
+    pub member_id: String,
+    /// This node's role in it; none while it is not a member.
+    pub role: Option<String>,
+    /// How many members.
+    pub members: u64,
+    /// How many contexts.
+    pub contexts: u64,
+    /// What its contexts run.
+    pub target: Option<Target>,
+    /// How they follow it.
+    pub policy: Policy,
+    /// What new members may do.
+    pub default_capabilities: Vec<String>,
+    /// Newest ops.
+    pub heads: Vec<String>,
+    /// How many ops.
+    pub ops: u64,
+    /// Digest of the group's state: equal on two nodes exactly if they see the same group.
+    pub digest: String,
+    /// Whether this node holds the current key.
+    pub key_held: bool,
+}
+
+/// A member of a group.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    /// Their key.
+    pub member_id: String,
+    /// `owner`, `admin`, `member` or `readonly`.
+    pub role: String,
+    /// What they may do beyond their role.
+    pub capabilities: Vec<String>,
+    /// Whether the row is an ancestor group's.
+    pub inherited: bool,
+    /// Their name.
+    pub alias: Option<String>,
+}
+
+/// Asks for a ticket.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Invite {
+    /// The role of who joins; `member` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// What they may do; the group's defaults if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Vec<String>>,
+    /// How long it is good for, in milliseconds; a day if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<u64>,
+    /// How many may join by it; one if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u32>,
+}
+
+/// The answer to [`Invite`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Invited {
+    /// The text to hand over. Whoever has it can join.
+    pub ticket: String,
+    /// Names the invitation.
+    pub invitation_id: String,
+    /// When it ends, RFC 3339.
+    pub expires_at: String,
+}
+
+/// Which contexts a join brings along.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum JoinContexts {
+    /// Each Open context that is known once the group's log is here.
+    All,
+    /// None.
+    #[default]
+    None,
+}
+
+/// Asks to join a group.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JoinGroup {
+    /// The ticket's text.
+    pub ticket: String,
+    /// Which contexts to join.
+    #[serde(default)]
+    pub contexts: JoinContexts,
+}
+
+/// How far a join is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Join {
+    /// The group.
+    pub group_id: String,
+    /// This node's key in it.
+    pub member_id: String,
+    /// The contexts that the join brought along.
+    pub contexts: Vec<String>,
+    /// Those of them whose bundle or state is still on its way.
+    pub contexts_pending: Vec<String>,
+    /// Whether a member has let this node in, and its log shows it.
+    pub joined: bool,
+    /// Whether the log equals one member's and the key is held.
+    pub ready: bool,
+    /// Why a member refused for good, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+impl Join {
+    /// Whether nothing is left to wait for: the group is ready and so are the contexts.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        self.ready && self.contexts_pending.is_empty()
+    }
+}
+
+/// A line of a log.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogLine {
+    /// The entry.
+    pub id: String,
+    /// Its author.
+    pub author: String,
+    /// Its place in the author's chain.
+    pub seq: u64,
+    /// Its stamp, a decimal string.
+    pub hlc: String,
+    /// Its parents.
+    pub parents: Vec<String>,
+    /// What it holds, in a few words.
+    pub summary: String,
+}
