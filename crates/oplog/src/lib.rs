@@ -35,7 +35,7 @@ pub use entry::{DecodeError, Draft, Header, Kind, Signed, SignError, Stamp, Veri
 pub use equivocation::Proof;
 pub use id::{EntryId, Incarnation, LogId, PrefixError, PublicKey};
 pub use key::SigningKey;
-pub use missing::{Lacking, Page, ahead_of, missing};
+pub use missing::{Assume, Lacking, Page, ahead_of, missing};
 pub use parking::Parking;
 pub use placement::{ChainIx, Past, Placement};
 pub use vector::AuthorVector;

@@ -3,23 +3,32 @@
 //! Two nodes bring a log in step by sending vectors both ways, and then each sends what the other lacks. As long
 //! as no author equivocated that is exact: one round, and no entry too many.
 //!
-//! Under equivocation a tip that we do not hold may stand on a branch that we do not know, so it does not tell
-//! what below it is shared. Then we send the branches that nothing covers, too much rather than too little, with
-//! one exception: if it is the only tip there, farther than our only chain, we take ours for its beginning
-//! (what nearly always is the case). If that was wrong, the other side, whose chain is the longer one, sees a
-//! tip of ours that it does not hold where it has another entry, and sends us its branch; the next round is exact.
-//! So: repeat until [`ahead_of`] says no on both sides and the heads are equal.
+//! Under equivocation a tip that we do not hold may stand on a branch that we do not know, and then it does not
+//! tell what below it is shared. What to make of it is a matter of [`Assume`]: begin with [`Assume::NoForks`], and
+//! when a round has brought neither side anything new and the heads still differ, do one with [`Assume::Forks`],
+//! after which they are equal.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::dag::{ChainEntry, Dag, DagRead};
 use crate::id::EntryId;
 use crate::placement::ChainIx;
-use crate::vector::{AuthorVector, HeldTip};
+use crate::vector::{AuthorVector, HeldTip, Row};
 
 /// Index rows of one chain that are read at once while entries of several chains are put in order: a page of 256
 /// of a single chain is one read.
 pub const READ_AHEAD_MAX: usize = 256;
+
+/// What to make of a tip of theirs that we do not hold, farther than the only chain that we know there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Assume {
+    /// It goes on from our chain, so they hold all of that. True unless the author equivocated; if it did, and
+    /// its fork splits us, they miss our branch this time.
+    NoForks,
+    /// It may be a branch: they hold only what a tip that we do hold has in its past. They get at least what they
+    /// lack, and more if the author was honest.
+    Forks,
+}
 
 /// The entries of ours that another node lacks, as of the moment when this was made.
 ///
@@ -60,8 +69,15 @@ pub struct Page {
 /// most `limit` entries. Whoever serves many pages in a row keeps a [`Lacking`] instead and spares the search for
 /// the place.
 #[must_use]
-pub fn missing(dag: &Dag, read: &dyn DagRead, theirs: &AuthorVector, cursor: u64, limit: usize) -> Page {
-    let mut lacking = Lacking::of(dag, read, theirs);
+pub fn missing(
+    dag: &Dag,
+    read: &dyn DagRead,
+    theirs: &AuthorVector,
+    assume: Assume,
+    cursor: u64,
+    limit: usize,
+) -> Page {
+    let mut lacking = Lacking::of(dag, read, theirs, assume);
     lacking.skip_to(read, cursor);
     let page = lacking.page(read, limit);
     let next = page.last().and_then(|(arrival, _)| arrival.checked_add(1)).filter(|_| !lacking.is_empty());
@@ -91,11 +107,11 @@ pub fn unheld_tips<'a>(
 impl Lacking {
     /// What a node with the vector `theirs` lacks. Reads a placement for each tip that is not one of our own.
     #[must_use]
-    pub fn of(dag: &Dag, read: &dyn DagRead, theirs: &AuthorVector) -> Self {
+    pub fn of(dag: &Dag, read: &dyn DagRead, theirs: &AuthorVector, assume: Assume) -> Self {
         if theirs.is_empty() {
             return Self { rest: Rest::Everything { next: 0, end: dag.count() }, left: dag.count() };
         }
-        let covered = coverage(dag, read, theirs);
+        let covered = coverage(dag, read, theirs, assume);
         let mut stretches = Vec::new();
         let mut left = 0_u64;
         for ((ix, chain), covered) in (0..).map(ChainIx).zip(dag.chains()).zip(covered) {
@@ -200,10 +216,10 @@ impl Stretch {
 }
 
 /// For each of our chains how far they hold it; 0 is not at all.
-fn coverage(dag: &Dag, read: &dyn DagRead, theirs: &AuthorVector) -> Vec<u64> {
-    let mut covered = Covered { dag, reach: vec![0; dag.chains().len()] };
+fn coverage(dag: &Dag, read: &dyn DagRead, theirs: &AuthorVector, assume: Assume) -> Vec<u64> {
+    let mut covered = Covered { dag, reach: vec![0; dag.chains().len()], is_doubtful: false };
     for row in theirs.rows() {
-        let mut is_one_unheld = false;
+        let mut unheld = None;
         for tip in &row.tips {
             let own = dag.chains_of_key(row.life).find(|(_, chain)| chain.tip.id == tip.id);
             if let Some((chain, own)) = own {
@@ -211,17 +227,14 @@ fn coverage(dag: &Dag, read: &dyn DagRead, theirs: &AuthorVector) -> Vec<u64> {
             } else if let Some(placement) = dag.placement(read, &tip.id) {
                 covered.up_to(placement.chain, placement.seq);
             } else {
-                is_one_unheld = row.tips.len() == 1;
+                unheld = Some(tip.seq);
             }
         }
-        let mut own = dag.chains_of_key(row.life);
-        if let (true, Some(tip), Some((chain, ours)), None) = (is_one_unheld, row.tips.first(), own.next(), own.next())
-            && tip.seq > ours.tip.seq
-        {
-            covered.up_to(chain, ours.tip.seq);
+        if let (Some(seq), [_]) = (unheld, row.tips.as_slice()) {
+            covered.by_unheld(row, seq, assume);
         }
     }
-    if covered.is_doubtful(theirs) {
+    if covered.is_doubtful || covered.leaves_doubt(theirs) {
         for tip in theirs.tips() {
             if let Some(placement) = dag.placement(read, &tip.id) {
                 placement.past.iter().for_each(|(chain, seq)| covered.up_to(chain, seq));
@@ -234,6 +247,8 @@ fn coverage(dag: &Dag, read: &dyn DagRead, theirs: &AuthorVector) -> Vec<u64> {
 struct Covered<'a> {
     dag: &'a Dag,
     reach: Vec<u64>,
+    /// Whether a tip was left out of account that would have told more if we held it.
+    is_doubtful: bool,
 }
 
 impl Covered<'_> {
@@ -248,9 +263,20 @@ impl Covered<'_> {
         }
     }
 
+    /// What the only tip of a row says that we do not hold.
+    fn by_unheld(&mut self, row: &Row, seq: u64, assume: Assume) {
+        let mut own = self.dag.chains_of_key(row.life);
+        let Some((chain, ours)) = own.next().map(|(ix, chain)| (ix, chain.tip.seq)) else { return };
+        let may_go_on = own.next().is_none() && seq > ours;
+        match assume {
+            Assume::NoForks if may_go_on => self.up_to(chain, ours),
+            Assume::NoForks | Assume::Forks => self.is_doubtful = true,
+        }
+    }
+
     /// Whether they may hold something that their rows alone do not tell, but the pasts of their tips might:
     /// branches above a fork, or tips that found no room in the vector.
-    fn is_doubtful(&self, theirs: &AuthorVector) -> bool {
+    fn leaves_doubt(&self, theirs: &AuthorVector) -> bool {
         let lacks = |at: usize| self.dag.chains().get(at).is_some_and(|chain| self.reach.get(at) < Some(&chain.tip.seq));
         let branches = |at: usize| {
             let key = self.dag.chains().get(at).map(crate::chain::Chain::key);
