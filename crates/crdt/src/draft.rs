@@ -1,7 +1,8 @@
 //! One call's changes: an overlay on the state that reads see at once, and that ends as a delta's operations.
 //!
-//! A draft holds one operation for each element, whatever the call did to it on the way, and knows the size of its
-//! delta at every step. It opens collections by [`Handle`]; to open one and only read creates nothing.
+//! A draft holds one operation for each element, whatever the call did to it on the way, and knows the size
+//! of its delta at every step. It opens collections by [`Handle`]; to open one and only read creates
+//! nothing.
 
 mod overlay;
 
@@ -17,12 +18,12 @@ use overlay::Overlay;
 /// Deepest nesting that a draft opens. Each level costs a presence operation in every change below it; data
 /// structures of real apps stay under five.
 pub const NESTING_DEPTH_MAX: u32 = 32;
-/// Most collections that one draft opens. A handle costs the host up to 1.2 KiB (its key), so 64 Ki of them cost as
-/// much as a call's own memory limit.
+/// Most collections that one draft opens. A handle costs the host up to 1.2 KiB (its key), so 64 Ki of them
+/// cost as much as a call's own memory limit.
 pub const HANDLES_MAX: usize = 1 << 16;
 
-/// The bounds of a draft. None exceeds what [`Op::check`](crate::Op::check) and [`decode_ops`](crate::decode_ops) allow:
-/// greater ones are cut to that.
+/// The bounds of a draft. None exceeds what [`Op::check`](crate::Op::check) and
+/// [`decode_ops`](crate::decode_ops) allow: greater ones are cut to that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DraftLimits {
     /// Longest key, in bytes.
@@ -209,8 +210,8 @@ impl<R: Read> Draft<R> {
     /// Opens the collection that the map `parent` holds under `key`, or will hold once it is written to.
     ///
     /// # Errors
-    /// [`DraftError::KindMismatch`] or [`DraftError::NotACollection`] if the entry holds something else, and those of
-    /// [`Draft::open_root`].
+    /// [`DraftError::KindMismatch`] or [`DraftError::NotACollection`] if the entry holds something else, and
+    /// those of [`Draft::open_root`].
     pub fn open_child(
         &mut self,
         parent: Handle,
@@ -279,7 +280,8 @@ impl<R: Read> Draft<R> {
     /// Adds to the counter.
     ///
     /// # Errors
-    /// [`DraftError::AmountOutOfRange`] if the call's additions to it exceed 64 bits, and as for [`Draft::register_set`].
+    /// [`DraftError::AmountOutOfRange`] if the call's additions to it exceed 64 bits, and as for
+    /// [`Draft::register_set`].
     pub fn counter_add(&mut self, counter: Handle, amount: i64) -> Result<(), DraftError> {
         let collection = self.collection(counter, Kind::Counter)?;
         if amount == 0 {
@@ -350,8 +352,8 @@ impl<R: Read> Draft<R> {
         self.overlay.len(self.collection(map, Kind::Map)?)
     }
 
-    /// Up to `limit` entries in order of their keys, those strictly after `after` if given. Fewer than `limit`
-    /// means that there are no more.
+    /// Up to `limit` entries in order of their keys, those strictly after `after` if given. Fewer than
+    /// `limit` means that there are no more.
     ///
     /// # Errors
     /// As for [`Draft::map_get`].
@@ -413,8 +415,8 @@ impl<R: Read> Draft<R> {
         self.overlay.len(self.collection(set, Kind::Set)?)
     }
 
-    /// Up to `limit` members in order of their bytes, those strictly after `after` if given. Fewer than `limit`
-    /// means that there are no more.
+    /// Up to `limit` members in order of their bytes, those strictly after `after` if given. Fewer than
+    /// `limit` means that there are no more.
     ///
     /// # Errors
     /// As for [`Draft::set_contains`].

@@ -9,7 +9,8 @@ use crate::op::{Delta, Op, OpError, Value};
 use crate::read::{Read, Space, Write};
 use crate::tree::{Change, CorruptTree, ElementId, LeafHash, RootHash, TreeCache, update};
 
-/// Applies deltas on top of a read view; [`Transaction::finish`] gives the writes of all of them as one batch.
+/// Applies deltas on top of a read view; [`Transaction::finish`] gives the writes of all of them as one
+/// batch.
 ///
 /// Deltas come in causal order, each once. Nothing is shared with the outside until `finish`: to abandon a
 /// transaction is to drop it.
@@ -66,7 +67,8 @@ pub enum ApplyError {
 }
 
 impl<'a> Transaction<'a> {
-    /// A transaction on the state that `read` shows. `cache` is of the same context; of which version does not matter.
+    /// A transaction on the state that `read` shows. `cache` is of the same context; of which version does
+    /// not matter.
     pub fn new(read: &'a dyn Read, cache: &'a mut TreeCache) -> Self {
         Self {
             read,
@@ -75,8 +77,8 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Applies a delta. `in_past` tells whether a delta is in the causal past of this one and takes part in the state (held,
-    /// not void); it must give the same answer on every replica that applies both.
+    /// Applies a delta. `in_past` tells whether a delta is in the causal past of this one and takes part in
+    /// the state (held, not void); it must give the same answer on every replica that applies both.
     ///
     /// # Errors
     /// [`ApplyError::Malformed`] before any effect, the others if the store is corrupt.
@@ -88,9 +90,9 @@ impl<'a> Transaction<'a> {
         self.apply_where(delta, in_past, &|_| true)
     }
 
-    /// Makes `leaves` what they would be if only `deltas` had ever been applied, for instance after a delta was
-    /// voided: `leaves` are its [`Delta::leaf_keys`], `deltas` in causal order all others that touch any of
-    /// them, each with its `in_past`, which now denies the voided one.
+    /// Makes `leaves` what they would be if only `deltas` had ever been applied, for instance after a delta
+    /// was voided: `leaves` are its [`Delta::leaf_keys`], `deltas` in causal order all others that touch any
+    /// of them, each with its `in_past`, which now denies the voided one.
     ///
     /// # Errors
     /// As for [`Transaction::apply`], but the transaction must be dropped after any.
@@ -111,7 +113,8 @@ impl<'a> Transaction<'a> {
     /// Puts a leaf as it is, for instance from a verified snapshot; `None` deletes it.
     ///
     /// # Errors
-    /// [`ApplyError::CorruptLeaf`] if `bytes` are not the canonical leaf of an element's `key`; nothing is changed then.
+    /// [`ApplyError::CorruptLeaf`] if `bytes` are not the canonical leaf of an element's `key`; nothing is
+    /// changed then.
     pub fn put(&mut self, key: Vec<u8>, bytes: Option<&[u8]>) -> Result<(), ApplyError> {
         if collection_of(&key).is_none() {
             return Err(CorruptLeaf { key }.into());

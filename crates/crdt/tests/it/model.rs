@@ -295,9 +295,10 @@ impl Forgery {
         names.sort();
         names.dedup();
         let collection = self.place.collection();
-        let key = match self.place.kind {
-            Kind::Register => vec![],
-            _ => vec![self.key],
+        let key = if self.place.kind == Kind::Register {
+            vec![]
+        } else {
+            vec![self.key]
         };
         let value = match (self.place.kind, self.value % 2) {
             (Kind::Set, _) => Value::Unit,
@@ -438,6 +439,8 @@ pub(crate) fn look_at(draft: &mut Draft<&MemoryState>, handle: Handle) -> Seen {
             assert_eq!(draft.map_len(handle), Ok(entries.len() as u64));
             Seen::Map(entries)
         }
-        kind => unreachable!("{kind:?} is not available"),
+        kind @ (Kind::List | Kind::Text | Kind::UserMap | Kind::Frozen | Kind::Shared) => {
+            unreachable!("{kind:?} is not available")
+        }
     }
 }
