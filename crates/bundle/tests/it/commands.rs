@@ -281,7 +281,7 @@ fn the_report_on_an_invalid_bundle_repeats_its_claims_but_gives_no_application()
 
 #[test]
 fn a_key_file_of_openssl_is_read() {
-    // `openssl genpkey -algorithm ed25519`, with the secret of RFC 8032, section 7.1, test 1.
+    // The form that `openssl genpkey -algorithm ed25519` writes, with the secret of RFC 8032, section 7.1, test 1.
     let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
     let key = SignerKey::from_pem(pem).unwrap();
     assert_eq!(
