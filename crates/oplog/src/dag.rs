@@ -187,12 +187,6 @@ impl Dag {
         AuthorVector::of(self)
     }
 
-    /// Whether the entry at `placement` is in `past`.
-    #[must_use]
-    pub fn covers(&self, past: &Past, placement: &Placement) -> bool {
-        past.covers(placement)
-    }
-
     /// Whether `a` is in the causal past of `b` and not `b` itself; `None` if either is not held.
     #[must_use]
     pub fn is_ancestor(&self, read: &dyn DagRead, a: &EntryId, b: &EntryId) -> Option<bool> {

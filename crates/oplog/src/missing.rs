@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::chain::Chain;
 use crate::dag::{ChainEntry, Dag, DagRead};
 use crate::id::EntryId;
 use crate::placement::ChainIx;
@@ -66,8 +67,11 @@ pub struct Page {
 }
 
 /// One page of what `theirs` lacks, beginning at arrival number `cursor` (0 at first, then [`Page::next`]), of at
-/// most `limit` entries. Whoever serves many pages in a row keeps a [`Lacking`] instead and spares the search for
-/// the place.
+/// most `limit` entries.
+///
+/// Go on from `next` until it is absent. Beginning again at 0 with a newer vector after each page would come to
+/// the same without forks; but with forks a first page can consist of entries that they hold, and then it stays
+/// the first page. Whoever serves all pages in a row keeps a [`Lacking`] and spares the search for the place.
 #[must_use]
 pub fn missing(
     dag: &Dag,
@@ -252,14 +256,10 @@ struct Covered<'a> {
 }
 
 impl Covered<'_> {
-    /// They hold `chain` up to `seq`, and so what is below it.
-    fn up_to(&mut self, mut chain: ChainIx, mut seq: u64) {
-        while let Some(reach) = self.reach.get_mut(chain.0 as usize)
-            && *reach < seq
-        {
-            *reach = seq;
-            let Some(base) = self.dag.chain(chain).and_then(|chain| chain.base) else { break };
-            (chain, seq) = (base.chain, base.seq);
+    /// They hold `chain` up to `seq`.
+    fn up_to(&mut self, chain: ChainIx, seq: u64) {
+        if let Some(reach) = self.reach.get_mut(chain.0 as usize) {
+            *reach = seq.max(*reach);
         }
     }
 
@@ -277,11 +277,12 @@ impl Covered<'_> {
     /// Whether they may hold something that their rows alone do not tell, but the pasts of their tips might:
     /// branches above a fork, or tips that found no room in the vector.
     fn leaves_doubt(&self, theirs: &AuthorVector) -> bool {
-        let lacks = |at: usize| self.dag.chains().get(at).is_some_and(|chain| self.reach.get(at) < Some(&chain.tip.seq));
-        let branches = |at: usize| {
-            let key = self.dag.chains().get(at).map(crate::chain::Chain::key);
-            key.is_some_and(|key| self.dag.chains_of_key(key).nth(1).is_some())
-        };
-        (0..self.reach.len()).any(|at| lacks(at) && (!theirs.is_complete() || branches(at)))
+        let has_branches = |chain: &Chain| self.dag.chains_of_key(chain.key()).nth(1).is_some();
+        self.dag
+            .chains()
+            .iter()
+            .zip(&self.reach)
+            .filter(|(chain, reach)| **reach < chain.tip.seq)
+            .any(|(chain, _)| !theirs.is_complete() || has_branches(chain))
     }
 }

@@ -339,7 +339,10 @@ mod tests {
     proptest! {
         #[test]
         fn the_bounds_hold_and_nothing_disappears(
-            steps in prop::collection::vec((any::<bool>(), 0u8..60, 0u8..5, 0usize..9, prop::collection::vec(0u8..20, 1..4)), 0..200),
+            steps in prop::collection::vec(
+                (any::<bool>(), 0u8..60, 0u8..5, 0usize..9, prop::collection::vec(0u8..20, 1..4)),
+                0..200,
+            ),
         ) {
             let limits = Limits { items_max: 12, items_per_peer_max: 5, bytes_max: 40 };
             let mut parking = Small::new(limits);
@@ -352,7 +355,8 @@ mod tests {
                         waits.remove(&key);
                     }
                     let free: BTreeSet<u8> = parking.arrived(key).into_iter().collect();
-                    let expected: BTreeSet<u8> = inside.iter().filter(|(_, (_, w))| w.is_empty()).map(|(n, _)| *n).collect();
+                    let expected: BTreeSet<u8> =
+                        inside.iter().filter(|(_, (_, waits))| waits.is_empty()).map(|(name, _)| *name).collect();
                     prop_assert_eq!(&free, &expected);
                     inside.retain(|name, _| !free.contains(name));
                 } else {

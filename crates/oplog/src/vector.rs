@@ -176,6 +176,9 @@ impl BorshDeserialize for AuthorVector {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chain::{Chain, Tip};
+    use crate::entry::{Kind, Stamp};
+    use crate::id::{Incarnation, LogId};
     use proptest::prelude::*;
 
     fn vector() -> AuthorVector {
@@ -218,6 +221,48 @@ mod tests {
             AuthorVector::decode(&vec![0; VECTOR_LEN_MAX + 1]),
             Err(VectorError::TooLong(VECTOR_LEN_MAX + 1))
         );
+    }
+
+    /// A log with chains of these authors and lives, each of the given length.
+    fn dag(chains: impl IntoIterator<Item = (u16, u64, u64)>) -> Dag {
+        let mut dag = Dag::new(LogId::default(), Kind::Delta);
+        for (author, life, seq) in chains {
+            let mut key = [0; 32];
+            key[..2].copy_from_slice(&author.to_be_bytes());
+            dag.push_chain(Chain {
+                author: PublicKey::from_bytes(key),
+                incarnation: Incarnation(life),
+                base: None,
+                tip: Tip { seq, id: EntryId::from_bytes(key), stamp: Stamp(0) },
+                is_head: true,
+            });
+        }
+        dag
+    }
+
+    #[test]
+    fn an_author_with_too_many_lives_crowds_out_nobody_but_itself() {
+        let flood = (0..5_000).map(|life| (7, life, 1 + life));
+        let vector = dag(flood.chain((8..20).map(|author| (author, 0, 1)))).vector();
+        assert!(!vector.is_complete());
+        assert_eq!(vector.rows().len(), TIPS_PER_AUTHOR_MAX + 12);
+        let longest = vector.tips().filter(|tip| tip.seq > 1).map(|tip| tip.seq).min();
+        assert_eq!(longest, Some(5_000 - 15), "the longest chains are listed");
+        assert_eq!(AuthorVector::decode(&vector.encode()), Ok(vector));
+    }
+
+    #[test]
+    fn the_vector_of_any_log_is_within_the_bounds() {
+        let crowd = |authors, lives| {
+            dag((0..authors).flat_map(move |author| (0..lives).map(move |life| (author, life, 1)))).vector()
+        };
+        let all = crowd(1024, 16);
+        assert!(all.is_complete() && all.encode().len() == VECTOR_LEN_MAX);
+        for (vector, rows) in [(crowd(1025, 16), 1025 * 8), (crowd(4096, 16), 4096 * 4), (crowd(5000, 1), 4096)] {
+            assert!(!vector.is_complete());
+            assert_eq!(vector.rows().len(), rows);
+            assert_eq!(AuthorVector::decode(&vector.encode()), Ok(vector));
+        }
     }
 
     #[test]

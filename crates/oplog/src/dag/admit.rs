@@ -273,7 +273,7 @@ impl Dag {
     }
 
     /// Adds a chain to the list and the index; [`Dag::begin_chain`] has seen to it that its number fits.
-    pub(super) fn push_chain(&mut self, chain: Chain) {
+    pub(crate) fn push_chain(&mut self, chain: Chain) {
         let ix = ChainIx(u32::try_from(self.chains.len()).unwrap_or(u32::MAX));
         self.lives.entry(chain.key()).or_default().push(ix);
         self.chains.push(chain);

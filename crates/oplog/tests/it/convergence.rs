@@ -26,6 +26,7 @@ proptest! {
         let one = delivered(&world.entries);
         let other = delivered(&order);
         prop_assert!(other.parking.is_empty());
+        prop_assert!(one.refused.is_empty());
         for replica in [&one, &other] {
             let (dag, store) = (&replica.log.dag, &replica.log.store);
             prop_assert_eq!(replica.heads(), world.heads());
@@ -43,6 +44,27 @@ proptest! {
                     prop_assert_eq!(is_ancestor, Some(is_below && at != below));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn any_order_of_arrival_gives_the_same_verdicts_on_claims_true_and_false(
+        (entries, order) in (world::steps(20, true), world::claims()).prop_flat_map(|(steps, claims)| {
+            let mut world = World::of(&steps, true);
+            claims.iter().for_each(|claim| world.claim(claim));
+            (Just(world.entries.clone()), Just(world.entries).prop_shuffle())
+        }),
+    ) {
+        let (one, other) = (delivered(&entries), delivered(&order));
+        prop_assert_eq!(one.ids(), other.ids());
+        prop_assert_eq!(one.heads(), other.heads());
+        prop_assert_eq!(&one.refused, &other.refused);
+        for replica in [&one, &other] {
+            let waiting = replica.parking.len();
+            prop_assert_eq!(replica.inserted.len() + replica.refused.len() + waiting, entries.len());
+            prop_assert!(waiting == 0 || !replica.refused.is_empty(), "only what rests on the refused waits");
+            let restored = Dag::restore(&replica.log.dag.encode());
+            prop_assert_eq!(restored.as_ref(), Ok(&replica.log.dag));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mesto_oplog::{AuthorVector, Assume, DagRead as _, EntryId, Lacking, ahead_of, missing};
+use mesto_oplog::{AuthorVector, Assume, DagRead as _, EntryId, Incarnation, Lacking, ahead_of, missing};
 use proptest::prelude::*;
 
 use crate::replica::Replica;
@@ -85,6 +85,19 @@ proptest! {
     }
 
     #[test]
+    fn with_forks_too_exactly_what_is_missing_is_offered_to_one_who_is_not_ahead(
+        steps in world::steps(50, true), for_b in picks(), limit in 1usize..9,
+    ) {
+        let world = World::of(&steps, true);
+        let (in_a, in_b) = ((0..world.entries.len()).collect(), world.closure(&for_b));
+        let (a, b) = (holding(&world, &in_a), holding(&world, &in_b));
+        for assume in [Assume::NoForks, Assume::Forks] {
+            let offer: BTreeSet<EntryId> = offered(&a, &wire(&b), assume, limit).into_iter().collect();
+            prop_assert_eq!(offer, world.ids(in_a.difference(&in_b).copied()));
+        }
+    }
+
+    #[test]
     fn with_forks_one_careful_round_suffices(
         steps in world::steps(50, true), for_a in picks(), for_b in picks(), limit in 1usize..9,
     ) {
@@ -135,4 +148,51 @@ proptest! {
         round(&mut a, &mut b, Assume::Forks, limit);
         prop_assert_eq!(a.heads(), b.heads());
     }
+}
+
+#[test]
+fn logs_too_large_for_a_complete_vector_are_brought_in_step_too() {
+    let mut a = Replica::new();
+    let mut b = Replica::new();
+    for life in 0..40 {
+        let entry = Replica::new().log.author(&world::key(1), Incarnation(life), 1, b"a life of its own");
+        a.deliver(&entry);
+        b.deliver(&entry);
+    }
+    assert!(!wire(&a).is_complete());
+    a.log.author(&world::key(2), Incarnation(0), 2, b"on top of all that a holds");
+    b.log.author(&world::key(3), Incarnation(0), 2, b"on top of all that b holds");
+    while a.heads() != b.heads() {
+        assert!(round(&mut a, &mut b, Assume::NoForks, 8));
+    }
+    assert_eq!(a.ids(), b.ids());
+    let next = a.log.author(&world::key(2), Incarnation(0), 3, b"next");
+    let of_a = offered(&a, &wire(&b), Assume::NoForks, 8);
+    assert_eq!(of_a, [next.id()], "what found no room in the vector is in the past of what did");
+}
+
+#[test]
+fn a_branch_that_the_other_side_cannot_know_of_is_found_by_the_careful_round() {
+    let (ours, theirs) = (world::key(1), world::key(2));
+    let life = Incarnation(0);
+    // Each author has split into a short branch here and a long one there, crosswise, and each short branch
+    // rests on the long one beside it: the first round takes both short ones for beginnings of the long ones.
+    let mut sides = [Replica::new(), Replica::new()];
+    for (side, (long, short)) in sides.iter_mut().zip([(&ours, &theirs), (&theirs, &ours)]) {
+        side.log.author(short, life, 1, &[1]);
+        for n in 0..3 {
+            side.log.author(long, life, 2, &[n]);
+        }
+    }
+    let [mut a, mut b] = sides;
+    let mut careful = 0;
+    while a.heads() != b.heads() {
+        if !round(&mut a, &mut b, Assume::NoForks, 8) {
+            careful += 1;
+            round(&mut a, &mut b, Assume::Forks, 8);
+            assert_eq!(a.heads(), b.heads());
+        }
+    }
+    assert_eq!(careful, 1);
+    assert_eq!(a.log.dag.count(), 8);
 }

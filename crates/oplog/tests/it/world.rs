@@ -37,6 +37,23 @@ pub(crate) fn steps(len_max: usize, may_fork: bool) -> impl Strategy<Value = Vec
     prop::collection::vec(step, 1..len_max)
 }
 
+/// What an entry may claim, true or not.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    author: u8,
+    seq: u64,
+    stamp: u64,
+    prev: prop::sample::Index,
+    parents: Vec<prop::sample::Index>,
+}
+
+pub(crate) fn claims() -> impl Strategy<Value = Vec<Claim>> {
+    let parents = prop::collection::vec(any::<prop::sample::Index>(), 1..4);
+    let parts = (0..4_u8, 1..5_u64, 1..15_u64, any::<prop::sample::Index>(), parents);
+    let claim = parts.prop_map(|(author, seq, stamp, prev, parents)| Claim { author, seq, stamp, prev, parents });
+    prop::collection::vec(claim, 1..20)
+}
+
 /// A history: entries, each after its parents.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct World {
@@ -96,6 +113,26 @@ impl World {
         past.insert(at);
         self.pasts.push(past);
         self.parents.push(parents);
+    }
+
+    /// Adds an entry that says of itself what it likes: its author, seq and stamp, and as parents and `prev`
+    /// any entries at all.
+    pub(crate) fn claim(&mut self, claim: &Claim) {
+        let ids: Vec<EntryId> = self.entries.iter().map(Verified::id).collect();
+        let parents: BTreeSet<EntryId> = claim.parents.iter().map(|pick| ids[pick.index(ids.len())]).collect();
+        let author = key(claim.author);
+        let header = Header {
+            kind: Kind::Delta,
+            log: log(),
+            author: author.public(),
+            incarnation: Incarnation(0),
+            seq: claim.seq,
+            prev: (claim.seq > 1).then(|| ids[claim.prev.index(ids.len())]),
+            parents: parents.into_iter().collect(),
+            stamp: Stamp(claim.stamp),
+        };
+        let body = (self.entries.len() as u32).to_le_bytes().to_vec();
+        self.entries.push(Draft { header, body }.sign(&author).expect("well formed"));
     }
 
     /// The heads of the whole history.
