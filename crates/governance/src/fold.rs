@@ -1,0 +1,280 @@
+//! The governance fold of one group.
+
+mod admit;
+mod change;
+mod digest;
+pub mod graph;
+pub(crate) mod place;
+mod resolve;
+pub mod roster;
+pub(crate) mod slot;
+mod state;
+pub mod view;
+
+pub use admit::Rejected;
+pub use change::Change;
+pub use digest::DIGEST_CONTEXT;
+pub use resolve::Outcome;
+pub use state::{Context, Epoch, GroupState, Invitation, MemberRow, Target};
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use mesto_oplog::entry::Stamp;
+use mesto_oplog::{EntryId, PublicKey, Verified};
+
+use crate::id::{ContextId, GroupId};
+use crate::op::Op;
+use crate::rank::Rank;
+use admit::{Candidate, admit, admit_genesis};
+use change::{Touched, changes};
+use graph::Ix;
+use place::{Admitted, OpGraph};
+use view::{View, Views};
+
+/// One group's ops, who of them is dead, and what the others come to.
+#[derive(Clone, Debug)]
+pub struct Governance {
+    group: GroupId,
+    graph: OpGraph,
+    views: Views<GroupState>,
+    now: Arc<View<GroupState>>,
+}
+
+/// What an admitted op did.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Applied {
+    /// Whether the op was held already.
+    pub is_duplicate: bool,
+    /// The differences of the fold.
+    pub changes: Vec<Change>,
+    /// Ops that are dead now and were not before, in order of their ids; the new op may be among them.
+    pub died: Vec<EntryId>,
+    /// Ops that are live again, in order of their ids.
+    pub revived: Vec<EntryId>,
+    /// Whether verdicts of deltas may have changed: an op ended a right to write, or ops died or revived.
+    pub rejudge: bool,
+}
+
+/// Why an entry begins no group.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The entry is not the first of a governance log.
+    #[error("entry {0} does not begin a log")]
+    NotGenesis(EntryId),
+    /// Its actions do not begin a group.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+}
+
+impl Governance {
+    /// Begins a group.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
+    pub fn genesis(entry: &Verified) -> Result<Self, Refusal> {
+        if !entry.is_genesis() {
+            return Err(Refusal::NotGenesis(entry.id()));
+        }
+        let author = entry.header().author;
+        let op = Op::decode(entry).map_err(Rejected::from)?;
+        let effects = admit_genesis(&op, author)?;
+        let id = entry.id();
+        let mut graph = OpGraph::default();
+        let ix = graph.insert(id, &[], roster::founder(id), effects, Arc::new(Admitted { author, op }));
+        let mut views = Views::default();
+        let now = views.at(&graph, &BTreeSet::from([ix]));
+        Ok(Self { group: GroupId::of_genesis(id), graph, views, now })
+    }
+
+    /// Takes in an op whose parents are held: admits it, or rejects it for good. What is held already is
+    /// admitted again without any change.
+    ///
+    /// # Errors
+    /// The rule that the op breaks. The verdict depends on the op and its past alone, so it is everybody's.
+    pub fn apply(&mut self, entry: &Verified) -> Result<Applied, Rejected> {
+        if self.graph.find(&entry.id()).is_some() {
+            return Ok(Applied { is_duplicate: true, ..Applied::default() });
+        }
+        if GroupId::from(entry.log()) != self.group {
+            return Err(Rejected::AnotherGroup(entry.log().into()));
+        }
+        let header = entry.header();
+        let parents = self.find_all(&header.parents)?;
+        if parents.is_empty() {
+            return Err(Rejected::MisplacedBeginning);
+        }
+        if let Some(prev) = header.prev {
+            let held = self.graph.find(&prev).filter(|&prev| self.graph.is_within(prev, &parents));
+            held.ok_or(Rejected::PrevNotInPast(prev))?;
+        }
+        let op = Op::decode(entry)?;
+        let heads = self.graph.maximal(&parents);
+        let base = self.views.at(&self.graph, &heads);
+        let candidate = Candidate { id: entry.id(), author: header.author, stamp: header.stamp, op: &op };
+        let effects = admit(&self.graph, &base, &candidate)?;
+        let rank = base.state.roster.rank(&header.author).cloned().unwrap_or(roster::founder(entry.id()));
+        let parents: Vec<Ix> = parents.into_iter().collect();
+        let admitted = Arc::new(Admitted { author: header.author, op });
+        let x = self.graph.insert(entry.id(), &parents, rank, effects, admitted);
+        Ok(self.advance(x))
+    }
+
+    /// Whether an op of these actions by `author`, on top of the present heads, would be admitted: the check
+    /// before signing. `at` is when.
+    ///
+    /// # Errors
+    /// As [`Governance::apply`].
+    pub fn check(&self, author: PublicKey, at: Stamp, op: &Op) -> Result<(), Rejected> {
+        op.encode()?;
+        let candidate = Candidate { id: EntryId::default(), author, stamp: at, op };
+        admit(&self.graph, &self.now, &candidate).map(|_| ())
+    }
+
+    /// The group.
+    #[must_use]
+    pub const fn group(&self) -> GroupId {
+        self.group
+    }
+
+    /// The state: what the live ops come to.
+    #[must_use]
+    pub fn state(&self) -> &GroupState {
+        &self.now.state
+    }
+
+    /// The digest of the state; see [`GroupState::digest`].
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        self.now.state.digest()
+    }
+
+    /// How many ops are held.
+    #[must_use]
+    pub fn op_count(&self) -> usize {
+        self.graph.len()
+    }
+
+    /// Whether an op is held.
+    #[must_use]
+    pub fn holds(&self, op: &EntryId) -> bool {
+        self.graph.find(op).is_some()
+    }
+
+    /// The heads, in order of their ids.
+    #[must_use]
+    pub fn heads(&self) -> Vec<EntryId> {
+        self.ids(self.now.heads.iter().copied())
+    }
+
+    /// An op that is held, with its author.
+    #[must_use]
+    pub fn op(&self, id: &EntryId) -> Option<(PublicKey, &Op)> {
+        let payload = &self.graph.node(self.graph.find(id)?).payload;
+        Some((payload.author, &payload.op))
+    }
+
+    /// Whether an op is held and dead.
+    #[must_use]
+    pub fn is_dead(&self, op: &EntryId) -> bool {
+        self.graph.find(op).is_some_and(|ix| self.now.dead.contains(&ix))
+    }
+
+    /// The dead ops, in order of their ids.
+    #[must_use]
+    pub fn dead(&self) -> Vec<EntryId> {
+        self.ids(self.now.dead.iter().copied())
+    }
+
+    /// The revocation that voids an op.
+    #[must_use]
+    pub fn voided_by(&self, op: &EntryId) -> Option<EntryId> {
+        let cause = self.now.void.get(&self.graph.find(op)?)?;
+        Some(self.graph.node(*cause).id)
+    }
+
+    /// The state at `heads`: the fold of these ops and their past. Nothing if one of them is not held.
+    pub fn state_at(&mut self, heads: &[EntryId]) -> Option<Arc<GroupState>> {
+        let view = self.view_at(heads)?;
+        Some(Arc::new(view.state.clone()))
+    }
+
+    /// The epoch under which to write in a domain (a context, or nothing for the group's): the highest by height
+    /// and id after every live loss of read access. Nothing if a new epoch has to be started first.
+    #[must_use]
+    pub fn current_epoch(&self, context: Option<ContextId>) -> Option<&Epoch> {
+        let state = self.state();
+        let own = context.and_then(|id| state.context(&id)).map(|row| &row.losses);
+        let losses: Vec<Ix> = state.losses.ops().chain(own.into_iter().flat_map(slot::Slot::ops)).collect();
+        state
+            .epochs()
+            .filter(|epoch| epoch.context == context)
+            .filter(|epoch| losses.iter().all(|&loss| loss == epoch.ix || self.graph.is_past(loss, epoch.ix)))
+            .max_by_key(|epoch| (epoch.height, epoch.op))
+    }
+
+    pub(crate) fn view_at(&mut self, heads: &[EntryId]) -> Option<Arc<View<GroupState>>> {
+        let heads = self.find_all(heads).ok().filter(|heads| !heads.is_empty())?;
+        let heads = self.graph.maximal(&heads);
+        Some(self.views.at(&self.graph, &heads))
+    }
+
+    pub(crate) fn find(&self, id: &EntryId) -> Option<Ix> {
+        self.graph.find(id)
+    }
+
+    pub(crate) const fn graph(&self) -> &OpGraph {
+        &self.graph
+    }
+
+    pub(crate) fn now(&self) -> &View<GroupState> {
+        &self.now
+    }
+
+    fn find_all(&self, ids: &[EntryId]) -> Result<BTreeSet<Ix>, Rejected> {
+        ids.iter().map(|id| self.graph.find(id).ok_or(Rejected::ParentNotAdmitted(*id))).collect()
+    }
+
+    fn advance(&mut self, x: Ix) -> Applied {
+        let before = Arc::clone(&self.now);
+        let node = self.graph.node(x);
+        let ends_rights = node.payload.op.actions.iter().any(crate::action::Action::may_end_rights);
+        match before.extended(&self.graph, x) {
+            Some(view) => {
+                let touched =
+                    Touched::by_op(&node.payload.op, node.id, node.payload.author, &before.state);
+                let died: Vec<EntryId> = self.ids(view.dead.contains(&x).then_some(x));
+                let changes = changes(&before.state, &view.state, &touched);
+                self.become_now(view);
+                Applied { changes, rejudge: ends_rights, died, ..Applied::default() }
+            }
+            None => {
+                let view = View::resolve(&self.graph, &self.graph.heads_with(&before.heads, x));
+                let touched = Touched::all(&before.state, &view.state);
+                let changes = changes(&before.state, &view.state, &touched);
+                let died = self.ids(view.dead.iter().copied().filter(|op| !before.dead.contains(op)));
+                let revived = self.ids(before.dead.iter().copied().filter(|op| !view.dead.contains(op)));
+                self.become_now(view);
+                Applied { is_duplicate: false, changes, died, revived, rejudge: true }
+            }
+        }
+    }
+
+    fn become_now(&mut self, view: View<GroupState>) {
+        self.now = Arc::new(view);
+        self.views.keep(Arc::clone(&self.now));
+    }
+
+    pub(crate) fn ids(&self, ops: impl IntoIterator<Item = Ix>) -> Vec<EntryId> {
+        let mut ids: Vec<EntryId> = ops.into_iter().map(|op| self.graph.node(op).id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// The rank with which an op's author acted.
+    #[must_use]
+    pub fn rank_of(&self, op: &EntryId) -> Option<&Rank<EntryId>> {
+        Some(&self.graph.node(self.graph.find(op)?).rank)
+    }
+}

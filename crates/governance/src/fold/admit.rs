@@ -1,0 +1,444 @@
+//! Admission: whether an op's author may do all of it, by the fold of the op's own past. Once and for good.
+
+use mesto_oplog::entry::Stamp;
+use mesto_oplog::{EntryId, PublicKey};
+
+use super::graph::Effects;
+use super::place::OpGraph;
+use super::slot::Placing;
+use super::state::{GroupState, Invitation};
+use super::view::View;
+use crate::action::{
+    Action, Alias, ContextJoined, ContextRef, Domain, InvitationCreated, InvitationRevoked, JoinByInvitation,
+    KeyEpochStarted, MemberAdded, Visibility,
+};
+use crate::capability::Capability;
+use crate::claim::ClaimError;
+use crate::id::{GroupId, InvitationId, KeyId};
+use crate::op::{Op, OpError};
+use crate::right::{Denied, need_to_invite, need_to_set};
+use crate::role::{Level, Role};
+use crate::standing::{Need, Standing};
+
+/// Why an op is refused for good.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejected {
+    /// The body is no op.
+    #[error(transparent)]
+    Body(#[from] OpError),
+    /// The op is of another group's log.
+    #[error("the op is for another group: {0}")]
+    AnotherGroup(GroupId),
+    /// The op rests on one that was refused.
+    #[error("the op's parent {0} is not admitted here")]
+    ParentNotAdmitted(EntryId),
+    /// The author's op before this one is not in its past.
+    #[error("the author's earlier op {0} is not in this op's past")]
+    PrevNotInPast(EntryId),
+    /// Only the first op of a log begins a group.
+    #[error("a group is begun by the first action of its first op, and by nothing else")]
+    MisplacedBeginning,
+    /// An action that cannot be in the first op, where the group has no id yet.
+    #[error("{action} cannot be part of a group's first op")]
+    NotInGenesis {
+        /// The action.
+        action: &'static str,
+    },
+    /// An action that has to be alone in its op.
+    #[error("{action} has to be the only action of its op")]
+    NotAlone {
+        /// The action.
+        action: &'static str,
+    },
+    /// An action whose meaning this build does not know.
+    #[error("{action} is not supported by this build: update Mesto")]
+    NotSupported {
+        /// The action.
+        action: &'static str,
+    },
+    /// The author lacks the right.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// There is one owner; ownership is transferred, not granted.
+    #[error("nobody is made an owner: ownership is transferred")]
+    OwnerNotGranted,
+    /// Somebody who already is a member.
+    #[error("{0} already is a member")]
+    AlreadyAMember(PublicKey),
+    /// The standing would stay as it is.
+    #[error("{0} already has this standing")]
+    NoChange(PublicKey),
+    /// Two actions of one op change the same member.
+    #[error("the op changes the standing of {0} twice")]
+    ChangedTwice(PublicKey),
+    /// The owner cannot leave.
+    #[error("the owner cannot leave: transfer the ownership first")]
+    OwnerCannotLeave,
+    /// No such invitation.
+    #[error("no invitation {0} in this group")]
+    NoSuchInvitation(InvitationId),
+    /// The invitation was closed.
+    #[error("invitation {0} was revoked")]
+    InvitationRevoked(InvitationId),
+    /// The op is stamped after the invitation's end.
+    #[error("invitation {0} has expired")]
+    InvitationExpired(InvitationId),
+    /// As many joined as may.
+    #[error("invitation {0} is used up")]
+    InvitationUsedUp(InvitationId),
+    /// The joiner was removed after the invitation was made.
+    #[error("invitation {0} is older than the joiner's removal: a new one is needed")]
+    InvitationPredatesRemoval(InvitationId),
+    /// The claim is not what it says.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// The identity is bound already.
+    #[error("identity {0} is taken in this context")]
+    IdentityTaken(PublicKey),
+    /// The identity is not the author's.
+    #[error("identity {0} is not the author's in this context")]
+    NotOwnIdentity(PublicKey),
+    /// The identity did not agree to be the author's.
+    #[error("identity {0} did not sign for this member and context")]
+    IdentityNotProven(PublicKey),
+    /// The key is another epoch's.
+    #[error("key {0} already has an epoch")]
+    KeyKnown(KeyId),
+    /// An Open context is under the group's key.
+    #[error("an open context has no keys of its own")]
+    NoDomain,
+}
+
+/// What is to be admitted, and where.
+pub(crate) struct Candidate<'a> {
+    pub(crate) id: EntryId,
+    pub(crate) author: PublicKey,
+    pub(crate) stamp: Stamp,
+    pub(crate) op: &'a Op,
+}
+
+/// Whether `candidate` is admitted on top of `view`, the fold of its past; and what it then means for the fold.
+pub(crate) fn admit(
+    graph: &OpGraph,
+    view: &View<GroupState>,
+    candidate: &Candidate<'_>,
+) -> Result<Effects<PublicKey>, Rejected> {
+    let author = candidate.author;
+    if !candidate.op.ancestor_parents.is_empty() {
+        return Err(Rejected::NotSupported { action: "a parent group" });
+    }
+    view.state.meets(&author, Need::MEMBERSHIP)?;
+    let rank = view.state.roster.rank(&author).ok_or(Denied::NotAMember(author))?;
+    let placing = Placing {
+        ix: graph.next(),
+        id: candidate.id,
+        height: view.heads.iter().map(|&head| graph.node(head).height + 1).max().unwrap_or(0),
+        author,
+        rank,
+        is_past: &|_| true,
+    };
+    let mut admission = Admission {
+        graph,
+        view,
+        candidate,
+        scratch: view.state.clone(),
+        need: Need::MEMBERSHIP,
+        effects: Effects::default(),
+    };
+    for (index, action) in (0u8..).zip(&candidate.op.actions) {
+        let need = admission.action(action)?;
+        admission.scratch.meets(&author, need)?;
+        admission.need = admission.need.and(need);
+        admission.scratch.place_action(&placing, index, action);
+    }
+    let Admission { need, mut effects, .. } = admission;
+    effects.relies.insert(0, (author, need));
+    Ok(effects)
+}
+
+/// The rules for the actions that follow [`Action::GroupCreated`] in a group's first op.
+pub(crate) fn admit_genesis(op: &Op, founder: PublicKey) -> Result<Effects<PublicKey>, Rejected> {
+    let Some((Action::GroupCreated(created), rest)) = op.actions.split_first() else {
+        return Err(Rejected::MisplacedBeginning);
+    };
+    if created.parent.is_some() || !op.ancestor_parents.is_empty() {
+        return Err(Rejected::NotSupported { action: "a parent group" });
+    }
+    let mut keys = Vec::new();
+    for action in rest {
+        match action {
+            Action::DefaultCapabilitiesSet(_)
+            | Action::DefaultVisibilitySet(_)
+            | Action::TargetApplicationSet(_)
+            | Action::UpgradePolicySet(_) => {}
+            Action::AliasSet(set) => match set.subject {
+                Alias::Group => {}
+                Alias::Member(member) if member == founder => {}
+                Alias::Member(_) | Alias::Context(_) => {
+                    return Err(Rejected::NotInGenesis { action: action.name() });
+                }
+            },
+            Action::KeyEpochStarted(started) if started.domain == Domain::Group => {
+                if keys.contains(&started.key) {
+                    return Err(Rejected::KeyKnown(started.key));
+                }
+                keys.push(started.key);
+            }
+            Action::GroupCreated(_) => return Err(Rejected::MisplacedBeginning),
+            other => return Err(Rejected::NotInGenesis { action: other.name() }),
+        }
+    }
+    Ok(Effects { changes: vec![(founder, Some(Standing::OWNER))], ..Effects::default() })
+}
+
+struct Admission<'a> {
+    graph: &'a OpGraph,
+    view: &'a View<GroupState>,
+    candidate: &'a Candidate<'a>,
+    /// The state of the past, with the actions before this one.
+    scratch: GroupState,
+    need: Need,
+    effects: Effects<PublicKey>,
+}
+
+impl Admission<'_> {
+    /// Checks one action and notes its effects; what it returns is needed of the author.
+    fn action(&mut self, action: &Action) -> Result<Need, Rejected> {
+        let author = self.candidate.author;
+        match action {
+            Action::GroupCreated(_) => Err(Rejected::MisplacedBeginning),
+            Action::MemberAdded(added) => self.add(added),
+            Action::MemberRemoved(removed) => {
+                self.scratch.meets(&author, Need::level(Level::Manager))?;
+                self.scratch.outranks(&author, &removed.member)?;
+                self.change(removed.member, None)?;
+                Ok(Need::level(Level::Manager))
+            }
+            Action::MemberLeft(_) => self.leave(action),
+            Action::MemberRoleSet(set) => {
+                let now = self.present(set.member)?;
+                self.set_standing(set.member, Standing::new(set.role, now.capabilities))
+            }
+            Action::MemberCapabilitiesSet(set) => {
+                let now = self.present(set.member)?;
+                self.set_standing(set.member, Standing::new(now.role, set.capabilities))
+            }
+            Action::DefaultCapabilitiesSet(_) | Action::DefaultVisibilitySet(_) => Ok(Need::level(Level::Admin)),
+            Action::InvitationCreated(created) => invite(created),
+            Action::InvitationRevoked(revoked) => self.revoke_invitation(revoked),
+            Action::JoinByInvitation(join) => self.join_group(action, join),
+            Action::ContextRegistered(_) => Ok(Need::capability(Capability::CreateContexts)),
+            Action::ContextDetached(detached) => self.manage(detached.context),
+            Action::ContextVisibilitySet(set) => self.manage(set.context),
+            Action::ContextAllowed(allowed) => {
+                self.scratch.meets(&allowed.member, Need::MEMBERSHIP)?;
+                self.manage(allowed.context)
+            }
+            Action::ContextDisallowed(disallowed) => self.manage(disallowed.context),
+            Action::ContextJoined(joined) => self.join_context(joined),
+            Action::ContextLeft(left) => {
+                let row = self.context(left.context)?;
+                if self.scratch.context_row(row)?.member_of(&left.identity) == Some(author) {
+                    Ok(Need::MEMBERSHIP)
+                } else {
+                    Err(Rejected::NotOwnIdentity(left.identity))
+                }
+            }
+            Action::TargetApplicationSet(_) | Action::UpgradePolicySet(_) => {
+                Ok(Need::capability(Capability::ManageApplication))
+            }
+            Action::ContextApplicationSet(set) => {
+                self.context(set.context)?;
+                Ok(Need::capability(Capability::ManageApplication))
+            }
+            Action::AliasSet(set) => match set.subject {
+                Alias::Group => Ok(Need::level(Level::Admin)),
+                Alias::Member(member) if member == author => Ok(Need::MEMBERSHIP),
+                Alias::Member(member) => {
+                    self.scratch.meets(&member, Need::MEMBERSHIP)?;
+                    Ok(Need::level(Level::Manager))
+                }
+                Alias::Context(context) => self.manage(context),
+            },
+            Action::KeyEpochStarted(started) => self.start_epoch(started),
+            Action::Merge => Ok(Need::MEMBERSHIP),
+            Action::SubgroupCreated(_)
+            | Action::SubgroupRemoved(_)
+            | Action::GroupDeleted
+            | Action::Checkpoint(_)
+            | Action::OwnershipTransferred(_)
+            | Action::ContextCapabilityGranted(_)
+            | Action::ContextCapabilityRevoked(_)
+            | Action::MigrationAborted(_)
+            | Action::AdmissionPolicySet(_)
+            | Action::TeeAdmitted(_) => Err(Rejected::NotSupported { action: action.name() }),
+        }
+    }
+
+    fn add(&mut self, added: &MemberAdded) -> Result<Need, Rejected> {
+        if self.scratch.standing(&added.member).is_some() {
+            return Err(Rejected::AlreadyAMember(added.member));
+        }
+        self.set_standing(added.member, Standing::new(added.role, added.capabilities))
+    }
+
+    /// The rule for level changes: below owner, a change, and on nobody who is not outranked.
+    fn set_standing(&mut self, member: PublicKey, standing: Standing) -> Result<Need, Rejected> {
+        if standing.role == Role::Owner {
+            return Err(Rejected::OwnerNotGranted);
+        }
+        let need = need_to_set(standing);
+        self.scratch.meets(&self.candidate.author, need)?;
+        if let Some(now) = self.scratch.standing(&member) {
+            self.scratch.outranks(&self.candidate.author, &member)?;
+            if now == standing {
+                return Err(Rejected::NoChange(member));
+            }
+        }
+        self.change(member, Some(standing))?;
+        Ok(need)
+    }
+
+    fn present(&self, member: PublicKey) -> Result<Standing, Denied> {
+        self.scratch.standing(&member).ok_or(Denied::NotAMember(member))
+    }
+
+    fn change(&mut self, member: PublicKey, standing: Option<Standing>) -> Result<(), Rejected> {
+        if self.effects.changes.iter().any(|(changed, _)| *changed == member) {
+            return Err(Rejected::ChangedTwice(member));
+        }
+        self.effects.changes.push((member, standing));
+        Ok(())
+    }
+
+    fn leave(&mut self, action: &Action) -> Result<Need, Rejected> {
+        self.alone(action)?;
+        let author = self.candidate.author;
+        if self.present(author)?.role == Role::Owner {
+            return Err(Rejected::OwnerCannotLeave);
+        }
+        self.effects.is_leave = true;
+        self.change(author, None)?;
+        Ok(Need::MEMBERSHIP)
+    }
+
+    fn revoke_invitation(&mut self, revoked: &InvitationRevoked) -> Result<Need, Rejected> {
+        let invitation = self.invitation(revoked.invitation)?;
+        let is_own = invitation.inviter == self.candidate.author;
+        if invitation.is_revoked {
+            return Err(Rejected::InvitationRevoked(invitation.id));
+        }
+        self.effects.rests_on.push(invitation.ix);
+        self.effects.closes.push(revoked.invitation);
+        Ok(if is_own { Need::MEMBERSHIP } else { Need::level(Level::Admin) })
+    }
+
+    /// A claim stands for as long as its inviter could still invite: whoever is removed leaves no door open.
+    fn join_group(&mut self, action: &Action, join: &JoinByInvitation) -> Result<Need, Rejected> {
+        self.alone(action)?;
+        let claim = &join.claim;
+        let invitation = self.invitation(claim.invitation)?;
+        let id = invitation.id;
+        claim.verify(self.scratch.group(), &invitation.key)?;
+        if invitation.is_revoked {
+            return Err(Rejected::InvitationRevoked(id));
+        }
+        if self.candidate.stamp.millis() > invitation.expires_at_ms {
+            return Err(Rejected::InvitationExpired(id));
+        }
+        if invitation.used >= invitation.uses {
+            return Err(Rejected::InvitationUsedUp(id));
+        }
+        if self.scratch.standing(&claim.joiner).is_some() {
+            return Err(Rejected::AlreadyAMember(claim.joiner));
+        }
+        if self.predates_removal(&invitation, &claim.joiner) {
+            return Err(Rejected::InvitationPredatesRemoval(id));
+        }
+        let inviting = need_to_invite(invitation.standing);
+        self.scratch.meets(&invitation.inviter, inviting)?;
+        self.effects.relies.push((invitation.inviter, inviting));
+        self.effects.rests_on.push(invitation.ix);
+        self.effects.claims = Some((id, invitation.uses));
+        self.change(claim.joiner, Some(invitation.standing))?;
+        Ok(Need::MEMBERSHIP)
+    }
+
+    /// Whether somebody else removed the joiner, and not before the invitation was made.
+    fn predates_removal(&self, invitation: &Invitation, joiner: &PublicKey) -> bool {
+        let seat = self.view.state.roster.seat(joiner);
+        seat.into_iter().flat_map(super::roster::Seat::decided_by).any(|op| {
+            let effects = &self.graph.node(op).effects;
+            let removes = !effects.is_leave && effects.gives(joiner).is_none();
+            removes && !self.graph.is_past(op, invitation.ix)
+        })
+    }
+
+    fn join_context(&mut self, joined: &ContextJoined) -> Result<Need, Rejected> {
+        let author = self.candidate.author;
+        let id = self.context(joined.context)?;
+        let need = self.scratch.need_to_join(&author, id)?;
+        let row = self.scratch.context_row(id)?;
+        if row.member_of(&joined.identity).is_some() {
+            return Err(Rejected::IdentityTaken(joined.identity));
+        }
+        if !joined.is_proven(&row.nonce, self.scratch.group(), author) {
+            return Err(Rejected::IdentityNotProven(joined.identity));
+        }
+        Ok(need)
+    }
+
+    fn start_epoch(&mut self, started: &KeyEpochStarted) -> Result<Need, Rejected> {
+        if self.scratch.epoch(&started.key).is_some() {
+            return Err(Rejected::KeyKnown(started.key));
+        }
+        if let Domain::Context(context) = started.domain {
+            let author = self.candidate.author;
+            let id = self.context(context)?;
+            let row = self.scratch.context_row(id)?;
+            if row.visibility() != Visibility::Restricted {
+                return Err(Rejected::NoDomain);
+            }
+            if !row.is_allowed(&author) {
+                return Err(Denied::NotOnAllowlist { context: id, member: author }.into());
+            }
+        }
+        Ok(Need::level(Level::Member))
+    }
+
+    fn manage(&mut self, context: ContextRef) -> Result<Need, Rejected> {
+        let id = self.context(context)?;
+        Ok(self.scratch.need_to_manage(&self.candidate.author, id)?)
+    }
+
+    /// The context that an action names; the op then rests on its registration.
+    fn context(&mut self, context: ContextRef) -> Result<crate::id::ContextId, Rejected> {
+        let id = context.resolve(self.candidate.id);
+        let under = self.scratch.context_row(id)?.ix;
+        if under != self.graph.next() && !self.effects.rests_on.contains(&under) {
+            self.effects.rests_on.push(under);
+        }
+        Ok(id)
+    }
+
+    fn invitation(&self, id: InvitationId) -> Result<Invitation, Rejected> {
+        self.scratch.invitation(&id).cloned().ok_or(Rejected::NoSuchInvitation(id))
+    }
+
+    fn alone(&self, action: &Action) -> Result<(), Rejected> {
+        if self.candidate.op.actions.len() == 1 {
+            Ok(())
+        } else {
+            Err(Rejected::NotAlone { action: action.name() })
+        }
+    }
+}
+
+fn invite(created: &InvitationCreated) -> Result<Need, Rejected> {
+    let standing = Standing::new(created.role, created.capabilities);
+    if standing.role == Role::Owner {
+        return Err(Rejected::OwnerNotGranted);
+    }
+    Ok(need_to_invite(standing))
+}

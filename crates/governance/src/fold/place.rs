@@ -1,0 +1,241 @@
+//! Placing a live op: what each action makes of the state.
+
+use std::sync::Arc;
+
+use mesto_oplog::{EntryId, PublicKey};
+
+use super::graph::{Graph, Ix};
+use super::slot::{Placing, Slot};
+use super::state::{Context, Epoch, GroupState, Invitation, Person, Target};
+use super::view::Fold;
+use crate::action::{Action, Alias, AliasSet, ContextRef, ContextRegistered, Domain, InvitationCreated, KeyEpochStarted, PeerHint, Visibility};
+use crate::id::{ContextId, GroupId, InvitationId, SealingPublicKey};
+use crate::op::Op;
+use crate::standing::Standing;
+
+/// An admitted op, as the graph keeps it.
+#[derive(Clone, Debug)]
+pub(crate) struct Admitted {
+    pub(crate) author: PublicKey,
+    pub(crate) op: Op,
+}
+
+/// The graph of a group's log.
+pub(crate) type OpGraph = Graph<EntryId, PublicKey, Arc<Admitted>>;
+
+impl Fold<EntryId, PublicKey, Arc<Admitted>> for GroupState {
+    fn place(&mut self, graph: &OpGraph, x: Ix) {
+        let node = graph.node(x);
+        let op = Placing {
+            ix: x,
+            id: node.id,
+            height: node.height,
+            author: node.payload.author,
+            rank: &node.rank,
+            is_past: &|other| graph.is_past(other, x),
+        };
+        self.roster.place(graph, x);
+        for (index, action) in (0u8..).zip(&node.payload.op.actions) {
+            self.place_action(&op, index, action);
+        }
+    }
+}
+
+impl GroupState {
+    /// Takes in one action of a live op, except for what it does to standings.
+    pub(crate) fn place_action(&mut self, op: &Placing<'_>, index: u8, action: &Action) {
+        match action {
+            Action::GroupCreated(created) => {
+                self.group = GroupId::of_genesis(op.id);
+                self.nonce = created.nonce;
+                self.place_keys(op, op.author, created.sealing_key, &created.peer);
+            }
+            Action::MemberAdded(added) => self.place_keys(op, added.member, added.sealing_key, &added.peer),
+            Action::JoinByInvitation(join) => {
+                let claim = &join.claim;
+                self.place_keys(op, claim.joiner, claim.sealing_key, &claim.peer);
+                if let Some(invitation) = self.invitations.get_mut(&claim.invitation) {
+                    Arc::make_mut(invitation).used += 1;
+                }
+            }
+            Action::MemberRemoved(removed) => self.place_end(op, removed.member),
+            Action::MemberLeft(_) => self.place_end(op, op.author),
+            Action::DefaultCapabilitiesSet(set) => self.default_capabilities.set(op, set.capabilities),
+            Action::DefaultVisibilitySet(set) => self.default_visibility.set(op, set.visibility),
+            Action::InvitationCreated(created) => self.place_invitation(op, index, created),
+            Action::InvitationRevoked(revoked) => {
+                if let Some(invitation) = self.invitations.get_mut(&revoked.invitation) {
+                    Arc::make_mut(invitation).is_revoked = true;
+                }
+            }
+            Action::ContextRegistered(registered) => self.place_context(op, index, registered),
+            Action::ContextDetached(detached) => self.with_context(op, detached.context, |context| {
+                context.is_detached = true;
+                context.enders.insert(op.ix);
+            }),
+            Action::ContextVisibilitySet(set) => self.with_context(op, set.context, |context| {
+                context.visibility.set(op, set.visibility);
+                if set.visibility == Visibility::Restricted {
+                    context.enders.insert(op.ix);
+                    context.losses.set(op, ());
+                }
+            }),
+            Action::ContextAllowed(allowed) => {
+                self.place_allowed(op, allowed.context.resolve(op.id), allowed.member);
+            }
+            Action::ContextDisallowed(disallowed) => self.with_context(op, disallowed.context, |context| {
+                context.allowlist.entry(disallowed.member).or_default().set(op, false);
+                context.enders.insert(op.ix);
+                context.losses.set(op, ());
+            }),
+            Action::ContextJoined(joined) => {
+                self.place_joined(op, joined.context.resolve(op.id), joined.identity);
+            }
+            Action::ContextLeft(left) => self.with_context(op, left.context, |context| {
+                context.identities.entry(left.identity).or_default().set(op, None);
+                context.enders.insert(op.ix);
+                context.losses.set(op, ());
+            }),
+            Action::ContextApplicationSet(set) => self.with_context(op, set.context, |context| {
+                context.release.set(op, set.release.clone());
+            }),
+            Action::TargetApplicationSet(set) => self.target.set(op, Target { op: op.id, set: set.clone() }),
+            Action::UpgradePolicySet(set) => self.policy.set(op, set.policy),
+            Action::AliasSet(set) => self.place_alias(op, set),
+            Action::KeyEpochStarted(started) => self.place_epoch(op, started),
+            Action::MemberRoleSet(_) | Action::MemberCapabilitiesSet(_) | Action::Merge => {}
+            // No op with one of these is admitted.
+            Action::SubgroupCreated(_)
+            | Action::SubgroupRemoved(_)
+            | Action::GroupDeleted
+            | Action::Checkpoint(_)
+            | Action::OwnershipTransferred(_)
+            | Action::ContextCapabilityGranted(_)
+            | Action::ContextCapabilityRevoked(_)
+            | Action::MigrationAborted(_)
+            | Action::AdmissionPolicySet(_)
+            | Action::TeeAdmitted(_) => {}
+        }
+    }
+
+    fn place_keys(&mut self, op: &Placing<'_>, member: PublicKey, sealing: SealingPublicKey, peer: &PeerHint) {
+        self.person(member).keys.set(op, (sealing, peer.clone()));
+    }
+
+    fn place_alias(&mut self, op: &Placing<'_>, set: &AliasSet) {
+        match set.subject {
+            Alias::Group => self.name.set(op, set.name.clone()),
+            Alias::Member(member) => self.person(member).alias.set(op, set.name.clone()),
+            Alias::Context(context) => {
+                self.with_context(op, context, |context| context.alias.set(op, set.name.clone()));
+            }
+        }
+    }
+
+    fn place_invitation(&mut self, op: &Placing<'_>, index: u8, created: &InvitationCreated) {
+        let id = InvitationId::of_action(op.id, index);
+        let row = Invitation {
+            id,
+            op: op.id,
+            inviter: op.author,
+            key: created.key,
+            standing: Standing::new(created.role, created.capabilities),
+            expires_at_ms: created.expires_at_ms,
+            uses: created.uses,
+            used: 0,
+            is_revoked: false,
+            ix: op.ix,
+        };
+        self.invitations.insert(id, Arc::new(row));
+    }
+
+    fn place_context(&mut self, op: &Placing<'_>, index: u8, registered: &ContextRegistered) {
+        let id = ContextId::of_action(op.id, index);
+        let row = Context {
+            id,
+            op: op.id,
+            nonce: registered.nonce,
+            creator: op.author,
+            is_detached: false,
+            ix: op.ix,
+            registered_release: registered.release.clone(),
+            release: Slot::default(),
+            visibility: Slot::default(),
+            alias: Slot::default(),
+            allowlist: imbl::OrdMap::new(),
+            identities: imbl::OrdMap::new(),
+            enders: imbl::OrdSet::new(),
+            losses: Slot::default(),
+        };
+        self.contexts.insert(id, Arc::new(row));
+        self.place_allowed(op, id, op.author);
+    }
+
+    fn place_allowed(&mut self, op: &Placing<'_>, id: ContextId, member: PublicKey) {
+        let person = self.person(member);
+        person.places.insert((id, None));
+        let ended = person.ended.clone();
+        if let Some(context) = self.contexts.get_mut(&id) {
+            let slot = Arc::make_mut(context).allowlist.entry(member).or_default();
+            slot.set(op, true);
+            slot.set_beside(op, &ended, false);
+        }
+    }
+
+    fn place_joined(&mut self, op: &Placing<'_>, id: ContextId, identity: PublicKey) {
+        let person = self.person(op.author);
+        person.places.insert((id, Some(identity)));
+        let ended = person.ended.clone();
+        if let Some(context) = self.contexts.get_mut(&id) {
+            let slot = Arc::make_mut(context).identities.entry(identity).or_default();
+            slot.set(op, Some(op.author));
+            slot.set_beside(op, &ended, None);
+        }
+    }
+
+    /// Who goes loses all identities and all places on allowlists: whoever comes back begins anew.
+    fn place_end(&mut self, op: &Placing<'_>, member: PublicKey) {
+        self.losses.set(op, ());
+        let person = self.person(member);
+        person.ended.set(op, ());
+        for (id, identity) in person.places.clone() {
+            let Some(context) = self.contexts.get_mut(&id) else { continue };
+            let context = Arc::make_mut(context);
+            match identity {
+                Some(identity) => context.identities.entry(identity).or_default().set(op, None),
+                None => context.allowlist.entry(member).or_default().set(op, false),
+            }
+        }
+    }
+
+    /// The same key started twice is one epoch: the first in walk order.
+    fn place_epoch(&mut self, op: &Placing<'_>, started: &KeyEpochStarted) {
+        let context = match started.domain {
+            Domain::Group => None,
+            Domain::Context(context) => Some(context.resolve(op.id)),
+        };
+        if self.epochs.get(&started.key).is_some_and(|known| (known.height, known.op) <= (op.height, op.id)) {
+            return;
+        }
+        let row = Epoch {
+            key: started.key,
+            context,
+            op: op.id,
+            height: op.height,
+            author: op.author,
+            started: started.clone(),
+            ix: op.ix,
+        };
+        self.epochs.insert(started.key, Arc::new(row));
+    }
+
+    fn person(&mut self, member: PublicKey) -> &mut Person {
+        Arc::make_mut(self.people.entry(member).or_default())
+    }
+
+    fn with_context(&mut self, op: &Placing<'_>, context: ContextRef, change: impl FnOnce(&mut Context)) {
+        if let Some(row) = self.contexts.get_mut(&context.resolve(op.id)) {
+            change(Arc::make_mut(row));
+        }
+    }
+}

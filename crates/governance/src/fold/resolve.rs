@@ -1,0 +1,198 @@
+//! Resolve: which ops of a set are dead. Strong removal, support, and their fixpoint; see the rules in
+//! [`crate::fold`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::graph::{Graph, Ix};
+use crate::id::InvitationId;
+use crate::standing::Standing;
+
+/// What resolving a set of ops finds.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Outcome {
+    /// Ops that a revocation voids, each with the revocation.
+    pub void: BTreeMap<Ix, Ix>,
+    /// Claims beyond the number of uses.
+    pub lost: BTreeSet<Ix>,
+    /// All dead ops: void, lost, or without support.
+    pub dead: BTreeSet<Ix>,
+}
+
+impl<Id: Ord + Clone, M: Ord + Clone, P> Graph<Id, M, P> {
+    /// Resolves a set of ops that is closed under parents, given in walk order.
+    #[must_use]
+    pub fn resolve(&self, set: &[Ix]) -> Outcome {
+        let mut run = Run::new(self, set);
+        let mut excluded = BTreeSet::new();
+        let mut lost = BTreeSet::new();
+        loop {
+            run.pass(&excluded, &lost);
+            let dead_cause = run
+                .void
+                .values()
+                .copied()
+                .filter(|&cause| run.is_dead(cause))
+                .min_by(|&a, &b| self.revocation_key(a).cmp(&self.revocation_key(b)));
+            if let Some(cause) = dead_cause {
+                excluded.insert(cause);
+            } else if let Some(loser) = run.first_loser() {
+                lost.insert(loser);
+            } else {
+                let dead = set.iter().copied().filter(|&x| run.is_dead(x)).collect();
+                return Outcome { void: run.void, lost, dead };
+            }
+        }
+    }
+
+    /// The standing of `member` in the live part of the past of `x`.
+    #[must_use]
+    pub fn standing_before(&self, member: &M, x: Ix, is_dead: &dyn Fn(Ix) -> bool) -> Option<Standing> {
+        let mut maximal: Vec<Ix> = Vec::new();
+        let mut least: Option<Option<Standing>> = None;
+        // From the newest arrival down, so that whatever is in another's past comes after that other.
+        for &op in self.seats.get(member).map(Vec::as_slice).unwrap_or_default().iter().rev() {
+            if !self.is_past(op, x) || is_dead(op) || maximal.iter().any(|&later| self.is_past(op, later)) {
+                continue;
+            }
+            maximal.push(op);
+            let gives = self.node(op).effects.gives(member);
+            least = Some(least.map_or(gives, |least| least.zip(gives).map(|(a, b)| a.meet(b))));
+        }
+        least.flatten()
+    }
+
+    /// Whether all that `x` relies on holds in the live part of its past.
+    #[must_use]
+    pub fn is_supported(&self, x: Ix, is_dead: &dyn Fn(Ix) -> bool) -> bool {
+        let effects = &self.node(x).effects;
+        effects.rests_on.iter().all(|&under| !is_dead(under))
+            && effects.relies.iter().all(|(member, need)| {
+                self.standing_before(member, x, is_dead).is_some_and(|standing| standing.satisfies(*need))
+            })
+            && effects.claims.is_none_or(|(invitation, _)| !self.is_closed_before(invitation, x, is_dead))
+    }
+
+    /// Whether a live op in the past of `x` closes the invitation.
+    #[must_use]
+    pub fn is_closed_before(&self, invitation: InvitationId, x: Ix, is_dead: &dyn Fn(Ix) -> bool) -> bool {
+        let closing = self.closing.get(&invitation).map(Vec::as_slice).unwrap_or_default();
+        closing.iter().any(|&op| self.is_past(op, x) && !is_dead(op))
+    }
+}
+
+/// One run over one set: the void ops found so far, and who is dead because of them.
+struct Run<'a, Id, M, P> {
+    graph: &'a Graph<Id, M, P>,
+    set: &'a [Ix],
+    /// By op: its place in `set`, or none.
+    place: Vec<Option<u32>>,
+    /// The revocations of the set, in their order.
+    revocations: Vec<Ix>,
+    dead: Vec<bool>,
+    void: BTreeMap<Ix, Ix>,
+    lost: BTreeSet<Ix>,
+}
+
+impl<'a, Id: Ord + Clone, M: Ord + Clone, P> Run<'a, Id, M, P> {
+    fn new(graph: &'a Graph<Id, M, P>, set: &'a [Ix]) -> Self {
+        let mut place = vec![None; graph.len()];
+        for (at, &x) in set.iter().enumerate() {
+            place[x as usize] = Some(at as u32);
+        }
+        let mut revocations: Vec<Ix> =
+            set.iter().copied().filter(|&x| graph.node(x).effects.revokes()).collect();
+        revocations.sort_by(|&a, &b| graph.revocation_key(a).cmp(&graph.revocation_key(b)));
+        let dead = vec![false; graph.len()];
+        Self { graph, set, place, revocations, dead, void: BTreeMap::new(), lost: BTreeSet::new() }
+    }
+
+    fn is_dead(&self, x: Ix) -> bool {
+        self.dead[x as usize]
+    }
+
+    /// The void pass. Afterwards `void` and `dead` are those of the whole set.
+    ///
+    /// Whether an op is dead depends on its past and on what is void alone, so one table of the dead, kept up as
+    /// `void` grows, answers for every subset that the rules speak of.
+    fn pass(&mut self, excluded: &BTreeSet<Ix>, lost: &BTreeSet<Ix>) {
+        self.void.clear();
+        self.lost.clone_from(lost);
+        for &x in self.set {
+            self.dead[x as usize] = self.judge(x);
+        }
+        for at in 0..self.revocations.len() {
+            let revocation = self.revocations[at];
+            if excluded.contains(&revocation) || self.is_dead(revocation) {
+                continue;
+            }
+            let hit: Vec<Ix> =
+                self.candidates(revocation).into_iter().filter(|&x| self.strikes(revocation, x)).collect();
+            if !hit.is_empty() {
+                self.void.extend(hit.iter().map(|&x| (x, revocation)));
+                self.spread(&hit);
+            }
+        }
+    }
+
+    fn judge(&self, x: Ix) -> bool {
+        self.lost.contains(&x)
+            || self.void.contains_key(&x)
+            || !self.graph.is_supported(x, &|op| self.is_dead(op))
+    }
+
+    /// The ops that `revocation` could void, by the index of whom it takes authority from.
+    fn candidates(&self, revocation: Ix) -> BTreeSet<Ix> {
+        let effects = &self.graph.node(revocation).effects;
+        let relying = effects.changes.iter().filter_map(|(target, _)| self.graph.relying.get(target));
+        let claiming = effects.closes.iter().filter_map(|invitation| self.graph.claiming.get(invitation));
+        relying.chain(claiming).flatten().copied().collect()
+    }
+
+    fn strikes(&self, revocation: Ix, x: Ix) -> bool {
+        self.place[x as usize].is_some()
+            && !self.void.contains_key(&x)
+            && self.graph.concurrent(revocation, x)
+            && self.graph.node(revocation).effects.voids(&self.graph.node(x).effects)
+    }
+
+    /// Judges again what could depend on `changed`, in walk order, as far as verdicts change.
+    fn spread(&mut self, changed: &[Ix]) {
+        let mut open: BTreeSet<u32> = changed.iter().filter_map(|&x| self.place[x as usize]).collect();
+        while let Some(at) = open.pop_first() {
+            let x = self.set[at as usize];
+            let is_dead = self.judge(x);
+            if is_dead != self.dead[x as usize] {
+                self.dead[x as usize] = is_dead;
+                open.extend(self.dependents(x));
+            }
+        }
+    }
+
+    /// Places of the ops whose support could hang on `x`; all come after it.
+    fn dependents(&self, x: Ix) -> Vec<u32> {
+        let graph = self.graph;
+        let effects = &graph.node(x).effects;
+        let relying = effects.changes.iter().filter_map(|(member, _)| graph.relying.get(member));
+        let claiming = effects.closes.iter().filter_map(|invitation| graph.claiming.get(invitation));
+        let resting = graph.resting.get(&x).into_iter();
+        relying
+            .chain(claiming)
+            .chain(resting)
+            .flatten()
+            .filter(|&&later| graph.is_past(x, later))
+            .filter_map(|&later| self.place[later as usize])
+            .collect()
+    }
+
+    /// The first live claim in walk order that comes after as many live claims as its invitation allows.
+    fn first_loser(&self) -> Option<Ix> {
+        let mut used: BTreeMap<InvitationId, u32> = BTreeMap::new();
+        self.set.iter().copied().filter(|&x| !self.is_dead(x)).find(|&x| {
+            self.graph.node(x).effects.claims.is_some_and(|(invitation, limit)| {
+                let used = used.entry(invitation).or_default();
+                *used += 1;
+                *used > limit
+            })
+        })
+    }
+}

@@ -1,0 +1,308 @@
+//! The state of a group: what the live ops come to. All maps are persistent: a clone costs nothing.
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+use mesto_oplog::{EntryId, PublicKey};
+
+use super::graph::Ix;
+use super::roster::Roster;
+use super::slot::Slot;
+use crate::action::{KeyEpochStarted, PeerHint, Release, TargetApplicationSet, UpgradePolicy, Visibility};
+use crate::capability::Capabilities;
+use crate::id::{ContextId, GroupId, InvitationId, KeyId, SealingPublicKey};
+use crate::rank::Rank;
+use crate::role::{Level, Role};
+use crate::standing::Standing;
+
+/// What a group's live ops come to.
+#[derive(Clone, Debug, Default)]
+pub struct GroupState {
+    pub(crate) group: GroupId,
+    pub(crate) nonce: [u8; 32],
+    pub(crate) roster: Roster<EntryId, PublicKey>,
+    pub(crate) people: OrdMap<PublicKey, Arc<Person>>,
+    pub(crate) name: Slot<String>,
+    pub(crate) default_capabilities: Slot<Capabilities>,
+    pub(crate) default_visibility: Slot<Visibility>,
+    pub(crate) target: Slot<Target>,
+    pub(crate) policy: Slot<UpgradePolicy>,
+    pub(crate) invitations: OrdMap<InvitationId, Arc<Invitation>>,
+    pub(crate) contexts: OrdMap<ContextId, Arc<Context>>,
+    pub(crate) epochs: OrdMap<KeyId, Arc<Epoch>>,
+    /// The maximal live ops by which somebody stopped being a member.
+    pub(crate) losses: Slot<()>,
+}
+
+/// What is known of a member beside its standing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Person {
+    pub(crate) keys: Slot<(SealingPublicKey, PeerHint)>,
+    pub(crate) alias: Slot<String>,
+    /// The maximal live ops that ended its membership.
+    pub(crate) ended: Slot<()>,
+    /// The contexts that it has an identity in, or, where there is none, is listed in.
+    pub(crate) places: OrdSet<(ContextId, Option<PublicKey>)>,
+}
+
+/// A member, as it is shown.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MemberRow {
+    /// The key.
+    pub member: PublicKey,
+    /// The role.
+    pub role: Role,
+    /// The capability bits that count.
+    pub capabilities: Capabilities,
+    /// The level of authority.
+    pub level: Level,
+    /// The rank.
+    pub rank: Rank<EntryId>,
+    /// To whom copies of epoch keys are sealed.
+    pub sealing_key: SealingPublicKey,
+    /// Where its node may be found.
+    pub peer: PeerHint,
+    /// Its name, empty if it has none.
+    pub alias: String,
+}
+
+/// The application that contexts are to run, and the op that asks for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Target {
+    /// The op.
+    pub op: EntryId,
+    /// The release and its migration.
+    pub set: TargetApplicationSet,
+}
+
+/// An invitation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Invitation {
+    /// Its id.
+    pub id: InvitationId,
+    /// The op that created it.
+    pub op: EntryId,
+    /// Who invites.
+    pub inviter: PublicKey,
+    /// The public half of the ticket's key.
+    pub key: PublicKey,
+    /// What a joiner gets.
+    pub standing: Standing,
+    /// Milliseconds since 1970.
+    pub expires_at_ms: u64,
+    /// How many may join by it.
+    pub uses: u32,
+    /// How many did.
+    pub used: u32,
+    /// Whether it was closed.
+    pub is_revoked: bool,
+    pub(crate) ix: Ix,
+}
+
+/// A context.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Its id.
+    pub id: ContextId,
+    /// The op that registered it.
+    pub op: EntryId,
+    /// The random bytes of the registration, which proofs and key wraps are bound to.
+    pub nonce: [u8; 32],
+    /// Who registered it.
+    pub creator: PublicKey,
+    /// Whether it was taken out of the group.
+    pub is_detached: bool,
+    pub(crate) ix: Ix,
+    pub(crate) registered_release: Release,
+    pub(crate) release: Slot<Release>,
+    pub(crate) visibility: Slot<Visibility>,
+    pub(crate) alias: Slot<String>,
+    /// By member: on the list or off it.
+    pub(crate) allowlist: OrdMap<PublicKey, Slot<bool>>,
+    /// By identity: the member that joined as it, or nothing once it left.
+    pub(crate) identities: OrdMap<PublicKey, Slot<Option<PublicKey>>>,
+    /// All live ops that end somebody's rights here: detach, restrict, disallow, leave.
+    pub(crate) enders: OrdSet<Ix>,
+    /// The maximal live ops by which somebody lost the right to read here.
+    pub(crate) losses: Slot<()>,
+}
+
+/// A key epoch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Epoch {
+    /// The key.
+    pub key: KeyId,
+    /// The context whose key it is; nothing for the group's.
+    pub context: Option<ContextId>,
+    /// The op that started it.
+    pub op: EntryId,
+    /// The height of that op.
+    pub height: u64,
+    /// Who started it.
+    pub author: PublicKey,
+    /// The wraps.
+    pub started: KeyEpochStarted,
+    pub(crate) ix: Ix,
+}
+
+impl GroupState {
+    /// The group.
+    #[must_use]
+    pub const fn group(&self) -> GroupId {
+        self.group
+    }
+
+    /// The random bytes of the group's genesis, which key wraps of the group's domain are bound to.
+    #[must_use]
+    pub const fn nonce(&self) -> &[u8; 32] {
+        &self.nonce
+    }
+
+    /// The group's name, empty if it has none.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.strongest().map(String::as_str).unwrap_or_default()
+    }
+
+    /// The owner. There always is one, except in a state that was never begun.
+    #[must_use]
+    pub fn owner(&self) -> Option<PublicKey> {
+        self.roster.members().find(|(_, standing)| standing.role == Role::Owner).map(|(member, _)| *member)
+    }
+
+    /// The members, in order of their keys.
+    pub fn members(&self) -> impl Iterator<Item = MemberRow> {
+        self.roster.members().filter_map(|(member, _)| self.member(member))
+    }
+
+    /// How many members there are.
+    #[must_use]
+    pub fn member_count(&self) -> usize {
+        self.roster.members().count()
+    }
+
+    /// A member.
+    #[must_use]
+    pub fn member(&self, member: &PublicKey) -> Option<MemberRow> {
+        let standing = self.roster.standing(member)?;
+        let person = self.people.get(member);
+        let (sealing_key, peer) = person.and_then(|person| person.keys.strongest()).cloned().unwrap_or_default();
+        Some(MemberRow {
+            member: *member,
+            role: standing.role,
+            capabilities: standing.effective(),
+            level: standing.level(),
+            rank: self.roster.rank(member)?.clone(),
+            sealing_key,
+            peer,
+            alias: person.and_then(|person| person.alias.strongest()).cloned().unwrap_or_default(),
+        })
+    }
+
+    /// A member's role and capability bits.
+    #[must_use]
+    pub fn standing(&self, member: &PublicKey) -> Option<Standing> {
+        self.roster.standing(member)
+    }
+
+    /// The capability bits that new members are offered.
+    #[must_use]
+    pub fn default_capabilities(&self) -> Capabilities {
+        self.default_capabilities.strongest().copied().unwrap_or(Capabilities::DEFAULT)
+    }
+
+    /// The visibility that new contexts are offered.
+    #[must_use]
+    pub fn default_visibility(&self) -> Visibility {
+        self.default_visibility.strongest().copied().unwrap_or_default()
+    }
+
+    /// The application that contexts are to run.
+    #[must_use]
+    pub fn target(&self) -> Option<&Target> {
+        self.target.strongest()
+    }
+
+    /// When contexts follow the target.
+    #[must_use]
+    pub fn policy(&self) -> UpgradePolicy {
+        self.policy.strongest().copied().unwrap_or_default()
+    }
+
+    /// The invitations, in order of their ids, also those that are used up, expired or revoked.
+    pub fn invitations(&self) -> impl Iterator<Item = &Invitation> {
+        self.invitations.values().map(Arc::as_ref)
+    }
+
+    /// An invitation.
+    #[must_use]
+    pub fn invitation(&self, id: &InvitationId) -> Option<&Invitation> {
+        self.invitations.get(id).map(Arc::as_ref)
+    }
+
+    /// The contexts that are in the group, in order of their ids.
+    pub fn contexts(&self) -> impl Iterator<Item = &Context> {
+        self.contexts.values().map(Arc::as_ref).filter(|context| !context.is_detached)
+    }
+
+    /// A context, also one that was detached.
+    #[must_use]
+    pub fn context(&self, id: &ContextId) -> Option<&Context> {
+        self.contexts.get(id).map(Arc::as_ref)
+    }
+
+    /// The key epochs, of all domains, in order of their keys.
+    pub fn epochs(&self) -> impl Iterator<Item = &Epoch> {
+        self.epochs.values().map(Arc::as_ref)
+    }
+
+    /// The epoch of a key.
+    #[must_use]
+    pub fn epoch(&self, key: &KeyId) -> Option<&Epoch> {
+        self.epochs.get(key).map(Arc::as_ref)
+    }
+}
+
+impl Context {
+    /// What it runs: what it was registered with, or what was set for it since. Whether it follows the group's
+    /// target is a matter of the group's policy.
+    #[must_use]
+    pub fn release(&self) -> &Release {
+        self.release.strongest().unwrap_or(&self.registered_release)
+    }
+
+    /// Who may join it. Restricted beats a concurrent Open.
+    #[must_use]
+    pub fn visibility(&self) -> Visibility {
+        self.visibility.values().copied().max().unwrap_or_default()
+    }
+
+    /// Its name, empty if it has none.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.alias.strongest().map(String::as_str).unwrap_or_default()
+    }
+
+    /// Whether a member is on the allowlist. Off beats a concurrent on.
+    #[must_use]
+    pub fn is_allowed(&self, member: &PublicKey) -> bool {
+        self.allowlist.get(member).is_some_and(|slot| slot.values().all(|&allowed| allowed))
+    }
+
+    /// The allowlist, in order of the members' keys.
+    pub fn allowlist(&self) -> impl Iterator<Item = &PublicKey> {
+        self.allowlist.keys().filter(|member| self.is_allowed(member))
+    }
+
+    /// The member that an identity is bound to. Leaving beats a concurrent join.
+    #[must_use]
+    pub fn member_of(&self, identity: &PublicKey) -> Option<PublicKey> {
+        let slot = self.identities.get(identity)?;
+        if slot.values().any(Option::is_none) { None } else { slot.strongest().copied().flatten() }
+    }
+
+    /// The identities and their members, in order of the identities.
+    pub fn identities(&self) -> impl Iterator<Item = (&PublicKey, PublicKey)> {
+        self.identities.keys().filter_map(|identity| Some((identity, self.member_of(identity)?)))
+    }
+}

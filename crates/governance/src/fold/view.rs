@@ -1,0 +1,165 @@
+//! Views: the fold of what some heads reach, extended op by op where that is exact, and resolved anew where not.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use super::graph::{Graph, Ix};
+
+/// Recent views that are kept: the branches on which members of a group work at one time, and the heads that
+/// deltas in flight name. Views share most of their structure.
+pub const VIEWS_KEPT_MAX: usize = 128;
+
+/// State that live ops make, one after another.
+pub trait Fold<Id: Ord + Clone, M: Ord + Clone, P>: Clone + Default {
+    /// Takes in a live op, after all live ops of its past.
+    fn place(&mut self, graph: &Graph<Id, M, P>, x: Ix);
+}
+
+impl<Id: Ord + Clone, M: Ord + Clone, P> Fold<Id, M, P> for super::roster::Roster<Id, M> {
+    fn place(&mut self, graph: &Graph<Id, M, P>, x: Ix) {
+        Self::place(self, graph, x);
+    }
+}
+
+/// The fold of all ops that `heads` reach.
+#[derive(Clone, Debug)]
+pub struct View<F> {
+    /// The heads.
+    pub heads: BTreeSet<Ix>,
+    /// How many ops they reach.
+    pub count: usize,
+    /// Ops that are void.
+    pub void: imbl::OrdMap<Ix, Ix>,
+    /// Ops that are dead.
+    pub dead: imbl::OrdSet<Ix>,
+    /// What the others make.
+    pub state: F,
+}
+
+impl<F: Default> Default for View<F> {
+    fn default() -> Self {
+        Self {
+            heads: BTreeSet::new(),
+            count: 0,
+            void: imbl::OrdMap::new(),
+            dead: imbl::OrdSet::new(),
+            state: F::default(),
+        }
+    }
+}
+
+impl<F> View<F> {
+    /// Resolves everything that `heads` reach.
+    pub fn resolve<Id, M, P>(graph: &Graph<Id, M, P>, heads: &BTreeSet<Ix>) -> Self
+    where
+        Id: Ord + Clone,
+        M: Ord + Clone,
+        F: Fold<Id, M, P>,
+    {
+        let set = graph.beyond(&BTreeSet::new(), heads);
+        let outcome = graph.resolve(&set);
+        let mut state = F::default();
+        for &x in set.iter().filter(|x| !outcome.dead.contains(x)) {
+            state.place(graph, x);
+        }
+        Self {
+            heads: heads.clone(),
+            count: set.len(),
+            void: outcome.void.into_iter().collect(),
+            dead: outcome.dead.into_iter().collect(),
+            state,
+        }
+    }
+
+    /// The view with one more op, whose past is within this one; or nothing, if the op could void, be voided or
+    /// compete with one that is concurrent, so that everything has to be resolved.
+    ///
+    /// Otherwise no revocation strikes anything that it did not strike before, so the void ops stay, and with
+    /// them the dead; the new op alone has to be judged, and it is in nobody's past.
+    pub fn extended<Id, M, P>(&self, graph: &Graph<Id, M, P>, x: Ix) -> Option<Self>
+    where
+        Id: Ord + Clone,
+        M: Ord + Clone,
+        F: Fold<Id, M, P>,
+    {
+        let effects = &graph.node(x).effects;
+        let clashes = graph.beside(x, &self.heads).into_iter().any(|other| {
+            let other = &graph.node(other).effects;
+            let compete = matches!((&effects.claims, &other.claims), (Some(a), Some(b)) if a.0 == b.0);
+            compete || effects.voids(other) || other.voids(effects)
+        });
+        let is_beyond_uses = effects.claims.is_some_and(|(invitation, limit)| {
+            let claiming = graph.claiming.get(&invitation).map(Vec::as_slice).unwrap_or_default();
+            let live = claiming.iter().filter(|&&other| graph.is_past(other, x) && !self.dead.contains(&other));
+            live.count() >= limit as usize
+        });
+        if clashes || is_beyond_uses {
+            return None;
+        }
+        let mut view = self.clone();
+        view.heads = graph.heads_with(&self.heads, x);
+        view.count += 1;
+        if graph.is_supported(x, &|op| self.dead.contains(&op)) {
+            view.state.place(graph, x);
+        } else {
+            view.dead.insert(x);
+        }
+        Some(view)
+    }
+}
+
+/// The views that were used last.
+#[derive(Clone, Debug)]
+pub struct Views<F> {
+    recent: VecDeque<Arc<View<F>>>,
+}
+
+impl<F> Default for Views<F> {
+    fn default() -> Self {
+        Self { recent: VecDeque::new() }
+    }
+}
+
+impl<F> Views<F> {
+    /// Keeps a view, and drops the one that was unused for longest.
+    pub fn keep(&mut self, view: Arc<View<F>>) {
+        self.recent.retain(|kept| kept.heads != view.heads);
+        self.recent.push_front(view);
+        self.recent.truncate(VIEWS_KEPT_MAX);
+    }
+
+    /// The view at `heads`, none of which is in another's past: kept, extended from the nearest that is kept, or
+    /// resolved.
+    pub fn at<Id, M, P>(&mut self, graph: &Graph<Id, M, P>, heads: &BTreeSet<Ix>) -> Arc<View<F>>
+    where
+        Id: Ord + Clone,
+        M: Ord + Clone,
+        F: Fold<Id, M, P>,
+    {
+        if let Some(view) = self.recent.iter().find(|view| view.heads == *heads).cloned() {
+            self.keep(Arc::clone(&view));
+            return view;
+        }
+        let view = self.extend_nearest(graph, heads).unwrap_or_else(|| Arc::new(View::resolve(graph, heads)));
+        self.keep(Arc::clone(&view));
+        view
+    }
+
+    fn extend_nearest<Id, M, P>(&self, graph: &Graph<Id, M, P>, heads: &BTreeSet<Ix>) -> Option<Arc<View<F>>>
+    where
+        Id: Ord + Clone,
+        M: Ord + Clone,
+        F: Fold<Id, M, P>,
+    {
+        let mut view = self
+            .recent
+            .iter()
+            .filter(|view| view.heads.iter().all(|&head| graph.is_within(head, heads)))
+            .max_by_key(|view| view.count)
+            .cloned()?;
+        for x in graph.beyond(&view.heads, heads) {
+            view = Arc::new(view.extended(graph, x)?);
+        }
+        Some(view)
+    }
+}

@@ -1,0 +1,225 @@
+//! Rights: who may do what, as questions to a group's state.
+
+use mesto_oplog::PublicKey;
+
+use crate::action::Visibility;
+use crate::capability::{Capabilities, Capability};
+use crate::fold::GroupState;
+use crate::id::{ContextId, SealingPublicKey};
+use crate::role::Level;
+use crate::standing::{Need, Standing};
+
+/// Something that a member may or may not do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Right {
+    /// Read state and governance.
+    Read,
+    /// Register contexts.
+    CreateContexts,
+    /// Invite somebody to this standing.
+    Invite(Standing),
+    /// Add somebody with this standing.
+    AddMember(Standing),
+    /// Change or remove this member.
+    ManageMember(PublicKey),
+    /// Set the target application and the upgrade policy.
+    ManageApplication,
+    /// Set the group's name and defaults.
+    SetGroup,
+    /// Join a context.
+    JoinContext(ContextId),
+    /// Set the visibility and the allowlist of a context, name or detach it.
+    ManageContext(ContextId),
+}
+
+/// Why not: the rule and what it lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Denied {
+    /// Not in the group.
+    #[error("{0} is not a member of the group")]
+    NotAMember(PublicKey),
+    /// The level is too low.
+    #[error("this needs the level of {needed}, {member} has that of {level}")]
+    LevelTooLow {
+        /// Who.
+        member: PublicKey,
+        /// What it takes.
+        needed: Level,
+        /// What there is.
+        level: Level,
+    },
+    /// Capabilities are missing.
+    #[error("{member} lacks: {missing}")]
+    CapabilitiesMissing {
+        /// Who.
+        member: PublicKey,
+        /// What is missing.
+        missing: Capabilities,
+    },
+    /// The member is not weaker.
+    #[error("{member} does not outrank {target}")]
+    NotOutranked {
+        /// Who acts.
+        member: PublicKey,
+        /// On whom.
+        target: PublicKey,
+    },
+    /// No such context in this group.
+    #[error("no context {0} in this group")]
+    NoSuchContext(ContextId),
+    /// The context was taken out of the group.
+    #[error("context {0} was detached from the group")]
+    ContextDetached(ContextId),
+    /// The context is Restricted.
+    #[error("{member} is not on the allowlist of context {context}")]
+    NotOnAllowlist {
+        /// The context.
+        context: ContextId,
+        /// The member.
+        member: PublicKey,
+    },
+    /// The identity is nobody's in this context.
+    #[error("{identity} has not joined context {context}")]
+    NotJoined {
+        /// The context.
+        context: ContextId,
+        /// The identity.
+        identity: PublicKey,
+    },
+    /// A reader.
+    #[error("{0} may read, not write")]
+    ReadOnly(PublicKey),
+}
+
+impl GroupState {
+    /// Whether `member` may do `right`.
+    ///
+    /// # Errors
+    /// The rule that denies it.
+    pub fn can(&self, member: &PublicKey, right: Right) -> Result<(), Denied> {
+        match right {
+            Right::Read => self.meets(member, Need::MEMBERSHIP),
+            Right::CreateContexts => self.meets(member, Need::capability(Capability::CreateContexts)),
+            Right::Invite(standing) => self.meets(member, need_to_invite(standing)),
+            Right::AddMember(standing) => self.meets(member, need_to_set(standing)),
+            Right::ManageMember(target) => {
+                self.meets(member, Need::level(Level::Manager))?;
+                self.outranks(member, &target)
+            }
+            Right::ManageApplication => self.meets(member, Need::capability(Capability::ManageApplication)),
+            Right::SetGroup => self.meets(member, Need::level(Level::Admin)),
+            Right::JoinContext(context) => {
+                let need = self.need_to_join(member, context)?;
+                self.meets(member, need)
+            }
+            Right::ManageContext(context) => {
+                let need = self.need_to_manage(member, context)?;
+                self.meets(member, need)
+            }
+        }
+    }
+
+    /// The member for whom `identity` may write in `context`.
+    ///
+    /// # Errors
+    /// The rule that denies it.
+    pub fn may_write(&self, context: ContextId, identity: &PublicKey) -> Result<PublicKey, Denied> {
+        let member = self.may_read(context, identity)?;
+        let writes = self.standing(&member).is_some_and(|standing| standing.role.writes());
+        if writes { Ok(member) } else { Err(Denied::ReadOnly(member)) }
+    }
+
+    /// The member for whom `identity` may read in `context`.
+    ///
+    /// # Errors
+    /// The rule that denies it.
+    pub fn may_read(&self, context: ContextId, identity: &PublicKey) -> Result<PublicKey, Denied> {
+        let row = self.context_row(context)?;
+        let member = row.member_of(identity).ok_or(Denied::NotJoined { context, identity: *identity })?;
+        self.standing(&member).ok_or(Denied::NotAMember(member))?;
+        match row.visibility() {
+            Visibility::Restricted if !row.is_allowed(&member) => Err(Denied::NotOnAllowlist { context, member }),
+            Visibility::Restricted | Visibility::Open => Ok(member),
+        }
+    }
+
+    /// Who may read in a domain, with their sealing keys, in order of the members' keys: all members for the
+    /// group, the allowlisted members that joined for a Restricted context. The creator of a context counts as
+    /// joined, because the first key is made in the op that registers it.
+    #[must_use]
+    pub fn readers(&self, context: Option<ContextId>) -> Vec<(PublicKey, SealingPublicKey)> {
+        let mut readers: Vec<PublicKey> = match context {
+            None => self.roster.members().map(|(member, _)| *member).collect(),
+            Some(id) => match self.context(&id) {
+                Some(row) => row
+                    .identities()
+                    .map(|(_, member)| member)
+                    .chain([row.creator])
+                    .filter(|member| row.is_allowed(member) && self.standing(member).is_some())
+                    .collect(),
+                None => Vec::new(),
+            },
+        };
+        readers.sort_unstable();
+        readers.dedup();
+        readers.into_iter().filter_map(|reader| Some((reader, self.member(&reader)?.sealing_key))).collect()
+    }
+
+    pub(crate) fn meets(&self, member: &PublicKey, need: Need) -> Result<(), Denied> {
+        let standing = self.standing(member).ok_or(Denied::NotAMember(*member))?;
+        let level = standing.level();
+        if !level.reaches(need.level) {
+            return Err(Denied::LevelTooLow { member: *member, needed: need.level, level });
+        }
+        let missing = need.capabilities.difference(standing.effective());
+        if !missing.is_empty() {
+            return Err(Denied::CapabilitiesMissing { member: *member, missing });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn outranks(&self, member: &PublicKey, target: &PublicKey) -> Result<(), Denied> {
+        let own = self.roster.rank(member).ok_or(Denied::NotAMember(*member))?;
+        let other = self.roster.rank(target).ok_or(Denied::NotAMember(*target))?;
+        if own.outranks(other) {
+            Ok(())
+        } else {
+            Err(Denied::NotOutranked { member: *member, target: *target })
+        }
+    }
+
+    pub(crate) fn need_to_join(&self, member: &PublicKey, context: ContextId) -> Result<Need, Denied> {
+        let row = self.context_row(context)?;
+        match row.visibility() {
+            _ if row.creator == *member && row.is_allowed(member) => Ok(Need::MEMBERSHIP),
+            Visibility::Open => Ok(Need {
+                level: Level::ReadOnly,
+                capabilities: Capabilities::NONE.with(Capability::JoinOpenContexts),
+            }),
+            Visibility::Restricted if row.is_allowed(member) => Ok(Need::MEMBERSHIP),
+            Visibility::Restricted => Err(Denied::NotOnAllowlist { context, member: *member }),
+        }
+    }
+
+    pub(crate) fn need_to_manage(&self, member: &PublicKey, context: ContextId) -> Result<Need, Denied> {
+        let is_creator = self.context_row(context)?.creator == *member;
+        Ok(Need::level(if is_creator { Level::Member } else { Level::Admin }))
+    }
+
+    pub(crate) fn context_row(&self, context: ContextId) -> Result<&crate::fold::Context, Denied> {
+        let row = self.context(&context).ok_or(Denied::NoSuchContext(context))?;
+        if row.is_detached { Err(Denied::ContextDetached(context)) } else { Ok(row) }
+    }
+}
+
+/// What inviting to a standing takes.
+pub(crate) fn need_to_invite(standing: Standing) -> Need {
+    Need::to_give(standing, Need::capability(Capability::InviteMembers))
+}
+
+/// What setting a standing takes.
+pub(crate) fn need_to_set(standing: Standing) -> Need {
+    Need::to_give(standing, Need::level(Level::Manager))
+}

@@ -1,0 +1,288 @@
+//! Verdicts: what becomes of a delta. A function of the delta, its causal past, and the set of governance ops.
+//!
+//! A delta names the governance heads that its author had seen. Then:
+//!
+//! - *park* while parents, governance ops that it names, or its key are missing;
+//! - *reject*, for good, if at those heads its author was no writer of the context, or if the heads do not
+//!   dominate those that its parents name: both can be told from the past of the delta alone;
+//! - *void* if something that its author's right rested on at those heads is dead in the full fold, or if a live
+//!   revocation of that right is not within those heads; unless the delta is *kept*: it is, or is in the past of,
+//!   a delta that a live revocation of that right names, a delta of another author that is itself accepted, or
+//!   a checkpoint;
+//! - *accept* otherwise.
+//!
+//! Governance answers for the right ([`Governance::warrant`]); the log of the context answers for the past
+//! ([`DeltaPast`]); [`verdict`] puts the two together, for every path on which deltas come. When governance
+//! changes what it says, [`settle`] does the same for a whole log.
+
+use std::collections::BTreeSet;
+
+use mesto_oplog::{EntryId, PublicKey};
+
+use crate::action::{Action, Kept, Visibility};
+use crate::fold::Governance;
+use crate::fold::graph::Ix;
+use crate::id::{ContextId, KeyId};
+use crate::right::Denied;
+
+/// Under whose name and in what knowledge a delta was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Authorship<'a> {
+    /// The context.
+    pub context: ContextId,
+    /// The delta's author.
+    pub identity: PublicKey,
+    /// The governance heads that the delta names.
+    pub governance: &'a [EntryId],
+    /// The governance heads that each of the delta's parents names.
+    pub parents_governance: &'a [&'a [EntryId]],
+}
+
+/// What governance says of an authorship.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Warrant {
+    /// Some of the named ops are not held.
+    Unknown {
+        /// Which, in order.
+        missing: Vec<EntryId>,
+    },
+    /// No right.
+    Refused(NoWarrant),
+    /// A right that stands.
+    Valid {
+        /// The member who wrote.
+        member: PublicKey,
+    },
+    /// A right that there was, and that somebody ended without the author's knowing; or that there never was,
+    /// though the author thought so.
+    Contested {
+        /// The member who wrote.
+        member: PublicKey,
+        /// The ops that ended it, or that it rested on and that are dead; in order.
+        causes: Vec<EntryId>,
+        /// Deltas of the context that the ending ops name; they and their past are kept. In order.
+        kept: Vec<EntryId>,
+    },
+}
+
+/// Why an authorship has no right, for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoWarrant {
+    /// No governance heads at all.
+    #[error("the delta names no governance heads")]
+    NoHeads,
+    /// At the named heads the author was no writer.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The author pretends to know less than the deltas on which it builds.
+    #[error("the delta names governance heads that are behind those of its parents")]
+    BehindParents,
+}
+
+/// What a delta waits for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Waits {
+    /// Parents that are not held.
+    pub parents: Vec<EntryId>,
+    /// Governance ops that are not held.
+    pub governance: Vec<EntryId>,
+    /// The key, if it is not held.
+    pub key: Option<KeyId>,
+}
+
+impl Waits {
+    /// Whether there is nothing to wait for.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.parents.is_empty() && self.governance.is_empty() && self.key.is_none()
+    }
+}
+
+/// What becomes of a delta.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It is part of the state.
+    Accept {
+        /// The member who wrote.
+        member: PublicKey,
+    },
+    /// It is in the log and contributes nothing.
+    Void {
+        /// The ops because of which, in order.
+        causes: Vec<EntryId>,
+    },
+    /// It waits.
+    Park(Waits),
+    /// It is refused for good.
+    Reject(NoWarrant),
+}
+
+/// What the log of a context knows of the delta that is judged.
+pub trait DeltaPast {
+    /// Whether the judged delta is `delta`, or in its past.
+    fn is_within(&self, delta: &EntryId) -> bool;
+    /// Whether the judged delta is in the past of an accepted delta of another author, or of a live checkpoint.
+    fn is_vouched_for(&self) -> bool;
+}
+
+/// The verdict on one delta. `waits` is what the log and the keystore lack; what governance lacks is added.
+#[must_use]
+pub fn verdict(waits: &Waits, warrant: &Warrant, past: &dyn DeltaPast) -> Verdict {
+    if let Warrant::Unknown { missing } = warrant {
+        return Verdict::Park(Waits { governance: missing.clone(), ..waits.clone() });
+    }
+    if !waits.is_over() {
+        return Verdict::Park(waits.clone());
+    }
+    match warrant {
+        Warrant::Unknown { missing } => Verdict::Park(Waits { governance: missing.clone(), ..waits.clone() }),
+        Warrant::Refused(why) => Verdict::Reject(*why),
+        Warrant::Valid { member } => Verdict::Accept { member: *member },
+        Warrant::Contested { member, causes, kept } => {
+            if kept.iter().any(|delta| past.is_within(delta)) || past.is_vouched_for() {
+                Verdict::Accept { member: *member }
+            } else {
+                Verdict::Void { causes: causes.clone() }
+            }
+        }
+    }
+}
+
+/// A delta of a log that is judged as a whole.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Written {
+    /// The delta.
+    pub delta: EntryId,
+    /// Its author.
+    pub identity: PublicKey,
+    /// What governance says of it.
+    pub warrant: Warrant,
+    /// Whether a live checkpoint has it in its past.
+    pub is_final: bool,
+}
+
+/// The accepted ones of a log's deltas: the least set with all whose right stands, all that are kept, and all in
+/// the past of accepted deltas of other authors. `is_past(a, b)` tells whether `a` is in the past of `b`.
+#[must_use]
+pub fn settle(log: &[Written], is_past: &dyn Fn(&EntryId, &EntryId) -> bool) -> BTreeSet<EntryId> {
+    let is_kept = |written: &Written| match &written.warrant {
+        Warrant::Valid { .. } => true,
+        Warrant::Contested { kept, .. } => {
+            written.is_final || kept.iter().any(|kept| *kept == written.delta || is_past(&written.delta, kept))
+        }
+        Warrant::Unknown { .. } | Warrant::Refused(_) => false,
+    };
+    let (mut fresh, mut open): (Vec<&Written>, Vec<&Written>) = log.iter().partition(|written| is_kept(written));
+    open.retain(|written| matches!(written.warrant, Warrant::Contested { .. }));
+    let mut accepted: BTreeSet<EntryId> = fresh.iter().map(|written| written.delta).collect();
+    while !fresh.is_empty() {
+        let (vouched, rest) = open.into_iter().partition(|written: &&Written| {
+            fresh.iter().any(|by| by.identity != written.identity && is_past(&written.delta, &by.delta))
+        });
+        (fresh, open) = (vouched, rest);
+        accepted.extend(fresh.iter().map(|written| written.delta));
+    }
+    accepted
+}
+
+impl Governance {
+    /// What governance says of an authorship, now.
+    pub fn warrant(&mut self, authorship: &Authorship<'_>) -> Warrant {
+        let Authorship { context, identity, governance, parents_governance } = *authorship;
+        let named = governance.iter().chain(parents_governance.iter().copied().flatten());
+        let missing: BTreeSet<EntryId> = named.copied().filter(|op| !self.holds(op)).collect();
+        if !missing.is_empty() {
+            return Warrant::Unknown { missing: missing.into_iter().collect() };
+        }
+        let Some(view) = self.view_at(governance) else {
+            return Warrant::Refused(NoWarrant::NoHeads);
+        };
+        let dominates = |heads: &&[EntryId]| {
+            heads.iter().all(|head| self.find(head).is_some_and(|head| self.graph().is_within(head, &view.heads)))
+        };
+        if !parents_governance.iter().all(dominates) {
+            return Warrant::Refused(NoWarrant::BehindParents);
+        }
+        let member = match view.state.may_write(context, &identity) {
+            Ok(member) => member,
+            Err(denied) => return Warrant::Refused(denied.into()),
+        };
+        let right = RightToWrite { context, identity, member };
+        let mut causes: BTreeSet<Ix> =
+            right.rests_on(&view.state).into_iter().filter(|op| self.now().dead.contains(op)).collect();
+        let mut kept = BTreeSet::new();
+        for op in self.endings(&right).into_iter().filter(|&op| !self.graph().is_within(op, &view.heads)) {
+            causes.insert(op);
+            kept.extend(self.keeps(op).filter(|kept| kept.context == context).map(|kept| kept.delta));
+        }
+        if causes.is_empty() {
+            return Warrant::Valid { member };
+        }
+        let causes = self.ids(causes);
+        Warrant::Contested { member, causes, kept: kept.into_iter().collect() }
+    }
+
+    /// The live ops that end a right to write, wherever they are in the log.
+    fn endings(&self, right: &RightToWrite) -> Vec<Ix> {
+        let graph = self.graph();
+        let seats = graph.seats_of(&right.member).iter().copied().filter(|&op| {
+            let gives = graph.node(op).effects.gives(&right.member);
+            !gives.is_some_and(|standing| standing.role.writes())
+        });
+        let state = self.state();
+        let in_context = state.context(&right.context).into_iter().flat_map(|row| {
+            let is_locked_out = row.visibility() == Visibility::Restricted && !row.is_allowed(&right.member);
+            row.enders.iter().copied().filter(move |&op| {
+                let node = graph.node(op);
+                node.payload.op.actions.iter().any(|action| right.is_ended_by(action, node.id, is_locked_out))
+            })
+        });
+        seats.chain(in_context).filter(|op| !self.now().dead.contains(op)).collect()
+    }
+
+    /// The deltas that an op names as kept.
+    fn keeps(&self, op: Ix) -> impl Iterator<Item = &Kept> {
+        self.graph().node(op).payload.op.actions.iter().flat_map(|action| action.keep())
+    }
+}
+
+/// A right to write in one context, as it was exercised.
+struct RightToWrite {
+    context: ContextId,
+    identity: PublicKey,
+    member: PublicKey,
+}
+
+impl RightToWrite {
+    /// The ops that gave the right, in the state in which it was exercised.
+    fn rests_on(&self, state: &crate::fold::GroupState) -> Vec<Ix> {
+        let mut ops: Vec<Ix> =
+            state.roster.seat(&self.member).into_iter().flat_map(crate::fold::roster::Seat::decided_by).collect();
+        if let Some(row) = state.context(&self.context) {
+            ops.push(row.ix);
+            ops.extend(row.identities.get(&self.identity).into_iter().flat_map(|slot| slot.ops()));
+            if row.visibility() == Visibility::Restricted {
+                ops.extend(row.allowlist.get(&self.member).into_iter().flat_map(|slot| slot.ops()));
+            }
+        }
+        ops
+    }
+
+    fn is_ended_by(&self, action: &Action, op: EntryId, is_locked_out: bool) -> bool {
+        let is_here = action.context_ref().is_some_and(|context| context.resolve(op) == self.context);
+        if !is_here {
+            return false;
+        }
+        if let Action::ContextLeft(left) = action {
+            return left.identity == self.identity;
+        }
+        if let Action::ContextDisallowed(disallowed) = action {
+            return is_locked_out && disallowed.member == self.member;
+        }
+        if let Action::ContextVisibilitySet(set) = action {
+            return is_locked_out && set.visibility == Visibility::Restricted;
+        }
+        matches!(action, Action::ContextDetached(_))
+    }
+}
