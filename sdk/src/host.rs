@@ -1,0 +1,17 @@
+//! The node, as an app sees it. Compiled for a node: the imports of the WIT world. Compiled for this machine: the same
+//! functions over a call in this process.
+
+#[cfg(target_arch = "wasm32")]
+#[doc(hidden)]
+pub mod bindings;
+#[cfg(target_arch = "wasm32")]
+mod guest;
+#[cfg(not(target_arch = "wasm32"))]
+mod local;
+
+#[cfg(target_arch = "wasm32")]
+pub(crate) use bindings::mesto::app::state::{Collection as Handle, Entry, Kind};
+#[cfg(target_arch = "wasm32")]
+pub(crate) use bindings::mesto::app::{env, output};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use local::{Entry, Handle, Kind, Session, env, output, within};

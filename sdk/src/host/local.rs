@@ -1,0 +1,145 @@
+//! The same functions as the WIT world's imports, over a call in this process.
+
+use mesto_crdt::Handle as Number;
+use scoped_tls_hkt::scoped_thread_local;
+
+pub(crate) use mesto_crdt::Kind;
+
+/// An entry of a map, or a member of a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The key's bytes.
+    pub key: Vec<u8>,
+    /// The value's bytes.
+    pub value: Vec<u8>,
+}
+
+/// What answers the functions during a call.
+pub(crate) trait Session {
+    fn root(&self, field: &str, kind: Kind) -> Number;
+    fn child(&self, map: Number, key: &[u8], kind: Kind) -> Number;
+    fn read(&self, register: Number) -> Option<Vec<u8>>;
+    fn write(&self, register: Number, value: &[u8]);
+    fn add(&self, counter: Number, amount: i64);
+    fn total(&self, counter: Number) -> i64;
+    fn get(&self, map: Number, key: &[u8]) -> Option<Vec<u8>>;
+    fn insert(&self, map: Number, key: &[u8], value: &[u8]);
+    fn add_member(&self, set: Number, key: &[u8]) -> bool;
+    fn contains(&self, collection: Number, key: &[u8]) -> bool;
+    fn remove(&self, collection: Number, key: &[u8]) -> bool;
+    fn len(&self, collection: Number) -> u64;
+    fn clear(&self, collection: Number);
+    fn scan(&self, collection: Number, after: Option<&[u8]>, limit: u32) -> Vec<Entry>;
+    fn caller(&self) -> [u8; 32];
+    fn context_id(&self) -> [u8; 32];
+    fn now(&self) -> u64;
+    fn random(&self, length: u32) -> Vec<u8>;
+    fn log(&self, message: &str);
+    fn emit(&self, kind: &str, payload: &str, handler: Option<&str>);
+}
+
+scoped_thread_local!(
+    /// The call that runs on this thread. Apps are compiled for a node where the node is all around them; here this
+    /// stands for it.
+    static CALL: for<'a> &'a (dyn Session + 'a)
+);
+
+/// Runs `body` as a call that `session` answers.
+pub(crate) fn within<R>(session: &dyn Session, body: impl FnOnce() -> R) -> R {
+    CALL.set(session, body)
+}
+
+fn call<R>(body: impl FnOnce(&dyn Session) -> R) -> R {
+    assert!(CALL.is_set(), "an app's state can be used within a call only: see mesto_sdk::testing");
+    CALL.with(|session| body(session))
+}
+
+/// A handle to a collection.
+#[derive(Debug)]
+pub struct Handle(Number);
+
+impl Handle {
+    pub(crate) fn root(field: &str, kind: Kind) -> Self {
+        Self(call(|session| session.root(field, kind)))
+    }
+
+    pub(crate) fn child(&self, key: &[u8], kind: Kind) -> Self {
+        Self(call(|session| session.child(self.0, key, kind)))
+    }
+
+    pub(crate) fn read(&self) -> Option<Vec<u8>> {
+        call(|session| session.read(self.0))
+    }
+
+    pub(crate) fn write(&self, value: &[u8]) {
+        call(|session| session.write(self.0, value));
+    }
+
+    pub(crate) fn add(&self, amount: i64) {
+        call(|session| session.add(self.0, amount));
+    }
+
+    pub(crate) fn total(&self) -> i64 {
+        call(|session| session.total(self.0))
+    }
+
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        call(|session| session.get(self.0, key))
+    }
+
+    pub(crate) fn insert(&self, key: &[u8], value: &[u8]) {
+        call(|session| session.insert(self.0, key, value));
+    }
+
+    pub(crate) fn add_member(&self, key: &[u8]) -> bool {
+        call(|session| session.add_member(self.0, key))
+    }
+
+    pub(crate) fn contains(&self, key: &[u8]) -> bool {
+        call(|session| session.contains(self.0, key))
+    }
+
+    pub(crate) fn remove(&self, key: &[u8]) -> bool {
+        call(|session| session.remove(self.0, key))
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        call(|session| session.len(self.0))
+    }
+
+    pub(crate) fn clear(&self) {
+        call(|session| session.clear(self.0));
+    }
+
+    pub(crate) fn scan(&self, after: Option<&[u8]>, limit: u32) -> Vec<Entry> {
+        call(|session| session.scan(self.0, after, limit))
+    }
+}
+
+pub(crate) mod env {
+    pub(crate) fn caller() -> Vec<u8> {
+        super::call(|session| session.caller().to_vec())
+    }
+
+    pub(crate) fn context_id() -> Vec<u8> {
+        super::call(|session| session.context_id().to_vec())
+    }
+
+    pub(crate) fn now() -> u64 {
+        super::call(|session| session.now())
+    }
+
+    pub(crate) fn random(length: u32) -> Vec<u8> {
+        super::call(|session| session.random(length))
+    }
+}
+
+pub(crate) mod output {
+    pub(crate) fn log(message: &str) {
+        super::call(|session| session.log(message));
+    }
+
+    pub(crate) fn emit(kind: &str, payload: &str, handler: Option<&str>) {
+        super::call(|session| session.emit(kind, payload, handler));
+    }
+}

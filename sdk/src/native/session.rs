@@ -1,0 +1,207 @@
+//! One call in this process: the same answers as the node gives to a component.
+
+use std::cell::RefCell;
+
+use mesto_crdt::{Draft, DraftError, DraftLimits, Handle, Kind, Read, Value};
+
+use super::{
+    Call, CallError, EVENTS_MAX, Emitted, LINE_BYTES_MAX, LOGS_MAX, Outcome, RANDOM_BYTES_MAX, RANDOM_CONTEXT, author,
+};
+use crate::host::{Entry, Session};
+
+/// What a refused step unwinds with.
+pub(super) struct Stop(pub(super) CallError);
+
+/// The answers to one call.
+pub(super) struct Local<'c> {
+    call: &'c Call<'c>,
+    view: bool,
+    draft: RefCell<Draft<&'c dyn Read>>,
+    outcome: RefCell<Outcome>,
+    random: RefCell<(blake3::OutputReader, usize)>,
+}
+
+impl<'c> Local<'c> {
+    pub(super) fn new(call: &'c Call<'c>, view: bool, state: &'c dyn Read) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key(RANDOM_CONTEXT);
+        hasher.update(&call.seed);
+        Self {
+            call,
+            view,
+            draft: RefCell::new(Draft::new(state, author(call), DraftLimits::default())),
+            outcome: RefCell::default(),
+            random: RefCell::new((hasher.finalize_xof(), 0)),
+        }
+    }
+
+    pub(super) fn finish(self, output: Vec<u8>) -> Result<Outcome, CallError> {
+        let ops = self.draft.into_inner().finish().map_err(refused)?;
+        Ok(Outcome { output, ops, ..self.outcome.into_inner() })
+    }
+
+    fn reading<R>(&self, step: impl FnOnce(&mut Draft<&'c dyn Read>) -> Result<R, DraftError>) -> R {
+        step(&mut self.draft.borrow_mut()).unwrap_or_else(|error| stop(refused(error)))
+    }
+
+    fn writing<R>(&self, step: impl FnOnce(&mut Draft<&'c dyn Read>) -> Result<R, DraftError>) -> R {
+        self.only_if_it_may_write();
+        self.reading(step)
+    }
+
+    fn only_if_it_may_write(&self) {
+        if self.view {
+            stop(CallError::ViewWrites(self.call.method.to_owned()));
+        }
+    }
+
+    fn kind(&self, collection: Handle) -> Kind {
+        self.reading(|draft| draft.kind(collection))
+    }
+}
+
+impl Session for Local<'_> {
+    fn root(&self, field: &str, kind: Kind) -> Handle {
+        self.reading(|draft| draft.open_root(field, kind))
+    }
+
+    fn child(&self, map: Handle, key: &[u8], kind: Kind) -> Handle {
+        self.reading(|draft| draft.open_child(map, key, kind))
+    }
+
+    fn read(&self, register: Handle) -> Option<Vec<u8>> {
+        self.reading(|draft| draft.register_get(register))
+    }
+
+    fn write(&self, register: Handle, value: &[u8]) {
+        self.writing(|draft| draft.register_set(register, value.to_vec()));
+    }
+
+    fn add(&self, counter: Handle, amount: i64) {
+        self.writing(|draft| draft.counter_add(counter, amount));
+    }
+
+    fn total(&self, counter: Handle) -> i64 {
+        self.reading(|draft| draft.counter_value(counter))
+    }
+
+    fn get(&self, map: Handle, key: &[u8]) -> Option<Vec<u8>> {
+        match self.reading(|draft| draft.map_get(map, key)) {
+            Some(Value::Bytes(bytes)) => Some(bytes),
+            Some(Value::Nested(_) | Value::Unit) | None => None,
+        }
+    }
+
+    fn insert(&self, map: Handle, key: &[u8], value: &[u8]) {
+        self.writing(|draft| draft.map_insert(map, key, value.to_vec()));
+    }
+
+    fn add_member(&self, set: Handle, key: &[u8]) -> bool {
+        self.writing(|draft| draft.set_insert(set, key))
+    }
+
+    fn contains(&self, collection: Handle, key: &[u8]) -> bool {
+        match self.kind(collection) {
+            Kind::Set => self.reading(|draft| draft.set_contains(collection, key)),
+            _ => self.reading(|draft| draft.map_contains(collection, key)),
+        }
+    }
+
+    fn remove(&self, collection: Handle, key: &[u8]) -> bool {
+        match self.kind(collection) {
+            Kind::Set => self.writing(|draft| draft.set_remove(collection, key)),
+            _ => self.writing(|draft| draft.map_remove(collection, key)),
+        }
+    }
+
+    fn len(&self, collection: Handle) -> u64 {
+        match self.kind(collection) {
+            Kind::Set => self.reading(|draft| draft.set_len(collection)),
+            _ => self.reading(|draft| draft.map_len(collection)),
+        }
+    }
+
+    fn clear(&self, collection: Handle) {
+        match self.kind(collection) {
+            Kind::Set => self.writing(|draft| draft.set_clear(collection)),
+            Kind::Register => self.writing(|draft| draft.register_clear(collection).map(|_| ())),
+            _ => self.writing(|draft| draft.map_clear(collection)),
+        }
+    }
+
+    fn scan(&self, collection: Handle, after: Option<&[u8]>, limit: u32) -> Vec<Entry> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        if self.kind(collection) == Kind::Set {
+            let members = self.reading(|draft| draft.set_scan(collection, after, limit));
+            return members.into_iter().map(|key| Entry { key, value: Vec::new() }).collect();
+        }
+        let entries = self.reading(|draft| draft.map_scan(collection, after, limit));
+        let entries = entries.into_iter().map(|(key, value)| match value {
+            Value::Bytes(value) => Entry { key, value },
+            Value::Nested(_) | Value::Unit => Entry { key, value: Vec::new() },
+        });
+        entries.collect()
+    }
+
+    fn caller(&self) -> [u8; 32] {
+        self.call.caller
+    }
+
+    fn context_id(&self) -> [u8; 32] {
+        self.call.context
+    }
+
+    fn now(&self) -> u64 {
+        self.call.stamp.bits()
+    }
+
+    fn random(&self, length: u32) -> Vec<u8> {
+        let (reader, drawn) = &mut *self.random.borrow_mut();
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        *drawn = drawn.saturating_add(length);
+        within("random_bytes", *drawn, RANDOM_BYTES_MAX, "bytes");
+        let mut bytes = vec![0; length];
+        reader.fill(&mut bytes);
+        bytes
+    }
+
+    fn log(&self, message: &str) {
+        let logs = &mut self.outcome.borrow_mut().logs;
+        within("log_bytes", message.len(), LINE_BYTES_MAX, "bytes");
+        within("logs", logs.len() + 1, LOGS_MAX, "lines");
+        logs.push(message.to_owned());
+    }
+
+    fn emit(&self, kind: &str, payload: &str, handler: Option<&str>) {
+        self.only_if_it_may_write();
+        let events = &mut self.outcome.borrow_mut().events;
+        within("event_bytes", kind.len() + payload.len() + handler.map_or(0, str::len), LINE_BYTES_MAX, "bytes");
+        within("events", events.len() + 1, EVENTS_MAX, "events");
+        events.push(Emitted {
+            kind: kind.to_owned(),
+            payload: payload.as_bytes().to_vec(),
+            handler: handler.map(str::to_owned),
+        });
+    }
+}
+
+fn within(limit: &'static str, used: usize, max: usize, unit: &str) {
+    if used > max {
+        stop(CallError::Limit { limit, max: format!("{max} {unit}") });
+    }
+}
+
+fn refused(error: DraftError) -> CallError {
+    let limit = |limit, max: usize, unit: &str| CallError::Limit { limit, max: format!("{max} {unit}") };
+    match error {
+        DraftError::KeyTooLong { max, .. } => limit("key_bytes", max, "bytes"),
+        DraftError::ValueTooLarge { max, .. } => limit("value_bytes", max, "bytes"),
+        DraftError::DeltaTooLarge { max } => limit("delta_bytes", max, "bytes"),
+        DraftError::TooManyHandles { max } => limit("collections", max, "collections"),
+        other => CallError::Trap(other.to_string()),
+    }
+}
+
+/// Unwinds without the message that a panic prints: a refused step is an answer, not a fault of this program.
+fn stop(error: CallError) -> ! {
+    std::panic::resume_unwind(Box::new(Stop(error)))
+}
