@@ -38,6 +38,7 @@ pub fn with_peer(address: &Multiaddr, peer: PeerId) -> Multiaddr {
 
 /// The transport that an address asks for, `None` for one that we do not speak.
 #[must_use]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign list of protocols, of which we speak a few")]
 pub fn transport(address: &Multiaddr) -> Option<Transport> {
     let mut udp = false;
     for protocol in address {
@@ -59,6 +60,7 @@ pub(super) fn is_relayed(address: &Multiaddr) -> bool {
 
 /// The literal IP address and port, if the address begins with one.
 #[must_use]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign list of protocols, of which we speak a few")]
 pub(super) fn socket(address: &Multiaddr) -> Option<(IpAddr, u16)> {
     let mut parts = address.iter();
     let ip = match parts.next()? {

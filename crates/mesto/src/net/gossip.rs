@@ -272,6 +272,7 @@ impl NetworkBehaviour for Behaviour {
         self.inner.handle_established_outbound_connection(connection, peer, remote, role, port_use)
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "libp2p's list grows; all else passes through")]
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
             FromSwarm::ConnectionEstablished(established) => {

@@ -261,6 +261,7 @@ async fn read_frame<R: AsyncRead + Unpin>(stream: &mut R, deadline: Duration) ->
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "what else the operating system may say is told as it is")]
 fn read_error(error: std::io::Error) -> LaneResetReason {
     use std::io::ErrorKind;
     match error.kind() {

@@ -169,13 +169,14 @@ impl ConnectionHandler for Handler {
         self.wanted.push_back(lane);
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "libp2p's list grows; nothing else concerns streams")]
     fn on_connection_event(&mut self, event: ConnectionEvent<'_, Protocols, Protocols, (), Lane>) {
         match event {
-            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol: (lane, stream), .. }) => {
-                // A stream that the rule gives us to open is dropped, which resets it.
-                if !self.opener {
-                    self.report(lane, Ok(stream));
-                }
+            // A stream that the rule gives us to open is dropped, which resets it.
+            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol: (lane, stream), .. })
+                if !self.opener =>
+            {
+                self.report(lane, Ok(stream));
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol: (lane, stream), .. }) => {
                 self.report(lane, Ok(stream));

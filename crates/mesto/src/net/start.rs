@@ -10,6 +10,7 @@ use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, Swarm, TransportError, identify, mdns, ping, swarm};
 use tokio::sync::mpsc;
+use zeroize::Zeroize;
 
 use super::commands::Lanes;
 use super::counters::Counters;
@@ -52,10 +53,12 @@ pub(super) struct Stack {
 
 /// Starts a network and waits until it listens.
 pub(super) async fn start(
-    config: NetConfig,
+    mut config: NetConfig,
 ) -> Result<(Network, mpsc::Receiver<NetEvent>, NetworkOwner), NetError> {
     transport::check_free(&config.listen)?;
-    let mut swarm = build_swarm(&config)?;
+    let swarm = build_swarm(&config);
+    config.keypair_seed.zeroize();
+    let mut swarm = swarm?;
     let (listening, early) = listen(&mut swarm, &config.listen).await?;
 
     let now = Instant::now();
@@ -121,6 +124,7 @@ fn connection_limits(limits: NetLimits) -> ConnectionLimits {
 pub(super) type Early = Vec<SwarmEvent<StackEvent>>;
 
 /// Listens on all addresses and returns the resolved ones.
+#[expect(clippy::wildcard_enum_match_arm, reason = "whatever it is, the driver gets it")]
 async fn listen(swarm: &mut Swarm<Stack>, wanted: &[Multiaddr]) -> Result<(Vec<Multiaddr>, Early), NetError> {
     let mut waiting = Vec::new();
     for wanted in wanted {

@@ -1,8 +1,10 @@
 //! Whole networks over loopback, on ephemeral ports.
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test waits for one event among many")]
 
 mod frames;
 mod gossiping;
 mod linking;
+mod strangers;
 
 use std::collections::BTreeSet;
 use std::future::Future;

@@ -22,6 +22,7 @@ const EXTERNAL_ADDRESSES_MAX: usize = 16;
 const AGENT_CHARS_MAX: usize = 64;
 
 impl Driver {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "libp2p's list grows; the rest needs no answer")]
     pub(super) fn happened(&mut self, event: SwarmEvent<StackEvent>) {
         match event {
             SwarmEvent::Behaviour(event) => self.reported(event),
@@ -40,11 +41,9 @@ impl Driver {
             SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
                 tracing::debug!(from = %send_back_addr, %error, "an incoming connection failed");
             }
-            SwarmEvent::NewListenAddr { address, .. } => {
-                if !self.listening.contains(&address) {
-                    self.listening.push(address.clone());
-                    self.emit(NetEvent::ListenAddr { address });
-                }
+            SwarmEvent::NewListenAddr { address, .. } if !self.listening.contains(&address) => {
+                self.listening.push(address.clone());
+                self.emit(NetEvent::ListenAddr { address });
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => self.listen_expired(address),
             SwarmEvent::ListenerClosed { addresses, reason, .. } => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::net::{GOSSIP_PAYLOAD_BYTES_MAX, MessageToken, SubscribeError, TOPIC_BYTES_MAX, Verdict};
+use crate::net::{GOSSIP_PAYLOAD_BYTES_MAX, MessageToken, SubscribeError, TOPIC_BYTES_MAX, TOPICS_MAX, Verdict};
 
 const TOPIC: &str = "/mesto/group/test";
 
@@ -124,6 +124,18 @@ async fn names_of_topics_are_bounded() {
     }
     node.net.subscribe("x".repeat(TOPIC_BYTES_MAX)).await.expect("subscribes");
     node.net.subscribe("x".repeat(TOPIC_BYTES_MAX)).await.expect("subscribing again is harmless");
+}
+
+#[tokio::test]
+async fn as_many_and_as_long_topics_as_there_may_be_fit_one_greeting() {
+    let left = Node::start(&[TCP]).await;
+    let mut right = Node::start(&[TCP]).await;
+    for number in 0..TOPICS_MAX {
+        left.net.subscribe(format!("{number:0TOPIC_BYTES_MAX$}")).await.expect("subscribes");
+    }
+    assert_eq!(left.net.subscribe("one more").await, Err(SubscribeError::TooManyTopics));
+    left.net.dial(right.address()).await.expect("runs");
+    right.until_topics(left.id(), TOPICS_MAX).await;
 }
 
 #[tokio::test]
