@@ -17,6 +17,8 @@ use std::{
 use fjall::{Database, KeyspaceCreateOptions, PersistMode, Readable as _};
 use mesto_node::store::{Batch, CommitError, Keyspace, Pair, Snapshot, Store, conformance::KEY_BYTES_MAX};
 
+use crate::home::files;
+
 mod bench;
 mod committer;
 #[cfg(test)]
@@ -111,7 +113,7 @@ impl DiskStore {
         }
         drop(Self::open_engine(&unfinished)?);
         fs::rename(&unfinished, engine)?;
-        Ok(fs::File::open(folder)?.sync_all()?)
+        Ok(files::sync_folder(folder)?)
     }
 
     fn open_engine(folder: &Path) -> fjall::Result<Opened> {
@@ -162,8 +164,8 @@ impl Store for DiskStore {
             return Err(CommitError("an earlier commit failed".to_owned()));
         }
         let merged = merge(batches)?;
-        let mut batch =
-            fjall::OwnedWriteBatch::with_capacity(self.opened.database.clone(), merged.len()).durability(Some(PersistMode::SyncData));
+        let mut batch = fjall::OwnedWriteBatch::with_capacity(self.opened.database.clone(), merged.len())
+            .durability(Some(PersistMode::SyncData));
         for ((keyspace, key), value) in merged {
             let keyspace = self.opened.keyspace(keyspace);
             match value {
@@ -263,7 +265,9 @@ fn fail_stop(what: &str, error: &fjall::Error) -> ! {
     if tracing::dispatcher::has_been_set() {
         tracing::error!(%error, "the store cannot read {what}; the node stops. Check the disk, then start again or restore a backup");
     } else {
-        eprintln!("mesto: the store cannot read {what}: {error}; the node stops. Check the disk, then start again or restore a backup");
+        eprintln!(
+            "mesto: the store cannot read {what}: {error}; the node stops. Check the disk, then start again or restore a backup"
+        );
     }
     std::process::abort()
 }

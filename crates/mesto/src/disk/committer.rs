@@ -220,8 +220,7 @@ impl Queue {
         let waiting = mem::take(&mut state.waiting);
         drop(state);
         self.room.notify_all();
-        let (names, batches) =
-            waiting.into_iter().map(|waiting| ((waiting.token, waiting.seq), waiting.batch)).unzip();
+        let (names, batches) = waiting.into_iter().map(|waiting| ((waiting.token, waiting.seq), waiting.batch)).unzip();
         Some(Group { batches, names, refused })
     }
 
@@ -327,11 +326,8 @@ mod tests {
     fn rig() -> Rig {
         let (permit, permits) = mpsc::channel();
         let (teller, told) = mpsc::channel();
-        let store = Arc::new(Gated {
-            store: MemoryStore::new(),
-            permits: Mutex::new(permits),
-            group_sizes: Mutex::default(),
-        });
+        let store =
+            Arc::new(Gated { store: MemoryStore::new(), permits: Mutex::new(permits), group_sizes: Mutex::default() });
         let committer = Committer::start(Arc::clone(&store) as Arc<dyn Store>, Teller(teller)).unwrap();
         Rig { committer, store, permit, told }
     }

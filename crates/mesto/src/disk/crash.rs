@@ -69,7 +69,10 @@ fn a_torn_journal_loses_whole_batches_from_its_end_only() {
 /// Lets a child write until it is killed; returns the last number that it saw acknowledged.
 fn run_and_kill(folder: &Path, life: Duration) -> u64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", concat!(module_path!(), "::writes_until_killed"), "--ignored", "--nocapture"].map(without_crate))
+        .args(
+            ["--exact", concat!(module_path!(), "::writes_until_killed"), "--ignored", "--nocapture"]
+                .map(without_crate),
+        )
         .env(FOLDER_VARIABLE, folder)
         .stdout(Stdio::piped())
         .spawn()

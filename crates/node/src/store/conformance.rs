@@ -343,11 +343,7 @@ fn refuses_keys_without_bytes_or_with_too_many(open: Open<'_>) -> Result<(), Vio
 fn compare_all(store: &dyn Snapshot, oracle: &dyn Snapshot) -> Result<(), Violation> {
     for keyspace in Keyspace::ALL {
         let expected = oracle.scan(keyspace, &[], None, usize::MAX);
-        expect_pairs(
-            "a full scan equals the oracle's",
-            &expected,
-            &store.scan(keyspace, &[], None, usize::MAX),
-        )?;
+        expect_pairs("a full scan equals the oracle's", &expected, &store.scan(keyspace, &[], None, usize::MAX))?;
         for (key, value) in &expected {
             let found = store.get(keyspace, key);
             expect_eq("each key of a scan can be got", &Some(Short(value)), &found.as_deref().map(Short))?;

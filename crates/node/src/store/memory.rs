@@ -112,6 +112,7 @@ impl Snapshot for Maps {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::store::conformance;
