@@ -4,6 +4,7 @@ mod admit;
 mod change;
 mod digest;
 pub mod graph;
+pub mod levels;
 pub(crate) mod place;
 mod resolve;
 pub mod roster;
@@ -198,6 +199,12 @@ impl Governance {
     pub fn state_at(&mut self, heads: &[EntryId]) -> Option<Arc<GroupState>> {
         let view = self.view_at(heads)?;
         Some(Arc::new(view.state.clone()))
+    }
+
+    /// The state, resolved from nothing: equal to [`Governance::state`], and dear; for checks.
+    #[must_use]
+    pub fn resolved(&self) -> GroupState {
+        View::resolve(&self.graph, &self.now.heads).state
     }
 
     /// The epoch under which to write in a domain (a context, or nothing for the group's): the highest by height

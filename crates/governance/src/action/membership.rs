@@ -118,13 +118,15 @@ impl MemberLeft {
     }
 }
 
-/// Changes a member's role; the capability bits stay.
+/// Changes a member's role, and its capability bits with it if they shall not stay.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub struct MemberRoleSet {
     /// The member.
     pub member: PublicKey,
     /// The new role, below owner.
     pub role: Role,
+    /// The new capability bits; nothing keeps the present ones.
+    pub capabilities: Option<Capabilities>,
     /// If it loses the right to write: its last deltas that the author had seen.
     pub keep: Vec<Kept>,
     /// Heads of the descendants' logs that the author had seen, ascending by group.

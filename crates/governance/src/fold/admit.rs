@@ -218,7 +218,7 @@ impl Admission<'_> {
             Action::MemberLeft(_) => self.leave(action),
             Action::MemberRoleSet(set) => {
                 let now = self.present(set.member)?;
-                self.set_standing(set.member, Standing::new(set.role, now.capabilities))
+                self.set_standing(set.member, Standing::new(set.role, set.capabilities.unwrap_or(now.capabilities)))
             }
             Action::MemberCapabilitiesSet(set) => {
                 let now = self.present(set.member)?;

@@ -1,0 +1,92 @@
+//! Folds a scenario: `cargo run -p mesto-governance --example fold -- FILE`.
+//!
+//! Each line of the file is one op of one group, in any order:
+//! `{"id":"x1","author":"A","parents":["g"],"action":"setrole","target":"B","role":"member"}` with action
+//! `genesis`, `setrole`, `remove`, `leave` or `name`, and role `readonly`, `member`, `manager` or `admin`.
+//! Prints `{"rejected":[…],"dead":[…],"members":{…}}`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+
+use mesto_governance::fold::levels::{LevelAction, Levels};
+use mesto_governance::{Capabilities, Capability, Role, Standing};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Deserialize)]
+struct Line {
+    id: String,
+    author: String,
+    #[serde(default)]
+    parents: Vec<String>,
+    action: String,
+    target: Option<String>,
+    role: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Outcome {
+    rejected: Vec<String>,
+    dead: Vec<String>,
+    members: BTreeMap<String, &'static str>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let path = std::env::args().nth(1).ok_or("usage: fold FILE")?;
+    let text = std::fs::read_to_string(path)?;
+    let mut lines = BTreeMap::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let line: Line = serde_json::from_str(line).map_err(|error| format!("line {}: {error}", number + 1))?;
+        if lines.insert(line.id.clone(), line).is_some() {
+            return Err(format!("line {}: the id is taken", number + 1).into());
+        }
+    }
+    println!("{}", serde_json::to_string(&fold(lines)?)?);
+    Ok(())
+}
+
+fn fold(mut lines: BTreeMap<String, Line>) -> Result<Outcome, Box<dyn Error>> {
+    let is_beginning = |line: &&Line| line.action == "genesis" && line.parents.is_empty();
+    let genesis = lines.values().find(is_beginning).cloned().ok_or("no genesis")?;
+    lines.remove(&genesis.id);
+    let mut levels = Levels::genesis(genesis.id.clone(), genesis.author);
+    let mut admitted = BTreeSet::from([genesis.id]);
+    let mut rejected = BTreeSet::new();
+    loop {
+        let is_decided = |id: &String| admitted.contains(id) || rejected.contains(id);
+        let next = lines.values().find(|line| line.parents.iter().all(is_decided)).map(|line| line.id.clone());
+        let Some(line) = next.and_then(|id| lines.remove(&id)) else { break };
+        let verdict = match action(&line)? {
+            Some(action) => levels.apply(line.id.clone(), line.author, &line.parents, action).is_ok(),
+            None => false,
+        };
+        if verdict { admitted.insert(line.id) } else { rejected.insert(line.id) };
+    }
+    // What is left waits for parents that never come: it is in nobody's past, so it is no part of the history.
+    rejected.extend(lines.into_keys());
+    let roster = levels.roster();
+    let members = roster.members().map(|(member, standing)| (member.clone(), standing.level().name())).collect();
+    Ok(Outcome { rejected: rejected.into_iter().collect(), dead: levels.dead(), members })
+}
+
+/// The action of a line; none for a second beginning.
+fn action(line: &Line) -> Result<Option<LevelAction<String>>, Box<dyn Error>> {
+    let target = || line.target.clone().ok_or_else(|| format!("{}: no target", line.id));
+    Ok(Some(match line.action.as_str() {
+        "genesis" => return Ok(None),
+        "setrole" => LevelAction::Set(target()?, standing(line)?),
+        "remove" => LevelAction::Remove(target()?),
+        "leave" => LevelAction::Leave,
+        "name" => LevelAction::Settings,
+        other => return Err(format!("{}: unknown action `{other}`", line.id).into()),
+    }))
+}
+
+fn standing(line: &Line) -> Result<Standing, Box<dyn Error>> {
+    Ok(match line.role.as_deref() {
+        Some("manager") => {
+            Standing::new(Role::Member, Capabilities::NONE.with(Capability::ManageMembers))
+        }
+        Some(role) => Standing::new(role.parse()?, Capabilities::NONE),
+        None => return Err(format!("{}: no role", line.id).into()),
+    })
+}

@@ -1,0 +1,274 @@
+//! The fold of levels against the reference, over random histories with equivocation and backdating; and the
+//! known traps, by hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mesto_governance::fold::levels::{LevelAction, Levels};
+use mesto_governance::{Capabilities, Capability, Role, Standing};
+use proptest::prelude::*;
+
+use crate::reference::{Act, Id, Op, Reference, Who};
+
+const PEOPLE: u8 = 5;
+
+fn standing(level: u8) -> Standing {
+    let manager = Capabilities::NONE.with(Capability::ManageMembers);
+    match level {
+        4 => Standing::new(Role::Admin, Capabilities::NONE),
+        3 => Standing::new(Role::Member, manager),
+        2 => Standing::new(Role::Member, Capabilities::NONE),
+        _ => Standing::new(Role::ReadOnly, Capabilities::NONE),
+    }
+}
+
+fn apply(levels: &mut Levels<Id, Who>, op: &Op) -> bool {
+    let parents: Vec<Id> = op.parents.iter().copied().collect();
+    let action = match op.act {
+        Act::Genesis => return false,
+        Act::Set(target, level) => LevelAction::Set(target, standing(level)),
+        Act::Remove(target) => LevelAction::Remove(target),
+        Act::Leave => LevelAction::Leave,
+        Act::Name => LevelAction::Settings,
+    };
+    levels.apply(op.id, op.author, &parents, action).is_ok()
+}
+
+type Members = BTreeMap<Who, u8>;
+
+fn members(roster: &mesto_governance::fold::roster::Roster<Id, Who>) -> Members {
+    roster.members().map(|(who, standing)| (*who, 5 - standing.level() as u8)).collect()
+}
+
+/// A recipe of one op: author, act, and how its parents are chosen.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipe {
+    author: u8,
+    act: u8,
+    target: u8,
+    level: u8,
+    first: u16,
+    second: u16,
+    id: u16,
+}
+
+pub(crate) fn recipes(ops: usize) -> impl Strategy<Value = Vec<Recipe>> {
+    let recipe = (0..PEOPLE, 0u8..10, 0..PEOPLE, 1u8..5, any::<u16>(), any::<u16>(), any::<u16>()).prop_map(
+        |(author, act, target, level, first, second, id)| Recipe { author, act, target, level, first, second, id },
+    );
+    prop::collection::vec(recipe, 1..ops)
+}
+
+/// Ops that the reference admits, parents first. Ids are shuffled, so that ties fall either way; parents are
+/// mostly recent, sometimes old.
+pub(crate) fn history(recipes: &[Recipe]) -> (Vec<Op>, Reference) {
+    let mut reference = Reference::default();
+    let genesis = Op { id: 1 << 16, author: 0, parents: BTreeSet::new(), act: Act::Genesis };
+    assert!(reference.offer(&genesis));
+    let mut ops = vec![genesis];
+    let begin = [(1, 4), (2, 4), (3, 3)];
+    for (at, (who, level)) in begin.into_iter().enumerate() {
+        let parent = ops.last().unwrap().id;
+        let op = Op { id: (2 << 16) + at as u32, author: 0, parents: [parent].into(), act: Act::Set(who, level) };
+        assert!(reference.offer(&op));
+        ops.push(op);
+    }
+    for (at, recipe) in recipes.iter().enumerate() {
+        let near = |pick: u16| {
+            let span = if pick % 4 == 0 { ops.len() } else { ops.len().min(4) };
+            ops[ops.len() - 1 - usize::from(pick / 4) % span].id
+        };
+        let parents = [near(recipe.first), near(recipe.second)].into();
+        let act = match recipe.act {
+            0..=4 => Act::Set(recipe.target, recipe.level),
+            5..=7 => Act::Remove(recipe.target),
+            8 => Act::Leave,
+            _ => Act::Name,
+        };
+        let id = (u32::from(recipe.id) << 8) | at as u32 | 1 << 24;
+        let op = Op { id, author: recipe.author, parents, act };
+        if reference.offer(&op) {
+            ops.push(op);
+        }
+    }
+    (ops, reference)
+}
+
+/// Another order of arrival, parents first.
+pub(crate) fn reordered(ops: &[Op], seed: u64) -> Vec<Op> {
+    let mut open: Vec<Op> = ops[1..].to_vec();
+    let mut done = vec![ops[0].clone()];
+    let mut held = BTreeSet::from([ops[0].id]);
+    let mut state = seed | 1;
+    while !open.is_empty() {
+        let ready: Vec<usize> =
+            (0..open.len()).filter(|&at| open[at].parents.iter().all(|parent| held.contains(parent))).collect();
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let op = open.swap_remove(ready[(state >> 33) as usize % ready.len()]);
+        held.insert(op.id);
+        done.push(op);
+    }
+    done
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_fold_is_that_of_the_rules_in_any_order(recipes in recipes(14), seed: u64) {
+        let (ops, reference) = history(&recipes);
+        let (dead, expected) = reference.outcome();
+        let mut levels = Levels::genesis(ops[0].id, ops[0].author);
+        for op in &reordered(&ops, seed)[1..] {
+            prop_assert!(apply(&mut levels, op), "{op:?} was rejected");
+            // Ask now and then, so that views are extended from many places.
+            if op.id % 3 == 0 {
+                levels.roster();
+            }
+        }
+        let roster = levels.roster();
+        prop_assert_eq!(members(&roster), expected);
+        prop_assert_eq!(levels.dead(), dead.into_iter().collect::<Vec<_>>());
+        prop_assert_eq!(levels.resolved(), (roster, levels.dead()));
+    }
+
+    #[test]
+    fn what_the_rules_reject_is_rejected(recipes in recipes(8), last in recipes(2)) {
+        let (ops, mut reference) = history(&recipes);
+        let mut levels = Levels::genesis(ops[0].id, ops[0].author);
+        for op in &ops[1..] {
+            prop_assert!(apply(&mut levels, op));
+        }
+        for (at, recipe) in last.iter().enumerate() {
+            for act in [Act::Set(recipe.target, recipe.level), Act::Remove(recipe.target), Act::Leave, Act::Name] {
+                let parent = ops[usize::from(recipe.first) % ops.len()].id;
+                let op = Op { id: at as u32 * 10, author: recipe.author, parents: [parent].into(), act };
+                let admitted = reference.offer(&op);
+                prop_assert_eq!(apply(&mut levels, &op), admitted, "{:?}", op);
+                if admitted {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Owner 0, admins 1 and 2, manager 3 (senior first), each added by the owner in turn; heads are at `start`.
+struct Scene {
+    levels: Levels<Id, Who>,
+    start: Id,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let (ops, _) = history(&[]);
+        let mut levels = Levels::genesis(ops[0].id, ops[0].author);
+        for op in &ops[1..] {
+            assert!(apply(&mut levels, op));
+        }
+        Self { levels, start: ops.last().unwrap().id }
+    }
+
+    fn op(&mut self, id: Id, author: Who, parents: &[Id], act: Act) {
+        let parents = if parents.is_empty() { [self.start].into() } else { parents.iter().copied().collect() };
+        assert!(apply(&mut self.levels, &Op { id, author, parents, act }), "{id} was rejected");
+    }
+
+    fn rejects(&mut self, id: Id, author: Who, parents: &[Id], act: Act) {
+        let parents = if parents.is_empty() { [self.start].into() } else { parents.iter().copied().collect() };
+        assert!(!apply(&mut self.levels, &Op { id, author, parents, act }), "{id} was admitted");
+    }
+
+    fn level(&mut self, who: Who) -> u8 {
+        members(&self.levels.roster()).get(&who).copied().unwrap_or(0)
+    }
+}
+
+#[test]
+fn of_a_mutual_removal_the_senior_admin_stands() {
+    let mut scene = Scene::new();
+    scene.op(10, 1, &[], Act::Remove(2));
+    // A junior cannot remove a senior at all; by the owner's hand they are made to meet as equals in time.
+    scene.rejects(11, 2, &[], Act::Remove(1));
+    scene.op(12, 2, &[], Act::Remove(3));
+    assert_eq!((scene.level(1), scene.level(2), scene.level(3)), (4, 0, 3));
+    assert_eq!(scene.levels.dead(), vec![12]);
+}
+
+#[test]
+fn concurrent_ops_of_a_demoted_admin_fall_and_what_rests_on_them() {
+    let mut scene = Scene::new();
+    scene.op(10, 0, &[], Act::Set(1, 2));
+    scene.op(11, 1, &[], Act::Set(4, 4));
+    scene.op(12, 4, &[11], Act::Remove(3));
+    assert_eq!((scene.level(1), scene.level(4), scene.level(3)), (2, 0, 3));
+    assert_eq!(scene.levels.dead(), vec![11, 12]);
+}
+
+#[test]
+fn puppets_that_a_removed_admin_backdates_gain_nothing() {
+    let mut scene = Scene::new();
+    scene.op(10, 0, &[], Act::Remove(1));
+    scene.op(20, 0, &[10], Act::Name);
+    scene.op(11, 1, &[], Act::Set(4, 4));
+    scene.op(12, 4, &[11], Act::Set(200, 4));
+    scene.op(13, 200, &[12], Act::Name);
+    assert_eq!((scene.level(4), scene.level(200)), (0, 0));
+    assert_eq!(scene.levels.dead(), vec![11, 12, 13]);
+}
+
+#[test]
+fn whoever_is_added_after_a_removal_is_back() {
+    let mut scene = Scene::new();
+    scene.op(10, 0, &[], Act::Remove(3));
+    scene.op(11, 2, &[10], Act::Set(3, 2));
+    assert_eq!(scene.level(3), 2);
+    // An addition beside the removal does not undo it.
+    let mut scene = Scene::new();
+    scene.op(10, 0, &[], Act::Remove(3));
+    scene.op(11, 2, &[], Act::Set(3, 2));
+    assert_eq!(scene.level(3), 0);
+}
+
+#[test]
+fn nobody_undoes_a_leave_by_removing_who_left() {
+    let mut scene = Scene::new();
+    scene.op(10, 3, &[], Act::Leave);
+    scene.op(11, 1, &[], Act::Remove(3));
+    assert_eq!(scene.level(3), 0);
+    assert!(scene.levels.dead().is_empty());
+    // Not even when the removal dies.
+    scene.op(12, 0, &[], Act::Remove(1));
+    assert_eq!(scene.level(3), 0);
+    assert_eq!(scene.levels.dead(), vec![11]);
+}
+
+#[test]
+fn a_void_by_a_revoker_that_dies_later_is_lifted() {
+    let mut scene = Scene::new();
+    scene.op(10, 1, &[], Act::Remove(2));
+    scene.op(11, 2, &[], Act::Set(4, 2));
+    assert_eq!((scene.level(2), scene.level(4)), (0, 0));
+    scene.op(12, 0, &[], Act::Set(1, 2));
+    assert_eq!((scene.level(1), scene.level(2), scene.level(4)), (2, 4, 2));
+    assert_eq!(scene.levels.dead(), vec![10]);
+}
+
+#[test]
+fn liveness_does_not_depend_on_the_target() {
+    let mut scene = Scene::new();
+    scene.op(10, 1, &[], Act::Set(4, 2));
+    scene.op(11, 2, &[10], Act::Remove(4));
+    // The addition falls; the removal of nobody stays live, because only its author's authority counts.
+    scene.op(12, 0, &[], Act::Remove(1));
+    assert_eq!(scene.level(4), 0);
+    assert_eq!(scene.levels.dead(), vec![10]);
+}
+
+#[test]
+fn the_owner_can_neither_be_removed_nor_leave() {
+    let mut scene = Scene::new();
+    scene.rejects(10, 1, &[], Act::Remove(0));
+    scene.rejects(11, 0, &[], Act::Leave);
+    scene.rejects(12, 1, &[], Act::Set(0, 2));
+    assert_eq!(scene.level(0), 5);
+}

@@ -1,0 +1,11 @@
+//! Tests of the fold through its public face.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod contexts;
+mod golden;
+mod histories;
+mod invitations;
+mod levels;
+mod reference;
+mod verdicts;
+mod world;

@@ -1,0 +1,172 @@
+//! Verdicts of deltas: what a removed member's backdated deltas are worth.
+
+use std::collections::BTreeSet;
+
+use mesto_governance::action::{Kept, MemberLeft, MemberRemoved};
+use mesto_governance::right::Denied;
+use mesto_governance::verdict::{
+    Authorship, DeltaPast, NoWarrant, Verdict, Waits, Warrant, Written, settle, verdict,
+};
+use mesto_governance::{Action, Capabilities, ContextId, Role};
+use mesto_oplog::EntryId;
+
+use crate::world::{World, add, id, identity, remove};
+
+fn delta(byte: u8) -> EntryId {
+    EntryId::from_bytes([byte; 32])
+}
+
+/// A log of deltas in which each has the ones before it in its past.
+struct Line {
+    at: u8,
+    vouched: bool,
+}
+
+impl DeltaPast for Line {
+    fn is_within(&self, other: &EntryId) -> bool {
+        self.at <= other.as_bytes()[0]
+    }
+
+    fn is_vouched_for(&self) -> bool {
+        self.vouched
+    }
+}
+
+fn with_writer() -> (World, ContextId) {
+    let mut world = World::peopled();
+    let context = world.context(1, vec![]);
+    let join = world.join(context, 4);
+    world.act(4, vec![join]);
+    (world, context)
+}
+
+fn warrant(world: &mut World, context: ContextId, who: u8, heads: &[EntryId]) -> Warrant {
+    let authorship =
+        Authorship { context, identity: identity(who), governance: heads, parents_governance: &[] };
+    world.governance.warrant(&authorship)
+}
+
+fn judge(warrant: &Warrant, at: u8, vouched: bool) -> Verdict {
+    verdict(&Waits::default(), warrant, &Line { at, vouched })
+}
+
+#[test]
+fn a_writer_is_accepted_and_anybody_else_rejected_for_good() {
+    let (mut world, context) = with_writer();
+    let heads = world.governance.heads();
+    assert_eq!(judge(&warrant(&mut world, context, 4, &heads), 1, false), Verdict::Accept { member: id(4) });
+    let join = world.join(context, 5);
+    world.act(5, vec![join]);
+    let later = world.governance.heads();
+    let reader = warrant(&mut world, context, 5, &later);
+    assert_eq!(judge(&reader, 1, true), Verdict::Reject(Denied::ReadOnly(id(5)).into()));
+    // Before its join it was nobody here.
+    let before = warrant(&mut world, context, 5, &heads);
+    let denied = Denied::NotJoined { context, identity: identity(5) };
+    assert_eq!(judge(&before, 1, true), Verdict::Reject(denied.into()));
+    assert_eq!(warrant(&mut world, context, 4, &[]), Warrant::Refused(NoWarrant::NoHeads));
+}
+
+#[test]
+fn a_delta_parks_until_all_that_it_names_is_there() {
+    let (mut world, context) = with_writer();
+    let unknown = warrant(&mut world, context, 4, &[delta(9)]);
+    assert_eq!(unknown, Warrant::Unknown { missing: vec![delta(9)] });
+    let waits = Waits { parents: vec![delta(1)], ..Waits::default() };
+    let expected = Waits { governance: vec![delta(9)], ..waits.clone() };
+    assert_eq!(verdict(&waits, &unknown, &Line { at: 1, vouched: false }), Verdict::Park(expected));
+    let heads = world.governance.heads();
+    let known = warrant(&mut world, context, 4, &heads);
+    assert_eq!(verdict(&waits, &known, &Line { at: 1, vouched: false }), Verdict::Park(waits));
+}
+
+#[test]
+fn a_delta_cannot_know_less_than_its_parents() {
+    let (mut world, context) = with_writer();
+    let heads = world.governance.heads();
+    world.act(1, vec![Action::Merge]);
+    let newer = world.governance.heads();
+    let behind = Authorship {
+        context,
+        identity: identity(4),
+        governance: &heads,
+        parents_governance: &[&newer],
+    };
+    assert_eq!(world.governance.warrant(&behind), Warrant::Refused(NoWarrant::BehindParents));
+    let ahead = Authorship { governance: &newer, parents_governance: &[&heads], ..behind };
+    assert_eq!(world.governance.warrant(&ahead), Warrant::Valid { member: id(4) });
+}
+
+#[test]
+fn what_a_removed_member_backdates_is_void_and_what_the_remover_had_seen_is_kept() {
+    let (mut world, context) = with_writer();
+    let heads = world.governance.heads();
+    let removal = world.act(
+        1,
+        vec![Action::MemberRemoved(MemberRemoved {
+            member: id(4),
+            keep: vec![Kept { context, delta: delta(5) }],
+            descendants: vec![],
+        })],
+    );
+    let contested = warrant(&mut world, context, 4, &heads);
+    assert_eq!(
+        contested,
+        Warrant::Contested { member: id(4), causes: vec![removal], kept: vec![delta(5)] }
+    );
+    assert_eq!(judge(&contested, 5, false), Verdict::Accept { member: id(4) });
+    assert_eq!(judge(&contested, 6, false), Verdict::Void { causes: vec![removal] });
+    assert_eq!(judge(&contested, 6, true), Verdict::Accept { member: id(4) });
+    let after = world.governance.heads();
+    assert!(matches!(warrant(&mut world, context, 4, &after), Warrant::Refused(NoWarrant::Denied(_))));
+    // Coming back does not bring back what was written in between.
+    world.act(1, vec![add(4, Role::Member, Capabilities::DEFAULT)]);
+    assert!(matches!(warrant(&mut world, context, 4, &heads), Warrant::Contested { .. }));
+}
+
+#[test]
+fn a_right_that_rests_on_a_dead_grant_is_void() {
+    let mut world = World::peopled();
+    let context = world.context(1, vec![]);
+    let start = world.governance.heads();
+    world.act_after(0, &start, vec![remove(2)]);
+    // Admin 2 backdates a puppet into the group, and the puppet joins and writes.
+    let added = world.act_after(2, &start, vec![add(9, Role::Member, Capabilities::DEFAULT)]);
+    let join = world.join(context, 9);
+    let joined = world.act_after(9, &[added], vec![join]);
+    let puppet = warrant(&mut world, context, 9, &[joined]);
+    assert!(matches!(&puppet, Warrant::Contested { causes, kept, .. }
+        if causes.contains(&added) && causes.contains(&joined) && kept.is_empty()), "{puppet:?}");
+    assert!(matches!(judge(&puppet, 1, false), Verdict::Void { .. }));
+}
+
+#[test]
+fn who_leaves_keeps_what_it_had_written() {
+    let (mut world, context) = with_writer();
+    let heads = world.governance.heads();
+    world.act(4, vec![Action::MemberLeft(MemberLeft { keep: vec![Kept { context, delta: delta(3) }] })]);
+    let contested = warrant(&mut world, context, 4, &heads);
+    assert_eq!(judge(&contested, 3, false), Verdict::Accept { member: id(4) });
+    assert!(matches!(judge(&contested, 4, false), Verdict::Void { .. }));
+}
+
+#[test]
+fn a_log_settles_to_what_is_kept_and_what_others_built_on() {
+    // 1 (X) <- 2 (Y, honest) and 1 <- 3 (X, backdated); 4 (Z, contested too) <- 3; nobody honest saw 3 or 4.
+    let parents = |delta: &EntryId| match delta.as_bytes()[0] {
+        2 | 3 => vec![1],
+        4 => vec![3, 1],
+        _ => vec![],
+    };
+    let is_past = |a: &EntryId, b: &EntryId| parents(b).contains(&a.as_bytes()[0]);
+    let contested = Warrant::Contested { member: id(4), causes: vec![], kept: vec![] };
+    let written = |at: u8, who: u8, warrant: &Warrant| Written {
+        delta: delta(at),
+        identity: identity(who),
+        warrant: warrant.clone(),
+        is_final: false,
+    };
+    let honest = Warrant::Valid { member: id(5) };
+    let log = [written(1, 1, &contested), written(2, 2, &honest), written(3, 1, &contested), written(4, 3, &contested)];
+    assert_eq!(settle(&log, &is_past), BTreeSet::from([delta(1), delta(2)]));
+}
