@@ -57,6 +57,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     findings.extend(purity::check_settings(|name| tree.text(&format!("crates/{name}/clippy.toml"))));
     findings.extend(tree.files().flat_map(|file| docs::check_machine_paths(&file.path, &file.text)));
     findings.extend(tree.markdown().flat_map(|file| docs::check_links(&file.path, &file.text, |path| tree.has(path))));
+    let has_test = |name: &str| tree.rust().any(|file| file.text.contains(&format!("fn {name}(")));
+    findings.extend(tree.markdown().flat_map(|file| docs::check_test_names(&file.path, &file.text, has_test)));
     findings.sort();
     for finding in &findings {
         eprintln!("{finding}");

@@ -39,6 +39,23 @@ pub(crate) fn check_links(path: &Path, text: &str, exists: impl Fn(&Path) -> boo
     findings
 }
 
+/// Finds tests that a document names and that do not exist. A name of at least four words in back quotes is a test's.
+pub(crate) fn check_test_names(path: &Path, text: &str, exists: impl Fn(&str) -> bool) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let quoted = line.split('`').skip(1).step_by(2);
+        let names = quoted.filter(|name| name.matches('_').count() >= 3 && name.bytes().all(is_of_a_name));
+        for name in names.filter(|name| !exists(name)) {
+            findings.push(Finding::new(path, index + 1, format!("there is no test `{name}`")));
+        }
+    }
+    findings
+}
+
+fn is_of_a_name(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'
+}
+
 /// Whether `found` begins a path in `line`, rather than being in the midst of one, as in a URL.
 fn stands_alone(line: &str, found: &str) -> bool {
     let bytes = line.as_bytes();
@@ -58,6 +75,13 @@ mod tests {
             assert_eq!(check_machine_paths(Path::new("a.md"), &format!("see {found}x")).len(), 1, "{found}");
         }
         assert_eq!(check_machine_paths(Path::new("a.md"), "see https://example.org/how/we/wo/rk/"), []);
+    }
+
+    #[test]
+    fn a_test_that_does_not_exist_is_found() {
+        let text = "| `there_is_a_test`, `there_is_no_test` | `too_short` `not::a_test_name_at_all`";
+        let found = check_test_names(Path::new("a.md"), text, |name| name == "there_is_a_test");
+        assert_eq!(found, [Finding::new("a.md", 1, "there is no test `there_is_no_test`")]);
     }
 
     #[test]
