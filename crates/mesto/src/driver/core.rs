@@ -1,0 +1,234 @@
+//! The thread that steps the node.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use mesto_governance::{ContextId, GroupId};
+use mesto_node::store::{CommitError, Snapshot};
+use mesto_node::{CommandError, Effect, Entropy, Input, MachineId, Node, Reply, Step, Ticket, Time};
+
+use super::execute::{Job, Jobs};
+use super::handle::Shared;
+use super::metrics::Metrics;
+use super::outbound::{Outbound, Outgoing};
+use crate::disk::{CommitObserver, Submitter};
+
+/// Inputs that are taken before time is looked at again: bounds how late a timer can be.
+const INPUTS_AT_ONCE: usize = 256;
+/// Longest sleep, so that a clock that was set is noticed.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// What reaches the core thread.
+pub(super) enum Signal {
+    /// An input of the node.
+    Input(Input),
+    /// A command, and who waits for its reply.
+    Command(mesto_node::Command, tokio::sync::oneshot::Sender<Result<Reply, CommandError>>),
+    /// Batches are durable, by token and number.
+    Durable(Vec<(u64, u64)>, Arc<dyn Snapshot>),
+    /// The store failed.
+    Failed(CommitError),
+    /// The node is to stop.
+    Stop,
+}
+
+pub(super) type Signals = Sender<Signal>;
+
+/// Tells the core what is durable.
+pub(super) struct Durability {
+    signals: Signals,
+}
+
+impl Durability {
+    pub(super) fn new(signals: Signals) -> Self {
+        Self { signals }
+    }
+}
+
+impl CommitObserver for Durability {
+    fn durable(&mut self, batches: Vec<(u64, u64)>, snapshot: Arc<dyn Snapshot>) {
+        // The core is gone only when the node stops; then nobody waits for this.
+        let _ = self.signals.send(Signal::Durable(batches, snapshot));
+    }
+
+    fn failed(&mut self, error: CommitError) {
+        let _ = self.signals.send(Signal::Failed(error));
+    }
+}
+
+pub(super) struct Core {
+    pub(super) node: Node,
+    pub(super) entropy: Entropy,
+    pub(super) snapshot: Arc<dyn Snapshot>,
+    pub(super) inbox: Receiver<Signal>,
+    pub(super) submitter: Submitter,
+    pub(super) executors: Jobs,
+    pub(super) outbound: Outbound,
+    pub(super) shared: Arc<Shared>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// What the core thread keeps beside the node.
+#[derive(Default)]
+struct Desk {
+    waiting: BTreeMap<Ticket, tokio::sync::oneshot::Sender<Result<Reply, CommandError>>>,
+    last_ticket: Ticket,
+    machines: BTreeMap<MachineId, u64>,
+    by_token: Vec<MachineId>,
+    wake_at_ms: Option<u64>,
+}
+
+impl Core {
+    /// Steps the node until it is to stop or the store fails.
+    pub(super) fn run(mut self, first: Step) {
+        let mut desk = Desk::default();
+        if !self.carry_out(&mut desk, first) {
+            return;
+        }
+        loop {
+            let signal = match self.inbox.recv_timeout(sleep(desk.wake_at_ms)) {
+                Ok(signal) => Some(signal),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let mut next = signal;
+            for _ in 0..INPUTS_AT_ONCE {
+                let Some(signal) = next else { break };
+                if !self.take(&mut desk, signal) {
+                    return;
+                }
+                next = self.inbox.try_recv().ok();
+            }
+            // One that was drawn when the count was reached is taken now, so that it is not lost.
+            if let Some(signal) = next
+                && !self.take(&mut desk, signal)
+            {
+                return;
+            }
+            if desk.wake_at_ms.is_some_and(|at| at <= wall_ms()) {
+                desk.wake_at_ms = None;
+                if !self.step(&mut desk, Input::Tick) {
+                    return;
+                }
+            }
+            self.shared.tick();
+        }
+    }
+
+    fn take(&mut self, desk: &mut Desk, signal: Signal) -> bool {
+        match signal {
+            Signal::Input(input) => self.step(desk, input),
+            Signal::Command(command, reply) => {
+                desk.last_ticket += 1;
+                desk.waiting.insert(desk.last_ticket, reply);
+                self.step(desk, Input::Command { ticket: desk.last_ticket, command })
+            }
+            Signal::Durable(batches, snapshot) => {
+                self.snapshot = Arc::clone(&snapshot);
+                self.shared.set_snapshot(snapshot);
+                // Of one machine only the newest number counts: it stands for all before it.
+                let mut newest: Vec<(MachineId, u64)> = Vec::new();
+                for (token, seq) in batches {
+                    let machine = usize::try_from(token).ok().and_then(|token| desk.by_token.get(token));
+                    let Some(machine) = machine.copied() else { continue };
+                    match newest.iter_mut().find(|(of, _)| *of == machine) {
+                        Some((_, known)) => *known = seq,
+                        None => newest.push((machine, seq)),
+                    }
+                }
+                newest.into_iter().all(|(machine, seq)| self.step(desk, Input::Durable { machine, seq }))
+            }
+            Signal::Failed(error) => {
+                halt(&format!("{error}; what was not acknowledged is not kept, everything else is"));
+            }
+            Signal::Stop => {
+                for (_, waiting) in std::mem::take(&mut desk.waiting) {
+                    // Who no longer waits needs no answer.
+                    let _ = waiting.send(Err(CommandError::Stopping));
+                }
+                false
+            }
+        }
+    }
+
+    fn step(&mut self, desk: &mut Desk, input: Input) -> bool {
+        let time = Time { wall_ms: wall_ms() };
+        let step = self.node.step(input, time, &mut self.entropy, &self.snapshot);
+        self.carry_out(desk, step)
+    }
+
+    /// Commits and acts. False when the node is to stop.
+    fn carry_out(&mut self, desk: &mut Desk, step: Step) -> bool {
+        for (machine, seq, batch) in step.batches {
+            let token = match desk.machines.get(&machine) {
+                Some(token) => *token,
+                None => {
+                    let token = desk.by_token.len() as u64;
+                    desk.by_token.push(machine);
+                    desk.machines.insert(machine, token);
+                    token
+                }
+            };
+            if self.submitter.submit(token, seq, batch).is_err() {
+                return false;
+            }
+        }
+        for effect in step.effects {
+            self.act(desk, effect);
+        }
+        true
+    }
+
+    fn act(&mut self, desk: &mut Desk, effect: Effect) {
+        match effect {
+            Effect::Reply(ticket, result) => {
+                if let Some(waiting) = desk.waiting.remove(&ticket) {
+                    // Who no longer waits needs no answer.
+                    let _ = waiting.send(*result);
+                }
+            }
+            Effect::Execute { execution, call, view } => self.executors.send(Job::Mutate { execution, call, view }),
+            Effect::Send(peer, lane, message) => self.outbound.message(peer, lane, &message),
+            Effect::Publish(topic, gossip) => self.outbound.send(Outgoing::Publish(topic, gossip.encode())),
+            Effect::Subscribe(topic) => self.outbound.send(Outgoing::Subscribe(topic)),
+            Effect::Judge(token, verdict) => self.outbound.send(Outgoing::Judge(token, verdict)),
+            Effect::KeepConnected(peer, addresses) => {
+                self.outbound.send(Outgoing::KeepConnected(peer, addresses));
+            }
+            Effect::ServeBlob { peer, blob, offset } => {
+                self.outbound.send(Outgoing::ServeBlob { peer, blob, offset });
+            }
+            Effect::StoreChunk { blob, size, offset, bytes } => {
+                self.outbound.send(Outgoing::StoreChunk { blob, size, offset, bytes });
+            }
+            Effect::Emit(notice) => self.shared.emit(notice),
+            Effect::Wake { at_ms } => {
+                desk.wake_at_ms = Some(desk.wake_at_ms.map_or(at_ms, |set| set.min(at_ms)));
+            }
+            Effect::Report(report) => self.metrics.report(report),
+            Effect::Halt(reason) => halt(&reason),
+        }
+    }
+}
+
+/// Ends the process: going on would make a wrong decision. What was acknowledged is on disk.
+fn halt(reason: &str) -> ! {
+    tracing::error!("the node stops: {reason}");
+    std::process::exit(70)
+}
+
+fn sleep(wake_at_ms: Option<u64>) -> Duration {
+    let until = wake_at_ms.map(|at| Duration::from_millis(at.saturating_sub(wall_ms())));
+    until.map_or(SLEEP_MAX, |until| until.min(SLEEP_MAX))
+}
+
+/// Milliseconds since 1970-01-01 UTC.
+pub(super) fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Ids of the contexts that a notice is about.
+pub(super) type Subject = (Option<ContextId>, GroupId);

@@ -1,0 +1,194 @@
+//! What comes from the network: put together, verified on threads of its own, and handed to the core in the order
+//! in which each peer sent it.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+use mesto_node::{Input, verify};
+use mesto_sync::{Assembler, Peer};
+
+use super::NetEvents;
+use super::core::{Signal, Signals};
+use super::metrics::Metrics;
+use super::outbound::{Outbound, peer_of};
+use crate::net::{Credit, Lane, MessageToken, NetEvent, Network, Verdict, with_peer};
+
+/// Messages that wait for one verification thread. Lanes stop being read, gossip is dropped and found again.
+const UNVERIFIED_MAX: usize = 1024;
+/// Verification threads: signatures are most of the work of taking something in.
+const THREADS: usize = 2;
+
+/// Something to verify.
+enum Unverified {
+    Message { peer: Peer, bytes: Vec<u8>, credit: Credit },
+    Gossip { topic: String, from: Peer, token: MessageToken, bytes: Vec<u8> },
+    /// Passed on unchanged, so that it stays in order with the messages of its peer.
+    Input(Input),
+}
+
+/// Starts the verification threads and the task that feeds them.
+pub(super) fn start(
+    network: Network,
+    events: NetEvents,
+    signals: Signals,
+    outbound: Outbound,
+    metrics: Arc<Metrics>,
+) -> std::io::Result<tokio::task::JoinHandle<()>> {
+    let mut queues = Vec::new();
+    for n in 0..THREADS {
+        let (queue, jobs) = crossbeam_channel::bounded(UNVERIFIED_MAX);
+        let verifier = Verifier {
+            network: network.clone(),
+            runtime: tokio::runtime::Handle::current(),
+            signals: signals.clone(),
+            outbound: outbound.clone(),
+            metrics: Arc::clone(&metrics),
+        };
+        std::thread::Builder::new()
+            .name(format!("mesto-verify-{n}"))
+            .spawn(move || jobs.iter().for_each(|job| verifier.verify(job)))?;
+        queues.push(queue);
+    }
+    let inbound = Inbound { network, queues, lanes: HashMap::new(), signals, metrics };
+    Ok(tokio::spawn(inbound.run(events)))
+}
+
+struct Inbound {
+    network: Network,
+    queues: Vec<Sender<Unverified>>,
+    lanes: HashMap<(Peer, Lane), Assembler>,
+    signals: Signals,
+    metrics: Arc<Metrics>,
+}
+
+impl Inbound {
+    async fn run(mut self, mut events: NetEvents) {
+        while let Some(event) = events.recv().await {
+            self.take(event).await;
+        }
+    }
+
+    async fn take(&mut self, event: NetEvent) {
+        match event {
+            NetEvent::LaneOpened { peer, lane, .. } => {
+                let Some(peer) = peer_of(&peer) else { return };
+                self.lanes.insert((peer, lane), Assembler::default());
+                if lane == Lane::Sync {
+                    self.pass(&peer, Unverified::Input(Input::PeerUp(peer))).await;
+                }
+            }
+            NetEvent::LaneReset { peer, lane, reason, .. } => {
+                let Some(peer) = peer_of(&peer) else { return };
+                tracing::debug!(%peer, ?lane, ?reason, "a lane was reset");
+                self.lanes.remove(&(peer, lane));
+                if lane == Lane::Sync {
+                    self.pass(&peer, Unverified::Input(Input::PeerDown(peer))).await;
+                }
+            }
+            NetEvent::Frame { peer: id, lane, bytes, credit, .. } => {
+                let Some(peer) = peer_of(&id) else { return };
+                let Some(assembler) = self.lanes.get_mut(&(peer, lane)) else { return };
+                match assembler.push(&bytes) {
+                    Ok(Some(bytes)) => self.pass(&peer, Unverified::Message { peer, bytes, credit }).await,
+                    Ok(None) => {}
+                    Err(error) => {
+                        self.metrics.misbehaved(&error.to_string());
+                        self.network.reset_lane(id, lane);
+                    }
+                }
+            }
+            NetEvent::Gossip { topic, propagation_source, token, bytes, .. } => {
+                let Some(from) = peer_of(&propagation_source) else { return };
+                let job = Unverified::Gossip { topic, from, token: token.clone(), bytes };
+                let refused = self.queue(&from).is_none_or(|queue| queue.try_send(job).is_err());
+                if refused {
+                    self.metrics.shed("gossip waiting for verification");
+                    // The network is gone only when the node stops.
+                    let _ = self.network.report(token, Verdict::Ignore).await;
+                }
+            }
+            NetEvent::Subscribed { peer, topic } => {
+                let Some(peer) = peer_of(&peer) else { return };
+                self.pass(&peer, Unverified::Input(Input::Subscribed(peer, topic))).await;
+            }
+            NetEvent::PeerAddrs { peer: id, addresses } => {
+                let Some(peer) = peer_of(&id) else { return };
+                let addresses = addresses.iter().map(ToString::to_string).collect();
+                self.pass(&peer, Unverified::Input(Input::PeerAddresses(peer, addresses))).await;
+            }
+            NetEvent::ListenAddr { .. } | NetEvent::ListenAddrExpired { .. } | NetEvent::ExternalAddr { .. } => {
+                let listening = self.network.listen_addrs().await.unwrap_or_default();
+                let id = self.network.peer_id();
+                let listening = listening.iter().map(|address| with_peer(address, id).to_string()).collect();
+                // The core is gone only when the node stops.
+                let _ = self.signals.send(Signal::Input(Input::Listening(listening)));
+            }
+            NetEvent::DialFailed { peer, address, failure } => {
+                tracing::debug!(?peer, ?address, %failure, "a dial failed");
+            }
+            NetEvent::PeerConnected { peer } => tracing::debug!(%peer, "connected"),
+            NetEvent::PeerDisconnected { peer } => tracing::debug!(%peer, "disconnected"),
+            NetEvent::Unsubscribed { .. } => {}
+        }
+    }
+
+    /// All of one peer goes to the same thread, so that it stays in order.
+    fn queue(&self, peer: &Peer) -> Option<&Sender<Unverified>> {
+        let mut hasher = DefaultHasher::new();
+        peer.hash(&mut hasher);
+        let at = usize::try_from(hasher.finish() % self.queues.len() as u64).ok()?;
+        self.queues.get(at)
+    }
+
+    /// Hands a job over, and waits while the thread is behind: the lane is not read meanwhile.
+    async fn pass(&self, peer: &Peer, job: Unverified) {
+        let Some(queue) = self.queue(peer) else { return };
+        if let Err(crossbeam_channel::TrySendError::Full(job)) = queue.try_send(job) {
+            let queue = queue.clone();
+            // The threads end only with the node.
+            let _ = tokio::task::spawn_blocking(move || queue.send(job)).await;
+        }
+    }
+}
+
+struct Verifier {
+    network: Network,
+    runtime: tokio::runtime::Handle,
+    signals: Signals,
+    outbound: Outbound,
+    metrics: Arc<Metrics>,
+}
+
+impl Verifier {
+    fn verify(&self, job: Unverified) {
+        let input = match job {
+            Unverified::Input(input) => input,
+            Unverified::Message { peer, bytes, credit } => {
+                let checked = verify::message(&bytes);
+                drop(credit);
+                match checked {
+                    Ok(message) => Input::Message(peer, message),
+                    Err(error) => return self.metrics.misbehaved(&error.to_string()),
+                }
+            }
+            Unverified::Gossip { topic, from, token, bytes } => match verify::gossip(&bytes) {
+                Ok(gossip) => {
+                    let Some(token) = self.outbound.remember(token) else {
+                        return self.metrics.shed("gossip waiting for a verdict");
+                    };
+                    Input::Gossip { token, topic, from, gossip }
+                }
+                Err(error) => {
+                    self.metrics.misbehaved(&error.to_string());
+                    let network = self.network.clone();
+                    self.runtime.spawn(async move { network.report(token, Verdict::Reject).await });
+                    return;
+                }
+            },
+        };
+        // The core is gone only when the node stops.
+        let _ = self.signals.send(Signal::Input(input));
+    }
+}

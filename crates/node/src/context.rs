@@ -1,0 +1,126 @@
+//! The machine of one context: its log, its state, and the calls of its app.
+
+mod calls;
+mod ingest;
+
+use std::collections::VecDeque;
+
+use mesto_crdt::{RootHash, TreeCache};
+use mesto_governance::{BlobId, ContextId, GroupId};
+use mesto_oplog::entry::Kind;
+use mesto_oplog::{PublicKey, SigningKey};
+use mesto_sync::Summary;
+
+use crate::command::CommandError;
+use crate::flight::{Flight, Work};
+use crate::group::GroupView;
+use crate::layout;
+use crate::log::Log;
+use crate::record::ContextRecord;
+use crate::state::ContextState;
+use crate::step::{Effect, Ticket};
+use crate::store::Keyspace;
+use crate::view::View;
+
+pub(crate) use calls::Running;
+
+/// Calls that may wait in one context: some seconds of work, after which callers had better slow down.
+pub const CALLS_WAITING_MAX: usize = 1024;
+
+/// The machine.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) id: ContextId,
+    pub(crate) group: GroupId,
+    pub(crate) flight: Flight,
+    pub(crate) log: Log,
+    pub(crate) record: ContextRecord,
+    pub(crate) identity: SigningKey,
+    pub(crate) root: RootHash,
+    pub(crate) leaves: u64,
+    tree: TreeCache,
+    /// What the group says; absent until its genesis is here.
+    pub(crate) governance: Option<GroupView>,
+    /// The installed bundle that the context runs; absent until it is here.
+    pub(crate) bundle: Option<BlobId>,
+    calls: VecDeque<WaitingCall>,
+    pub(crate) running: Option<Running>,
+    /// Who waits for the first delta of a context that was just created.
+    pub(crate) created: Option<Ticket>,
+    executions: u64,
+}
+
+/// A call that waits for its turn.
+#[derive(Debug)]
+pub(crate) struct WaitingCall {
+    pub(crate) ticket: Option<Ticket>,
+    pub(crate) method: String,
+    pub(crate) args: Vec<u8>,
+    pub(crate) is_init: bool,
+}
+
+impl Context {
+    /// Reads the context back from the store.
+    pub(crate) fn open(view: &View, id: ContextId, record: ContextRecord) -> Result<Self, String> {
+        let log = Log::open(view, id.log(), Kind::Delta)?;
+        let state = ContextState::new(view.clone(), &id);
+        let root = mesto_crdt::root(&state).map_err(|e| e.to_string())?;
+        let leaves = mesto_crdt::tree::leaf_count(&state).map_err(|e| e.to_string())?;
+        let mut context = Self::new(id, record);
+        context.log = log;
+        context.root = root;
+        context.leaves = leaves;
+        Ok(context)
+    }
+
+    /// A context that we begin or join: nothing of its log is here.
+    pub(crate) fn new(id: ContextId, record: ContextRecord) -> Self {
+        Self {
+            id,
+            group: GroupId::from_bytes(record.group),
+            flight: Flight::default(),
+            log: Log::empty(id.log(), Kind::Delta),
+            identity: SigningKey::from_seed(&record.identity_seed),
+            record,
+            root: RootHash::empty(),
+            leaves: 0,
+            tree: TreeCache::new(),
+            governance: None,
+            bundle: None,
+            calls: VecDeque::new(),
+            running: None,
+            created: None,
+            executions: 0,
+        }
+    }
+
+    /// Writes our part in the context.
+    pub(crate) fn save_record(&self, work: &mut Work<'_>) {
+        if let Ok(bytes) = borsh::to_vec(&self.record) {
+            work.put(Keyspace::Meta, layout::context(&self.id), bytes);
+        }
+    }
+
+    pub(crate) fn summary(&self) -> Summary {
+        Summary {
+            log: self.id.log(),
+            heads: self.log.heads(),
+            count: self.log.dag.count(),
+            digest: self.root.0,
+            governance: self.governance.as_ref().map(|view| view.heads.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Whether `identity` may write here, as the group stands now.
+    pub(crate) fn may_write(&self, identity: &PublicKey) -> Result<(), String> {
+        let view = self.governance.as_ref().ok_or("the group's log is not here yet")?;
+        view.governance.state().may_write(self.id, identity).map(|_| ()).map_err(|denied| denied.to_string())
+    }
+
+    /// Answers with an error; nothing was changed.
+    fn refuse(work: &mut Work<'_>, ticket: Option<Ticket>, error: CommandError) {
+        if let Some(ticket) = ticket {
+            work.after(Effect::Reply(ticket, Box::new(Err(error))));
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Calls that change the state: one at a time, each over the version that the one before it made.
+//!
+//! A call is pinned to the version at which it starts: its delta names the heads of that version as parents, so
+//! what the app had seen and what the delta says it had seen are the same. Deltas of others that arrive while
+//! it runs are concurrent with it.
+
+use mesto_crdt::encode_ops;
+use mesto_oplog::dag::Next;
+use mesto_oplog::entry::{DELTA_BODY_LEN_MAX, Draft};
+use mesto_oplog::{EntryId, Header, Verified};
+use mesto_sync::{Gossip, gossip};
+
+use super::{CALLS_WAITING_MAX, Context, WaitingCall};
+use crate::command::{Called, CommandError, Reply};
+use crate::delta::{DeltaBody, Payload};
+use crate::executor::{Call, CallError, MethodKind, Outcome};
+use crate::flight::Work;
+use crate::group::GroupView;
+use crate::log::LogView;
+use crate::step::{Effect, Report, hlc};
+
+/// A call that is being executed.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) execution: u64,
+    call: WaitingCall,
+    header: Header,
+}
+
+impl Context {
+    /// Puts a call in the queue.
+    pub(crate) fn enqueue(&mut self, work: &mut Work<'_>, call: WaitingCall) {
+        if self.calls.len() >= CALLS_WAITING_MAX {
+            let waiting = self.calls.len();
+            return Self::refuse(work, call.ticket, CommandError::Busy { waiting });
+        }
+        if self.log.dag.count() == 0 && !call.is_init && self.record.init.is_none() {
+            return Self::refuse(work, call.ticket, CommandError::NotReady(self.id));
+        }
+        self.calls.push_back(call);
+    }
+
+    /// Starts the next call if none runs and all that it needs is here.
+    pub(crate) fn pump(&mut self, work: &mut Work<'_>) {
+        while self.running.is_none() {
+            let (Some(bundle), Some(view)) = (self.bundle, self.governance.clone()) else { return };
+            let may_begin = self.log.dag.count() > 0 || self.calls.front().is_some_and(|call| call.is_init);
+            if !may_begin {
+                return;
+            }
+            let Some(call) = self.calls.pop_front() else { return };
+            let header = match self.next_header(work, &view) {
+                Ok(header) => header,
+                Err(error) => {
+                    Self::refuse(work, call.ticket, error);
+                    continue;
+                }
+            };
+            self.executions += 1;
+            let seed = work.entropy.bytes();
+            work.now(Effect::Execute {
+                execution: self.executions,
+                call: Call {
+                    context: self.id,
+                    bundle,
+                    method: call.method.clone(),
+                    args: call.args.clone(),
+                    kind: if call.is_init { MethodKind::Init } else { MethodKind::Mutate },
+                    caller: self.identity.public(),
+                    stamp: hlc(header.stamp),
+                    seed,
+                },
+                view: work.view.clone(),
+            });
+            self.running = Some(Running { execution: self.executions, call, header });
+        }
+    }
+
+    /// The header on top of all heads; more heads than an entry can name are merged first.
+    fn next_header(&mut self, work: &mut Work<'_>, view: &GroupView) -> Result<Header, CommandError> {
+        loop {
+            let read = LogView { view: &work.view, log: self.log.id() };
+            let next = self
+                .log
+                .dag
+                .next_header(&read, self.identity.public(), self.record.incarnation, work.time.wall_ms)
+                .map_err(|e| CommandError::Invalid(e.to_string()))?;
+            match next {
+                Next::Entry(header) => return Ok(header),
+                Next::MergeFirst(header) => {
+                    let bundle = self.bundle.unwrap_or_default();
+                    let payload = Payload { bundle, ops: Vec::new(), events: Vec::new() };
+                    self.commit(work, view, header, payload)?;
+                }
+            }
+        }
+    }
+
+    /// A call has ended.
+    pub(crate) fn executed(&mut self, work: &mut Work<'_>, execution: u64, result: Result<Outcome, CallError>) {
+        let Some(running) = self.running.take_if(|running| running.execution == execution) else { return };
+        let ticket = running.call.ticket;
+        let created = if running.call.is_init { self.created.take() } else { None };
+        let concluded = result.map_err(CommandError::Call).and_then(|outcome| self.conclude(work, running, outcome));
+        if let Some(created) = created {
+            let reply = Reply::ContextCreated { context: self.id, identity: self.identity.public() };
+            let reply = concluded.as_ref().map(|_| reply).map_err(Clone::clone);
+            work.after(Effect::Reply(created, Box::new(reply)));
+        }
+        match concluded {
+            Ok(called) => {
+                if let Some(ticket) = ticket {
+                    work.after(Effect::Reply(ticket, Box::new(Ok(Reply::Called(called)))));
+                }
+            }
+            Err(error) => Self::refuse(work, ticket, error),
+        }
+        self.pump(work);
+    }
+
+    fn conclude(&mut self, work: &mut Work<'_>, running: Running, outcome: Outcome) -> Result<Called, CommandError> {
+        let Running { call, header, .. } = running;
+        for line in outcome.logs {
+            work.now(Effect::Report(Report::AppLog { context: self.id, line }));
+        }
+        let is_idle = outcome.ops.is_empty() && outcome.events.is_empty() && !call.is_init;
+        // Rights are asked for again: they may have been taken away while the call ran.
+        let may_write = self.may_write(&self.identity.public()).is_ok();
+        let (Some(view), true, false) = (self.governance.clone(), may_write, is_idle) else {
+            let root = self.root.0;
+            return Ok(Called { output: outcome.output, committed: false, delta: None, root, events: outcome.events });
+        };
+        let payload = Payload {
+            bundle: self.bundle.unwrap_or_default(),
+            ops: outcome.ops,
+            events: outcome.events.clone(),
+        };
+        let delta = self.commit(work, &view, header, payload)?;
+        if call.is_init {
+            self.record.init = None;
+            self.record.caught_up = true;
+            self.save_record(work);
+        }
+        Ok(Called {
+            output: outcome.output,
+            committed: true,
+            delta: Some(delta),
+            root: self.root.0,
+            events: outcome.events,
+        })
+    }
+
+    /// Seals, signs, applies, and publishes once durable.
+    fn commit(
+        &mut self,
+        work: &mut Work<'_>,
+        view: &GroupView,
+        header: Header,
+        payload: Payload,
+    ) -> Result<EntryId, CommandError> {
+        let epoch = view.governance.current_epoch(None);
+        let key = epoch.and_then(|epoch| view.keys.get(&epoch.key)).ok_or(CommandError::KeyMissing(self.group))?;
+        let nonce = work.entropy.bytes();
+        let body = DeltaBody::seal(&header, view.heads.clone(), key, nonce, &payload)
+            .map_err(|e| CommandError::Invalid(e.to_string()))?;
+        if body.len() > DELTA_BODY_LEN_MAX {
+            return Err(CommandError::Call(CallError::Limit {
+                limit: "delta".to_owned(),
+                max: format!("{DELTA_BODY_LEN_MAX} bytes (the changes have {})", encode_ops(&payload.ops).len()),
+            }));
+        }
+        let entry = Draft { header, body }
+            .sign(&self.identity)
+            .map_err(|e| CommandError::Invalid(e.to_string()))?;
+        self.take_own(work, &entry, payload)?;
+        self.publish(work, &entry);
+        Ok(entry.id())
+    }
+
+    fn publish(&self, work: &mut Work<'_>, entry: &Verified) {
+        let topic = gossip::context_topic(&self.id.log());
+        work.after(Effect::Publish(topic, Gossip::Entries(vec![entry.bytes().to_vec()])));
+    }
+}

@@ -1,0 +1,262 @@
+//! Taking deltas in: one function for our own and for those of others, whatever way they came.
+
+use std::sync::Arc;
+
+use mesto_crdt::{ApplyError, Author, Commit, Delta, DeltaId, Transaction};
+use mesto_governance::verdict::{Authorship, Warrant};
+use mesto_oplog::dag::{Admission, DagRead};
+use mesto_oplog::{EntryId, Verified};
+use mesto_sync::Peer;
+
+use super::Context;
+use crate::command::CommandError;
+use crate::delta::{DeltaBody, Payload};
+use crate::flight::Work;
+use crate::group::FUTURE_MS_MAX;
+use crate::log::{LogView, Need};
+use crate::state::{ContextState, place_of};
+use crate::step::{Effect, Notice, Report, hlc};
+
+impl Context {
+    /// Takes entries that came from `peer`, in any order. Returns how many were accepted.
+    pub(crate) fn ingest(&mut self, work: &mut Work<'_>, entries: Vec<(Peer, Verified)>) -> usize {
+        let state = ContextState::new(work.view.clone(), &self.id);
+        let mut tree = std::mem::take(&mut self.tree);
+        let mut transaction = Transaction::new(&state, &mut tree);
+        let mut applied = Vec::new();
+        let mut todo: Vec<(Peer, Verified)> = entries;
+        todo.reverse();
+        while let Some((peer, entry)) = todo.pop() {
+            let id = entry.id();
+            match self.consider(work, &mut transaction, peer, &entry) {
+                Ok(Some(payload)) => {
+                    applied.push((entry, payload));
+                    todo.extend(self.log.arrived(work, Need::Parent(id)));
+                }
+                Ok(None) => {}
+                Err(Refused::Entry(reason)) => self.drop_refused(work, id, reason),
+                Err(Refused::Store(reason)) => {
+                    work.now(Effect::Halt(reason));
+                    return 0;
+                }
+            }
+        }
+        let count = applied.len();
+        if count > 0 {
+            match transaction.finish() {
+                Ok(commit) => self.install(work, commit, &applied),
+                Err(error) => work.now(Effect::Halt(format!("context {}: {error}", self.id))),
+            }
+        }
+        self.tree = tree;
+        count
+    }
+
+    /// Takes a delta that we just signed.
+    pub(super) fn take_own(
+        &mut self,
+        work: &mut Work<'_>,
+        entry: &Verified,
+        payload: Payload,
+    ) -> Result<(), CommandError> {
+        let state = ContextState::new(work.view.clone(), &self.id);
+        let mut tree = std::mem::take(&mut self.tree);
+        let mut transaction = Transaction::new(&state, &mut tree);
+        let result = self.apply(work, &mut transaction, entry, &payload);
+        let result = result.and_then(|()| transaction.finish().map_err(Refused::from));
+        self.tree = tree;
+        match result {
+            Ok(commit) => {
+                self.install(work, commit, &[(entry.clone(), payload)]);
+                Ok(())
+            }
+            Err(Refused::Entry(reason)) => Err(CommandError::Invalid(reason)),
+            Err(Refused::Store(reason)) => {
+                work.now(Effect::Halt(reason.clone()));
+                Err(CommandError::Invalid(reason))
+            }
+        }
+    }
+
+    /// Judges one entry, and applies it if all that it needs is here. `None` if it waits or is known.
+    fn consider(
+        &mut self,
+        work: &mut Work<'_>,
+        transaction: &mut Transaction<'_>,
+        peer: Peer,
+        entry: &Verified,
+    ) -> Result<Option<Payload>, Refused> {
+        let refuse = |reason: &dyn std::fmt::Display| Refused::Entry(reason.to_string());
+        let stamp = entry.header().stamp.millis();
+        if stamp > work.time.wall_ms.saturating_add(FUTURE_MS_MAX) {
+            self.wait(work, peer, entry, vec![Need::Clock(stamp - FUTURE_MS_MAX)]);
+            return Ok(None);
+        }
+        match self.log.check(work, entry).map_err(|e| refuse(&e))? {
+            Admission::Duplicate => return Ok(None),
+            Admission::Missing(parents) => {
+                self.wait(work, peer, entry, parents.into_iter().map(Need::Parent).collect());
+                return Ok(None);
+            }
+            Admission::Ready(_) => {}
+        }
+        let body = DeltaBody::decode(entry.body()).map_err(|e| refuse(&e))?;
+        let needs = self.lacking(&body);
+        if !needs.is_empty() {
+            self.wait(work, peer, entry, needs);
+            return Ok(None);
+        }
+        self.authorise(work, entry, &body)?;
+        let key = self.governance.as_ref().and_then(|view| view.keys.get(&body.key));
+        let key = key.ok_or_else(|| refuse(&"its key is not here"))?;
+        let payload = body.open(entry.header(), key).map_err(|e| refuse(&e))?;
+        self.apply(work, transaction, entry, &payload)?;
+        Ok(Some(payload))
+    }
+
+    /// The governance ops and the key that a delta names and we lack.
+    fn lacking(&self, body: &DeltaBody) -> Vec<Need> {
+        let Some(view) = &self.governance else {
+            return body.governance.iter().copied().map(Need::Op).collect();
+        };
+        let ops = body.governance.iter().filter(|op| !view.governance.holds(op)).copied().map(Need::Op);
+        let key = (!view.keys.contains_key(&body.key)).then_some(Need::Key(body.key));
+        ops.chain(key).collect()
+    }
+
+    /// Whether the author could write here, as far as the governance that the delta names tells. A function of
+    /// the delta and of its past: never of when or how it came.
+    fn authorise(&mut self, work: &Work<'_>, entry: &Verified, body: &DeltaBody) -> Result<(), Refused> {
+        let refuse = |reason: &dyn std::fmt::Display| Refused::Entry(reason.to_string());
+        let view = self.governance.as_mut().ok_or_else(|| refuse(&"the group is not known"))?;
+        let author = entry.header().author;
+        let parents = &entry.header().parents;
+        if parents.is_empty() {
+            let row = view.governance.state().context(&self.id);
+            if row.is_none_or(|row| row.member_of(&author) != Some(row.creator)) {
+                return Err(refuse(&"only the creator of a context begins its log"));
+            }
+        }
+        if view.heads == body.governance {
+            // The newest heads have everything in their past that any parent can have named.
+            return view.governance.state().may_write(self.id, &author).map(|_| ()).map_err(|e| refuse(&e));
+        }
+        let read = LogView { view: &work.view, log: self.log.id() };
+        let of_parents = parents
+            .iter()
+            .filter_map(|parent| read.entry(parent))
+            .map(|parent| DeltaBody::decode(parent.body()).map(|body| body.governance))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| refuse(&e))?;
+        let parents_governance: Vec<&[EntryId]> = of_parents.iter().map(Vec::as_slice).collect();
+        let warrant = Arc::make_mut(&mut view.governance).warrant(&Authorship {
+            context: self.id,
+            identity: author,
+            governance: &body.governance,
+            parents_governance: &parents_governance,
+        });
+        match warrant {
+            // A right that was revoked elsewhere still was the author's: what it had not seen cannot make the
+            // entry malformed.
+            Warrant::Valid { .. } | Warrant::Contested { .. } => Ok(()),
+            Warrant::Refused(why) => Err(refuse(&why)),
+            Warrant::Unknown { missing } => Err(refuse(&format!("{} governance ops are missing", missing.len()))),
+        }
+    }
+
+    /// Inserts a delta into the log and its operations into the transaction.
+    fn apply(
+        &mut self,
+        work: &mut Work<'_>,
+        transaction: &mut Transaction<'_>,
+        entry: &Verified,
+        payload: &Payload,
+    ) -> Result<(), Refused> {
+        let admission = self.log.check(work, entry).map_err(|e| Refused::Entry(e.to_string()))?;
+        let Admission::Ready(ready) = &admission else {
+            return Err(Refused::Entry("the delta does not fit the log any more".to_owned()));
+        };
+        let placement = ready.placement().clone();
+        let delta = Delta {
+            id: DeltaId(*entry.id().as_bytes()),
+            author: Author(*entry.header().author.as_bytes()),
+            stamp: hlc(entry.header().stamp),
+            ops: &payload.ops,
+        };
+        // On top of all heads everything that is held is in the past, so nothing needs to be looked up.
+        let is_on_top = self.log.heads() == entry.header().parents;
+        let read = LogView { view: &work.view, log: self.log.id() };
+        let in_past = |id: &DeltaId| {
+            is_on_top
+                || read.placement(&EntryId::from_bytes(id.0)).is_some_and(|of| placement.past.covers(&of))
+        };
+        transaction.apply(&delta, &in_past)?;
+        let inserted = self
+            .log
+            .insert(work, entry, admission)
+            .ok_or_else(|| Refused::Entry("the delta could not be inserted".to_owned()))?;
+        if inserted.is_branch {
+            let author = entry.header().author;
+            work.now(Effect::Report(Report::Equivocation { entry: entry.id(), author }));
+        }
+        Ok(())
+    }
+
+    /// Writes the new state, and tells subscribers once it is durable.
+    fn install(&mut self, work: &mut Work<'_>, commit: Commit, applied: &[(Verified, Payload)]) {
+        for write in commit.writes {
+            let (keyspace, key) = place_of(&self.id, write.space, &write.key);
+            match write.value {
+                Some(value) => work.put(keyspace, key, value),
+                None => work.remove(keyspace, key),
+            }
+        }
+        self.log.save(work);
+        self.root = commit.root;
+        self.leaves = commit.leaves;
+        for (entry, payload) in applied {
+            work.after(Effect::Emit(Notice::StateMutation {
+                context: self.id,
+                group: self.group,
+                delta: entry.id(),
+                author: entry.header().author,
+                root: self.root.0,
+                events: payload.events.clone(),
+            }));
+        }
+    }
+
+    fn wait(&mut self, work: &mut Work<'_>, peer: Peer, entry: &Verified, needs: Vec<Need>) {
+        let count = self.log.park(work, peer, entry.clone(), needs);
+        if count > 0 {
+            work.now(Effect::Report(Report::Shed { bound: "entries waiting in a log", count }));
+        }
+    }
+
+    /// Nothing that builds on a refused entry can ever be accepted.
+    fn drop_refused(&mut self, work: &mut Work<'_>, id: EntryId, reason: String) {
+        work.now(Effect::Report(Report::Refused { entry: id, reason }));
+        let mut gone = vec![id];
+        while let Some(id) = gone.pop() {
+            gone.extend(self.log.abandon(work, Need::Parent(id)).iter().map(|(_, entry)| entry.id()));
+        }
+    }
+}
+
+/// Why a delta was not applied.
+#[derive(Debug)]
+enum Refused {
+    /// It breaks a rule: refused for good.
+    Entry(String),
+    /// The store is not what we wrote.
+    Store(String),
+}
+
+impl From<ApplyError> for Refused {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Malformed { .. } => Self::Entry(error.to_string()),
+            _ => Self::Store(error.to_string()),
+        }
+    }
+}

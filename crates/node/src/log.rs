@@ -1,0 +1,262 @@
+//! One log in the store: its graph, its entries, and the entries that wait for others.
+
+use mesto_oplog::dag::{Admission, ChainEntry, Dag, DagRead, Inserted, Refusal};
+use mesto_oplog::entry::Kind;
+use mesto_oplog::missing::{self, Assume};
+use mesto_oplog::parking::{Limits, Parked, Parking};
+use mesto_oplog::placement::{ChainIx, Placement};
+use mesto_oplog::vector::AuthorVector;
+use mesto_oplog::{EntryId, LogId, Signed, Verified};
+use mesto_governance::KeyId;
+use mesto_sync::Peer;
+use mesto_sync::message::{PAGE_BYTES_MAX, PAGE_ENTRIES_MAX};
+
+use crate::flight::Work;
+use crate::layout;
+use crate::store::Keyspace;
+use crate::view::View;
+
+/// What an entry can wait for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Need {
+    /// An entry of the same log.
+    Parent(EntryId),
+    /// A governance op.
+    Op(EntryId),
+    /// An epoch key.
+    Key(KeyId),
+    /// Our clock, to reach these milliseconds since 1970.
+    Clock(u64),
+}
+
+/// A log.
+#[derive(Debug)]
+pub(crate) struct Log {
+    pub(crate) dag: Dag,
+    parking: Parking<Need, (Peer, Verified), Peer>,
+}
+
+/// The log's records in a view.
+pub(crate) struct LogView<'a> {
+    pub(crate) view: &'a View,
+    pub(crate) log: LogId,
+}
+
+impl Log {
+    /// Reads the log back; an empty one if there is none.
+    pub(crate) fn open(view: &View, log: LogId, kind: Kind) -> Result<Self, String> {
+        let dag = match view.get(Keyspace::Log, &layout::frontier(&log)) {
+            Some(bytes) => Dag::restore(&bytes).map_err(|e| format!("frontier of log {log}: {e}"))?,
+            None => Dag::new(log, kind),
+        };
+        Ok(Self { dag, parking: Parking::new(Limits::default()) })
+    }
+
+    /// A log of which nothing is here.
+    pub(crate) fn empty(log: LogId, kind: Kind) -> Self {
+        Self { dag: Dag::new(log, kind), parking: Parking::new(Limits::default()) }
+    }
+
+    pub(crate) fn id(&self) -> LogId {
+        self.dag.log()
+    }
+
+    pub(crate) fn heads(&self) -> Vec<EntryId> {
+        self.dag.heads().collect()
+    }
+
+    pub(crate) fn holds(&self, view: &View, id: &EntryId) -> bool {
+        self.dag.is_head(id) || LogView { view, log: self.id() }.placement(id).is_some()
+    }
+
+    pub(crate) fn check(&self, work: &Work<'_>, entry: &Verified) -> Result<Admission, Refusal> {
+        self.dag.check(&LogView { view: &work.view, log: self.id() }, entry)
+    }
+
+    /// Inserts an entry that [`Log::check`] found ready, and writes its records. The frontier is written by
+    /// [`Log::save`], once for all entries of a step.
+    pub(crate) fn insert(&mut self, work: &mut Work<'_>, entry: &Verified, admission: Admission) -> Option<Inserted> {
+        let Admission::Ready(ready) = admission else { return None };
+        let log = self.id();
+        let inserted = self.dag.insert(*ready).ok()?;
+        let placement = &inserted.placement;
+        let id = entry.id();
+        work.put(Keyspace::Log, layout::entry(&log, &id), entry.bytes().to_vec());
+        work.put(Keyspace::Log, layout::placement(&log, &id), placement.encode());
+        work.put(Keyspace::Log, layout::arrival(&log, placement.arrival), id.as_bytes().to_vec());
+        let place = [&placement.arrival.to_be_bytes()[..], id.as_bytes()].concat();
+        work.put(Keyspace::Log, layout::chain_place(&log, placement.chain.0, placement.seq), place);
+        if let Some(proof) = &inserted.equivocation {
+            work.put(Keyspace::Log, layout::equivocation(&log, &id), proof.encode());
+        }
+        Some(inserted)
+    }
+
+    /// Writes the frontier.
+    pub(crate) fn save(&self, work: &mut Work<'_>) {
+        work.put(Keyspace::Log, layout::frontier(&self.id()), self.dag.encode());
+    }
+
+    /// Sets an entry aside until all of `needs` are there. Durable, so that what a peer sent us once is not
+    /// lost with us. Returns how many others had to go for want of room.
+    pub(crate) fn park(&mut self, work: &mut Work<'_>, peer: Peer, entry: Verified, needs: Vec<Need>) -> u64 {
+        let log = self.id();
+        let (id, bytes) = (entry.id(), entry.bytes().to_vec());
+        match self.parking.park(id, peer, bytes.len(), needs, (peer, entry)) {
+            Parked::Waiting { evicted } => {
+                work.put(Keyspace::Log, layout::waiting(&log, &id), bytes);
+                for (_, gone) in &evicted {
+                    work.remove(Keyspace::Log, layout::waiting(&log, &gone.id()));
+                }
+                evicted.len() as u64
+            }
+            Parked::Already(_) | Parked::NothingAwaited(_) => 0,
+        }
+    }
+
+    /// Something has arrived: gives the entries that waited for it and for nothing else.
+    pub(crate) fn arrived(&mut self, work: &mut Work<'_>, need: Need) -> Vec<(Peer, Verified)> {
+        let released = self.parking.arrived(need);
+        self.unpark(work, &released);
+        released
+    }
+
+    /// Something will never arrive: drops the entries that waited for it. They can never be accepted.
+    pub(crate) fn abandon(&mut self, work: &mut Work<'_>, need: Need) -> Vec<(Peer, Verified)> {
+        let dropped = self.parking.abandoned(need);
+        self.unpark(work, &dropped);
+        dropped
+    }
+
+    fn unpark(&self, work: &mut Work<'_>, entries: &[(Peer, Verified)]) {
+        for (_, entry) in entries {
+            work.remove(Keyspace::Log, layout::waiting(&self.id(), &entry.id()));
+        }
+    }
+
+    /// Entries that wait for the clock to come near their stamps, and whose time is now.
+    pub(crate) fn due(&mut self, work: &mut Work<'_>, now_ms: u64) -> Vec<(Peer, Verified)> {
+        let due: Vec<_> =
+            self.parking.missing().filter(|need| matches!(need, Need::Clock(at) if *at <= now_ms)).collect();
+        due.into_iter().flat_map(|need| self.arrived(work, need)).collect()
+    }
+
+    /// Takes out of the store, at start, what waited when the node stopped.
+    pub(crate) fn take_waiting(&self, work: &mut Work<'_>) -> Vec<Verified> {
+        let prefix = layout::waiting_all(&self.id());
+        let mut entries = Vec::new();
+        let mut cursor: Option<Vec<u8>> = None;
+        loop {
+            let page = work.scan(Keyspace::Log, &prefix, cursor.as_deref(), 256);
+            let Some((last, _)) = page.last() else { return entries };
+            cursor = Some(last.clone());
+            for (key, bytes) in page {
+                entries.extend(Signed::decode(&bytes).ok().map(Signed::trust_own_store));
+                work.remove(Keyspace::Log, key);
+            }
+        }
+    }
+
+    /// What entries wait for that somebody else may have.
+    pub(crate) fn needs(&self) -> Vec<Need> {
+        self.parking.missing().collect()
+    }
+
+    pub(crate) fn parked(&self) -> u64 {
+        self.parking.len() as u64
+    }
+
+    /// The entries that a peer with `theirs` lacks: one page from `cursor` on, in causal order, and the cursor of
+    /// the next.
+    pub(crate) fn page(
+        &self,
+        view: &View,
+        theirs: &AuthorVector,
+        cursor: u64,
+        careful: bool,
+    ) -> (Vec<Vec<u8>>, Option<u64>) {
+        let log = self.id();
+        let read = LogView { view, log };
+        let assume = if careful { Assume::Forks } else { Assume::NoForks };
+        let page = missing::missing(&self.dag, &read, theirs, assume, cursor, PAGE_ENTRIES_MAX);
+        let mut bytes_total = 0;
+        let mut entries = Vec::new();
+        for id in &page.entries {
+            if bytes_total >= PAGE_BYTES_MAX {
+                // Cut by size: the next page begins with the first entry that is left out.
+                return (entries, read.placement(id).map(|placement| placement.arrival));
+            }
+            let Some(bytes) = view.get(Keyspace::Log, &layout::entry(&log, id)) else { break };
+            bytes_total += bytes.len();
+            entries.push(bytes);
+        }
+        (entries, page.next)
+    }
+
+    /// Whether a log with `theirs` holds something that this one lacks.
+    pub(crate) fn is_behind(&self, view: &View, theirs: &AuthorVector) -> bool {
+        missing::ahead_of(&self.dag, &LogView { view, log: self.id() }, theirs)
+    }
+
+    /// The last entries to arrive, newest first.
+    pub(crate) fn newest(&self, view: &View, limit: usize) -> Vec<Verified> {
+        let read = LogView { view, log: self.id() };
+        let from = self.dag.count().saturating_sub(limit as u64);
+        let mut entries: Vec<_> =
+            read.by_arrival(from, limit).iter().filter_map(|id| read.entry(id)).collect();
+        entries.reverse();
+        entries
+    }
+
+    /// All entries in the order of arrival, page by page.
+    pub(crate) fn replay(&self, view: &View, mut each: impl FnMut(Verified) -> Result<(), String>) -> Result<(), String> {
+        let read = LogView { view, log: self.id() };
+        let mut from = 0;
+        while from < self.dag.count() {
+            let ids = read.by_arrival(from, 256);
+            if ids.is_empty() {
+                return Err(format!("log {} breaks off at entry {from} of {}", self.id(), self.dag.count()));
+            }
+            from += ids.len() as u64;
+            for id in ids {
+                let entry = read.entry(&id).ok_or_else(|| format!("entry {id} of log {} is not in the store", self.id()))?;
+                each(entry)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl DagRead for LogView<'_> {
+    fn placement(&self, id: &EntryId) -> Option<Placement> {
+        let bytes = self.view.get(Keyspace::Log, &layout::placement(&self.log, id))?;
+        Placement::decode(&bytes).ok()
+    }
+
+    fn entry(&self, id: &EntryId) -> Option<Verified> {
+        let bytes = self.view.get(Keyspace::Log, &layout::entry(&self.log, id))?;
+        Signed::decode(&bytes).ok().map(Signed::trust_own_store)
+    }
+
+    fn by_arrival(&self, from: u64, limit: usize) -> Vec<EntryId> {
+        let prefix = layout::arrivals(&self.log);
+        let after = from.checked_sub(1).map(|before| layout::arrival(&self.log, before));
+        let pairs = self.view.scan(Keyspace::Log, &prefix, after.as_deref(), limit);
+        pairs.iter().filter_map(|(_, id)| Some(EntryId::from_bytes(id.as_slice().try_into().ok()?))).collect()
+    }
+
+    fn chain_entries(&self, chain: ChainIx, from_seq: u64, limit: usize) -> Vec<ChainEntry> {
+        let prefix = layout::chain(&self.log, chain.0);
+        let after = from_seq.checked_sub(1).map(|before| layout::chain_place(&self.log, chain.0, before));
+        let pairs = self.view.scan(Keyspace::Log, &prefix, after.as_deref(), limit);
+        pairs
+            .iter()
+            .filter_map(|(key, place)| {
+                let seq = u64::from_be_bytes(key.last_chunk().copied()?);
+                let (arrival, id) = place.split_first_chunk()?;
+                let id = EntryId::from_bytes(id.try_into().ok()?);
+                Some(ChainEntry { seq, arrival: u64::from_be_bytes(*arrival), id })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,440 @@
+//! The router: it owns the machines, takes each input to its machine, and carries what one machine tells to the
+//! others.
+
+mod blobs;
+mod commands;
+mod heartbeats;
+mod joins;
+mod messages;
+mod pulls;
+
+pub use blobs::BUNDLE_LEN_MAX;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use mesto_governance::{BlobId, ContextId, GroupId};
+use mesto_oplog::LogId;
+use mesto_sync::{Gossip, Message, Peer, gossip};
+
+use crate::command::{AppVersion, CommandError};
+use crate::context::Context;
+use crate::entropy::Entropy;
+use crate::flight::{Departure, Flight, Work};
+use crate::group::{Group, News};
+use crate::layout;
+use crate::log::Need;
+use crate::peers::{Fetch, Session};
+use crate::record::{ContextRecord, GroupRecord, JoinRecord, PeerRecord};
+use crate::step::{Effect, Input, MachineId, Report, Step, Ticket, Time};
+use crate::store::{Keyspace, Snapshot};
+use crate::timers::Timers;
+use crate::view::View;
+
+/// A machine that a log belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum LogOwner {
+    Group(GroupId),
+    Context(ContextId),
+}
+
+/// What the node wants to be woken for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Timer {
+    /// Tell the members how a log stands.
+    Heartbeat(LogId),
+    /// See whether something is missing that gossip should have brought.
+    Pull(LogId),
+    /// Entries whose stamps are ahead of our clock.
+    Clock(LogId),
+    /// Ask for keys.
+    Keys(GroupId),
+    /// Go on with a join.
+    Join(GroupId),
+    /// Fetch a bundle.
+    Blob(BlobId),
+}
+
+/// A node: every group and context that it is part of.
+#[derive(Debug)]
+pub struct Node {
+    peer: Peer,
+    listening: Vec<String>,
+    flight: Flight,
+    groups: BTreeMap<GroupId, Group>,
+    contexts: BTreeMap<ContextId, Context>,
+    logs: BTreeMap<LogId, LogOwner>,
+    joins: BTreeMap<GroupId, JoinRecord>,
+    known_peers: BTreeMap<Peer, PeerRecord>,
+    sessions: BTreeMap<Peer, Session>,
+    fetches: BTreeMap<LogId, Fetch>,
+    blobs: BTreeMap<BlobId, blobs::BlobFetch>,
+    installed: BTreeMap<BlobId, AppVersion>,
+    creations: BTreeMap<u64, joins::Creation>,
+    last_creation: u64,
+    timers: Timers<Timer>,
+    announced_wake: Option<u64>,
+}
+
+/// One step: what came with it, and what leaves it.
+pub(crate) struct Turn<'a> {
+    pub(crate) time: Time,
+    pub(crate) entropy: &'a mut Entropy,
+    pub(crate) snapshot: &'a Arc<dyn Snapshot>,
+    pub(crate) step: Step,
+    news: VecDeque<(GroupId, News)>,
+}
+
+impl Turn<'_> {
+    fn take(&mut self, machine: MachineId, departure: Departure) {
+        if let Some((seq, batch)) = departure.batch {
+            self.step.batches.push((machine, seq, batch));
+        }
+        self.step.effects.extend(departure.effects);
+    }
+
+    pub(crate) fn effect(&mut self, effect: Effect) {
+        self.step.effects.push(effect);
+    }
+
+    pub(crate) fn send(&mut self, peer: Peer, message: Message) {
+        self.effect(Effect::Send(peer, crate::step::Lane::Sync, message));
+    }
+
+    pub(crate) fn report(&mut self, report: Report) {
+        self.effect(Effect::Report(report));
+    }
+}
+
+impl Node {
+    /// Reads the node back from its store. `installed` are the bundles that are here, ready to run.
+    ///
+    /// # Errors
+    /// If the store holds what this build cannot read; the text names what.
+    pub fn open(
+        peer: Peer,
+        installed: Vec<AppVersion>,
+        time: Time,
+        entropy: &mut Entropy,
+        snapshot: &Arc<dyn Snapshot>,
+    ) -> Result<(Self, Step), String> {
+        let view = View::durable(Arc::clone(snapshot));
+        let mut node = Self {
+            peer,
+            listening: Vec::new(),
+            flight: Flight::default(),
+            groups: BTreeMap::new(),
+            contexts: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            joins: BTreeMap::new(),
+            known_peers: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            fetches: BTreeMap::new(),
+            blobs: BTreeMap::new(),
+            installed: installed.into_iter().map(|app| (app.bundle, app)).collect(),
+            creations: BTreeMap::new(),
+            last_creation: 0,
+            timers: Timers::default(),
+            announced_wake: None,
+        };
+        for (id, record) in records::<GroupRecord>(&view, layout::GROUPS)? {
+            let id = GroupId::from_bytes(id);
+            node.adopt_group(Group::open(&view, id, record)?);
+        }
+        for (id, record) in records::<ContextRecord>(&view, layout::CONTEXTS)? {
+            let id = ContextId::from_bytes(id);
+            node.adopt_context(Context::open(&view, id, record)?);
+        }
+        node.joins = records(&view, layout::JOINS)?.into_iter().map(|(id, join)| (GroupId::from_bytes(id), join)).collect();
+        node.known_peers = records(&view, layout::PEERS)?.into_iter().map(|(id, at)| (Peer::from_bytes(id), at)).collect();
+        let mut turn = Turn { time, entropy, snapshot, step: Step::default(), news: VecDeque::new() };
+        node.begin(&mut turn);
+        node.finish(&mut turn);
+        Ok((node, turn.step))
+    }
+
+    /// Takes one input.
+    pub fn step(&mut self, input: Input, time: Time, entropy: &mut Entropy, snapshot: &Arc<dyn Snapshot>) -> Step {
+        let mut turn = Turn { time, entropy, snapshot, step: Step::default(), news: VecDeque::new() };
+        self.take_input(&mut turn, input);
+        self.finish(&mut turn);
+        turn.step
+    }
+
+    fn take_input(&mut self, turn: &mut Turn<'_>, input: Input) {
+        match input {
+            Input::Command { ticket, command } => self.command(turn, ticket, command),
+            Input::Executed { context, execution, result } => {
+                if context == ContextId::default() {
+                    self.creation_tried(turn, execution, result);
+                } else {
+                    self.with_context(turn, &context, |context, work| context.executed(work, execution, result));
+                    self.touched(turn, context.log());
+                }
+            }
+            Input::Durable { machine, seq } => self.durable(turn, machine, seq),
+            Input::PeerUp(peer) => self.peer_up(turn, peer),
+            Input::PeerDown(peer) => self.peer_down(turn, peer),
+            Input::PeerAddresses(peer, addresses) => self.peer_addresses(turn, peer, addresses),
+            Input::Listening(addresses) => self.listening = addresses,
+            Input::Subscribed(peer, topic) => self.peer_subscribed(turn, peer, &topic),
+            Input::Message(peer, message) => self.message(turn, peer, message),
+            Input::Gossip { token, topic, from, gossip } => self.gossip(turn, token, &topic, from, gossip),
+            Input::Installed(app) => self.app_installed(turn, app),
+            Input::BlobReceived { blob, received } => self.blob_received(turn, blob, received),
+            Input::BlobRefused { blob, reason } => self.blob_refused(turn, blob, reason),
+            Input::Tick => {
+                self.announced_wake = None;
+                while let Some(timer) = self.timers.pop_due(turn.time.wall_ms) {
+                    self.alarm(turn, timer);
+                }
+            }
+        }
+    }
+
+    fn alarm(&mut self, turn: &mut Turn<'_>, timer: Timer) {
+        match timer {
+            Timer::Heartbeat(log) => self.heartbeat(turn, log),
+            Timer::Pull(log) => self.pull_overdue(turn, log),
+            Timer::Clock(log) => self.clock_reached(turn, log),
+            Timer::Keys(group) => self.ask_for_keys(turn, group),
+            Timer::Join(group) => self.continue_join(turn, group),
+            Timer::Blob(blob) => self.fetch_blob(turn, blob),
+        }
+    }
+
+    /// What a start or restart sets in motion.
+    fn begin(&mut self, turn: &mut Turn<'_>) {
+        for log in self.logs.keys().copied().collect::<Vec<_>>() {
+            turn.effect(Effect::Subscribe(self.topic(&log)));
+            self.readmit_waiting(turn, log);
+            self.schedule_heartbeat(turn, log, true);
+        }
+        for (peer, record) in self.known_peers.clone() {
+            turn.effect(Effect::KeepConnected(peer, record.addresses));
+        }
+        for group in self.joins.keys().copied().collect::<Vec<_>>() {
+            self.continue_join(turn, group);
+        }
+        for group in self.groups.keys().copied().collect::<Vec<_>>() {
+            self.timers.set(Timer::Keys(group), turn.time.wall_ms);
+        }
+        self.want_bundles(turn);
+        self.rejoin_contexts(turn);
+        self.resume_inits(turn);
+    }
+
+    /// Entries that waited when the node stopped are judged again.
+    fn readmit_waiting(&mut self, turn: &mut Turn<'_>, log: LogId) {
+        let ours = self.peer;
+        match self.logs.get(&log).copied() {
+            Some(LogOwner::Group(group)) => {
+                self.with_group(turn, &group, |group, work| {
+                    let waiting = group.log.take_waiting(work);
+                    group.ingest(work, ours, waiting);
+                });
+            }
+            Some(LogOwner::Context(context)) => {
+                self.with_context(turn, &context, |context, work| {
+                    let waiting = context.log.take_waiting(work);
+                    context.ingest(work, waiting.into_iter().map(|entry| (ours, entry)).collect());
+                });
+            }
+            None => {}
+        }
+    }
+
+    /// Carries news around until there are none, and asks to be woken.
+    fn finish(&mut self, turn: &mut Turn<'_>) {
+        while let Some((group, news)) = turn.news.pop_front() {
+            self.spread(turn, group, news);
+        }
+        if let Some(next) = self.timers.next()
+            && self.announced_wake.is_none_or(|announced| next < announced)
+        {
+            self.announced_wake = Some(next);
+            turn.effect(Effect::Wake { at_ms: next });
+        }
+    }
+
+    /// Tells the contexts of a group what has changed in it.
+    fn spread(&mut self, turn: &mut Turn<'_>, group: GroupId, news: News) {
+        let Some(view) = self.groups.get(&group).and_then(Group::view) else { return };
+        let arrived: Vec<Need> = match &news {
+            News::Ops(ops) => ops.iter().copied().map(Need::Op).collect(),
+            News::Keys(keys) => keys.iter().copied().map(Need::Key).collect(),
+            News::Changed(_) => Vec::new(),
+        };
+        let contexts: Vec<ContextId> =
+            self.contexts.values().filter(|context| context.group == group).map(|context| context.id).collect();
+        for id in contexts {
+            let view = view.clone();
+            let taken = self.with_context(turn, &id, |context, work| {
+                context.governance = Some(view);
+                let released = arrived.iter().flat_map(|need| context.log.arrived(work, *need)).collect::<Vec<_>>();
+                let taken = if released.is_empty() { 0 } else { context.ingest(work, released) };
+                context.pump(work);
+                taken
+            });
+            if taken.is_some_and(|taken| taken > 0) {
+                self.touched(turn, id.log());
+            }
+        }
+        match news {
+            News::Ops(_) => {
+                self.touched(turn, group.log());
+                self.welcome_new_members(turn, group);
+            }
+            News::Keys(_) => self.check_caught_up(turn, group.log()),
+            News::Changed(changes) if !changes.is_empty() => {
+                self.want_bundles(turn);
+                if self.groups.get(&group).is_some_and(|group| !group.missing_keys().is_empty()) {
+                    self.timers.set(Timer::Keys(group), turn.time.wall_ms);
+                }
+                self.rejoin_contexts(turn);
+            }
+            News::Changed(_) => {}
+        }
+    }
+
+    fn durable(&mut self, turn: &mut Turn<'_>, machine: MachineId, seq: u64) {
+        let flight = match machine {
+            MachineId::Node => Some(&mut self.flight),
+            MachineId::Group(id) => self.groups.get_mut(&id).map(|group| &mut group.flight),
+            MachineId::Context(id) => self.contexts.get_mut(&id).map(|context| &mut context.flight),
+        };
+        if let Some(flight) = flight {
+            let effects = flight.land(seq);
+            turn.step.effects.extend(joined(effects));
+        }
+    }
+
+    pub(crate) fn with_group<R>(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: &GroupId,
+        act: impl FnOnce(&mut Group, &mut Work<'_>) -> R,
+    ) -> Option<R> {
+        let group = self.groups.get_mut(id)?;
+        let mut work = group.flight.begin(turn.snapshot, turn.time, turn.entropy);
+        let result = act(group, &mut work);
+        let departure = group.flight.depart(work);
+        let news: Vec<News> = std::mem::take(&mut group.news);
+        turn.take(MachineId::Group(*id), departure);
+        turn.news.extend(news.into_iter().map(|news| (*id, news)));
+        Some(result)
+    }
+
+    pub(crate) fn with_context<R>(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: &ContextId,
+        act: impl FnOnce(&mut Context, &mut Work<'_>) -> R,
+    ) -> Option<R> {
+        let context = self.contexts.get_mut(id)?;
+        let mut work = context.flight.begin(turn.snapshot, turn.time, turn.entropy);
+        let result = act(context, &mut work);
+        let departure = context.flight.depart(work);
+        turn.take(MachineId::Context(*id), departure);
+        Some(result)
+    }
+
+    /// A step of the node's own machine: joins and peers.
+    pub(crate) fn with_own(&mut self, turn: &mut Turn<'_>, act: impl FnOnce(&mut Work<'_>)) {
+        let mut work = self.flight.begin(turn.snapshot, turn.time, turn.entropy);
+        act(&mut work);
+        let departure = self.flight.depart(work);
+        turn.take(MachineId::Node, departure);
+    }
+
+    fn adopt_group(&mut self, group: Group) {
+        self.logs.insert(group.id.log(), LogOwner::Group(group.id));
+        self.groups.insert(group.id, group);
+    }
+
+    fn adopt_context(&mut self, mut context: Context) {
+        context.governance = self.groups.get(&context.group).and_then(Group::view);
+        self.logs.insert(context.id.log(), LogOwner::Context(context.id));
+        self.contexts.insert(context.id, context);
+    }
+
+    pub(crate) fn topic(&self, log: &LogId) -> String {
+        match self.logs.get(log) {
+            Some(LogOwner::Context(_)) => gossip::context_topic(log),
+            Some(LogOwner::Group(_)) | None => gossip::group_topic(log),
+        }
+    }
+
+    /// The group whose members share a log.
+    pub(crate) fn group_of(&self, log: &LogId) -> Option<GroupId> {
+        match self.logs.get(log)? {
+            LogOwner::Group(group) => Some(*group),
+            LogOwner::Context(context) => self.contexts.get(context).map(|context| context.group),
+        }
+    }
+
+    /// Connected peers that proved to be members of a group.
+    pub(crate) fn members_online(&self, group: &GroupId) -> Vec<Peer> {
+        let Some(of) = self.groups.get(group) else { return Vec::new() };
+        let is_member = |session: &Session| session.claims.get(group).is_some_and(|member| of.is_member(member));
+        self.sessions.iter().filter(|(_, session)| is_member(session)).map(|(peer, _)| *peer).collect()
+    }
+
+    pub(crate) fn refuse(turn: &mut Turn<'_>, ticket: Ticket, error: CommandError) {
+        turn.effect(Effect::Reply(ticket, Box::new(Err(error))));
+    }
+
+    /// Bundles that contexts of ours run, or that groups of ours target, and that are not here.
+    pub(crate) fn missing_bundles(&self) -> BTreeMap<BlobId, GroupId> {
+        let mut wanted = BTreeMap::new();
+        for group in self.groups.values() {
+            let Some(state) = group.state() else { continue };
+            if let Some(target) = state.target() {
+                wanted.insert(target.set.release.version, group.id);
+            }
+            let joined = state.contexts().filter(|row| self.contexts.contains_key(&row.id));
+            wanted.extend(joined.map(|row| (row.release().version, group.id)));
+        }
+        wanted.retain(|bundle, _| !self.installed.contains_key(bundle));
+        wanted
+    }
+
+    /// Log ids of all machines, for tests of invariants.
+    #[must_use]
+    pub fn logs(&self) -> BTreeSet<LogId> {
+        self.logs.keys().copied().collect()
+    }
+}
+
+/// Joins publications on one topic that leave together, so that a burst costs few messages.
+fn joined(effects: Vec<Effect>) -> Vec<Effect> {
+    let mut joined = Vec::new();
+    let mut entries: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
+    for effect in effects {
+        match effect {
+            Effect::Publish(topic, Gossip::Entries(more)) => entries.entry(topic).or_default().extend(more),
+            other => joined.push(other),
+        }
+    }
+    for (topic, entries) in entries {
+        // What is too large to be gossiped is announced by the heartbeat that follows every change.
+        let (messages, _) = gossip::pack(entries.iter().map(Vec::as_slice));
+        joined.extend(messages.into_iter().map(|message| Effect::Publish(topic.clone(), message)));
+    }
+    joined
+}
+
+fn records<T: borsh::BorshDeserialize>(view: &View, prefix: &[u8]) -> Result<Vec<([u8; 32], T)>, String> {
+    view.scan(Keyspace::Meta, prefix, None, usize::MAX)
+        .into_iter()
+        .map(|(key, bytes)| {
+            let id = key.get(prefix.len()..).and_then(|id| <[u8; 32]>::try_from(id).ok());
+            let record = T::try_from_slice(&bytes).map_err(|e| e.to_string());
+            match (id, record) {
+                (Some(id), Ok(record)) => Ok((id, record)),
+                (None, _) => Err("a key of the meta keyspace is malformed".to_owned()),
+                (_, Err(error)) => Err(format!("a record of the meta keyspace is malformed: {error}")),
+            }
+        })
+        .collect()
+}

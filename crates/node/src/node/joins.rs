@@ -1,0 +1,471 @@
+//! Becoming a member, and becoming part of contexts.
+
+use mesto_crdt::Hlc;
+use mesto_governance::action::{
+    Action, Alias, AliasSet, ContextRef, ContextRegistered, ContextVisibilitySet, JoinByInvitation, PeerHint, Release,
+    Visibility,
+};
+use mesto_governance::claim::Claim;
+use mesto_governance::ticket::Ticket;
+use mesto_governance::{ContextId, GroupId, Right};
+use mesto_oplog::{Incarnation, LogId, SigningKey};
+use mesto_sync::message::Refusal;
+use mesto_sync::{Message, Peer};
+
+use super::{LogOwner, Node, Timer, Turn};
+use crate::command::{AppVersion, CommandError, JoinInfo};
+use crate::context::{Context, WaitingCall};
+use crate::executor::{Call, CallError, MethodKind, Outcome};
+use crate::group::Group;
+use crate::layout;
+use crate::record::{ContextRecord, GroupRecord, JoinRecord};
+use crate::step::{Effect, Notice, Report};
+use crate::store::Keyspace;
+use crate::view::View;
+
+/// How often a join is tried again, in milliseconds.
+const JOIN_AGAIN_MS: u64 = 1_000;
+
+/// A context that is about to be created: its app's init is tried first, so that a failure leaves no trace.
+#[derive(Debug)]
+pub(crate) struct Creation {
+    ticket: crate::step::Ticket,
+    group: GroupId,
+    app: AppVersion,
+    name: Option<String>,
+    init: Vec<u8>,
+}
+
+impl Node {
+    /// Takes a ticket: durable at once, and then tried until a member answers.
+    pub(crate) fn join(
+        &mut self,
+        turn: &mut Turn<'_>,
+        text: &str,
+        contexts_all: bool,
+    ) -> Result<GroupId, CommandError> {
+        let ticket: Ticket = text.parse().map_err(|e: mesto_governance::ticket::TicketError| CommandError::BadTicket(e.to_string()))?;
+        let id = ticket.group;
+        let is_member = self.groups.get(&id).is_some_and(Group::we_are_member);
+        if !is_member && ticket.expires_at_ms <= turn.time.wall_ms {
+            return Err(CommandError::TicketExpired(ticket.expires_at_ms));
+        }
+        if !self.groups.contains_key(&id) {
+            let record = GroupRecord {
+                member_seed: turn.entropy.bytes(),
+                sealing_seed: turn.entropy.bytes(),
+                incarnation: Incarnation(turn.entropy.number()),
+            };
+            self.adopt_group(Group::new(id, record));
+            self.with_group(turn, &id, |group, work| group.save_record(work));
+            turn.effect(Effect::Subscribe(self.topic(&id.log())));
+        }
+        let record = JoinRecord { ticket: text.to_owned(), contexts_all, refused: None, caught_up: false };
+        self.save_join(turn, id, record);
+        if let Ok(peer) = <[u8; 32]>::try_from(ticket.peer.as_slice()) {
+            self.remember_peer(turn, Peer::from_bytes(peer), &ticket.addresses);
+        }
+        self.hello_again(turn, id);
+        self.continue_join(turn, id);
+        self.check_caught_up(turn, id.log());
+        Ok(id)
+    }
+
+    fn save_join(&mut self, turn: &mut Turn<'_>, id: GroupId, record: JoinRecord) {
+        if let Ok(bytes) = borsh::to_vec(&record) {
+            self.with_own(turn, |work| work.put(Keyspace::Meta, layout::join(&id), bytes));
+        }
+        self.joins.insert(id, record);
+    }
+
+    /// Asks every connected member that may help, until we are a member.
+    pub(crate) fn continue_join(&mut self, turn: &mut Turn<'_>, id: GroupId) {
+        let Some(join) = self.joins.get(&id) else { return };
+        let is_member = self.groups.get(&id).is_some_and(Group::we_are_member);
+        if join.refused.is_some() || (is_member && join.caught_up) {
+            return;
+        }
+        for peer in self.sessions.keys().copied().collect::<Vec<_>>() {
+            self.ask_to_join(turn, peer, id);
+        }
+        self.timers.set(Timer::Join(id), turn.time.wall_ms + JOIN_AGAIN_MS);
+    }
+
+    /// Presents the claim of a pending join to a peer that knows the group.
+    pub(crate) fn ask_to_join(&mut self, turn: &mut Turn<'_>, peer: Peer, id: GroupId) {
+        let (Some(join), Some(group)) = (self.joins.get(&id), self.groups.get(&id)) else { return };
+        let knows = self.sessions.get(&peer).is_some_and(|session| session.claims.contains_key(&id));
+        if join.refused.is_some() || group.we_are_member() || !knows {
+            return;
+        }
+        let Ok(ticket) = join.ticket.parse::<Ticket>() else { return };
+        let claim = Claim::new(
+            id,
+            ticket.invitation,
+            &ticket.key(),
+            &group.member,
+            group.sealing.public(),
+            PeerHint(self.peer.as_bytes().to_vec()),
+        );
+        // The keys of the claim must be in the store before anybody countersigns them.
+        let message = Message::Join { group: id.log(), claim };
+        self.after_durable(turn, &id.log(), Effect::Send(peer, crate::step::Lane::Sync, message));
+        turn.report(Report::Flow { flow: "f03", step: "claim presented", subject: id.to_string() });
+    }
+
+    /// A joiner presents a claim: countersign it if the invitation is good.
+    pub(crate) fn join_asked(&mut self, turn: &mut Turn<'_>, peer: Peer, id: GroupId, claim: Claim) {
+        let now = turn.time.wall_ms;
+        let Some(group) = self.groups.get(&id) else { return };
+        let answer = |turn: &mut Turn<'_>, node: &mut Self, refused: Option<Refusal>| {
+            let message = Message::Joined { group: id.log(), refused };
+            node.after_durable(turn, &id.log(), Effect::Send(peer, crate::step::Lane::Sync, message));
+        };
+        if group.is_member(&claim.joiner) {
+            return answer(turn, self, None);
+        }
+        let refused = |is_final, reason: &str| Some(Refusal { is_final, reason: reason.to_owned() });
+        let Some(state) = group.state().filter(|_| group.we_are_member()) else {
+            return answer(turn, self, refused(false, "this node is not a member yet"));
+        };
+        let Some(invitation) = state.invitation(&claim.invitation) else {
+            return answer(turn, self, refused(false, "this node does not know the invitation yet"));
+        };
+        if invitation.expires_at_ms <= now {
+            return answer(turn, self, refused(true, "the invitation has expired"));
+        }
+        if invitation.is_revoked {
+            return answer(turn, self, refused(true, "the invitation was revoked"));
+        }
+        if invitation.used >= invitation.uses {
+            return answer(turn, self, refused(true, "the invitation has been used up"));
+        }
+        if let Err(error) = claim.verify(id, &invitation.key) {
+            return answer(turn, self, refused(true, &error.to_string()));
+        }
+        let joiner = claim.joiner;
+        let authored = self.with_group(turn, &id, |group, work| {
+            group.author(work, vec![Action::JoinByInvitation(JoinByInvitation { claim })])
+        });
+        match authored {
+            Some(Ok(_)) => {
+                turn.report(Report::Flow { flow: "f03", step: "claim countersigned", subject: joiner.to_string() });
+                self.touched(turn, id.log());
+                answer(turn, self, None);
+            }
+            Some(Err(error)) => answer(turn, self, refused(false, &error.to_string())),
+            None => {}
+        }
+    }
+
+    pub(crate) fn join_answered(&mut self, turn: &mut Turn<'_>, peer: Peer, id: GroupId, refused: Option<Refusal>) {
+        let Some(join) = self.joins.get(&id) else { return };
+        let knows = self.sessions.get(&peer).is_some_and(|session| session.claims.contains_key(&id));
+        if !knows || self.groups.get(&id).is_none_or(Group::we_are_member) {
+            return;
+        }
+        match refused {
+            None => self.fetch_from(turn, id.log(), peer),
+            Some(refusal) if refusal.is_final => {
+                let mut record = join.clone();
+                record.refused = Some(refusal.reason);
+                self.save_join(turn, id, record);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// How far a join is.
+    pub(crate) fn join_info(&self, id: &GroupId) -> Option<JoinInfo> {
+        let group = self.groups.get(id)?;
+        let join = self.joins.get(id);
+        let joined = group.we_are_member();
+        let contexts: Vec<(ContextId, bool)> = self
+            .contexts
+            .values()
+            .filter(|context| context.group == *id)
+            .map(|context| (context.id, context.record.caught_up && context.bundle.is_some()))
+            .collect();
+        let caught_up = join.is_none_or(|join| join.caught_up);
+        Some(JoinInfo {
+            group: *id,
+            member: group.member.public(),
+            joined,
+            ready: joined && caught_up && group.current_key().is_some(),
+            contexts,
+            refused: join.and_then(|join| join.refused.clone()),
+        })
+    }
+
+    /// Whether a log now holds all that some member had: then a join is complete, or a context ready.
+    pub(crate) fn check_caught_up(&mut self, turn: &mut Turn<'_>, log: LogId) {
+        match self.logs.get(&log).copied() {
+            Some(LogOwner::Group(id)) => self.check_group_caught_up(turn, id),
+            Some(LogOwner::Context(id)) => self.check_context_caught_up(turn, id),
+            None => {}
+        }
+    }
+
+    fn holds_all_of_a_member(&self, turn: &Turn<'_>, log: &LogId) -> bool {
+        let Some(group) = self.group_of(log) else { return false };
+        let (of, flight) = match self.logs.get(log) {
+            Some(LogOwner::Group(id)) => match self.groups.get(id) {
+                Some(group) => (&group.log, &group.flight),
+                None => return false,
+            },
+            Some(LogOwner::Context(id)) => match self.contexts.get(id) {
+                Some(context) => (&context.log, &context.flight),
+                None => return false,
+            },
+            None => return false,
+        };
+        let view = flight.view(turn.snapshot);
+        self.members_online(&group).iter().any(|peer| {
+            self.sessions
+                .get(peer)
+                .and_then(|session| session.summaries.get(log))
+                .is_some_and(|summary| {
+                    !summary.heads.is_empty() && summary.heads.iter().all(|head| of.holds(&view, head))
+                })
+        })
+    }
+
+    fn check_group_caught_up(&mut self, turn: &mut Turn<'_>, id: GroupId) {
+        let Some(mut join) = self.joins.get(&id).filter(|join| !join.caught_up).cloned() else { return };
+        let Some(group) = self.groups.get(&id) else { return };
+        if !group.we_are_member() || group.current_key().is_none() || !self.holds_all_of_a_member(turn, &id.log()) {
+            return;
+        }
+        let contexts_all = join.contexts_all;
+        join.caught_up = true;
+        self.save_join(turn, id, join);
+        turn.report(Report::Flow { flow: "f03", step: "log and key held", subject: id.to_string() });
+        if contexts_all {
+            let open: Vec<ContextId> = self
+                .groups
+                .get(&id)
+                .and_then(Group::state)
+                .map(|state| {
+                    state.contexts().filter(|row| row.visibility() == Visibility::Open).map(|row| row.id).collect()
+                })
+                .unwrap_or_default();
+            for context in open {
+                // A context that we may not join is not part of what was asked for.
+                let _ = self.join_context(turn, context);
+            }
+        }
+    }
+
+    fn check_context_caught_up(&mut self, turn: &mut Turn<'_>, id: ContextId) {
+        let Some(context) = self.contexts.get(&id) else { return };
+        if context.record.caught_up || context.log.dag.count() == 0 || !self.holds_all_of_a_member(turn, &id.log()) {
+            return;
+        }
+        self.with_context(turn, &id, |context, work| {
+            context.record.caught_up = true;
+            context.save_record(work);
+            work.after(Effect::Emit(Notice::SyncStatus {
+                context: context.id,
+                group: context.group,
+                root: context.root.0,
+            }));
+        });
+    }
+
+    /// Joins a context: binds a new identity to us and begins to follow its log.
+    pub(crate) fn join_context(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: ContextId,
+    ) -> Result<mesto_oplog::PublicKey, CommandError> {
+        if let Some(context) = self.contexts.get(&id) {
+            return Ok(context.identity.public());
+        }
+        let found = self.groups.values().find_map(|group| {
+            Some((group.id, group.state()?.context(&id)?.nonce))
+        });
+        let Some((group_id, nonce)) = found else { return Err(CommandError::NotJoined(id)) };
+        let mut record = ContextRecord {
+            group: *group_id.as_bytes(),
+            identity_seed: turn.entropy.bytes(),
+            incarnation: Incarnation(turn.entropy.number()),
+            init: None,
+            caught_up: false,
+            joined_by: None,
+        };
+        let identity = SigningKey::from_seed(&record.identity_seed);
+        let op = self
+            .with_group(turn, &group_id, |group, work| {
+                let action = group.join_context(ContextRef::Id(id), &nonce, &identity);
+                group.author(work, vec![action])
+            })
+            .unwrap_or(Err(CommandError::NotJoined(id)))?;
+        record.joined_by = Some(op);
+        self.begin_context(turn, id, record);
+        self.touched(turn, group_id.log());
+        Ok(identity.public())
+    }
+
+    /// Makes the machine of a context that we are part of.
+    fn begin_context(&mut self, turn: &mut Turn<'_>, id: ContextId, record: ContextRecord) {
+        let context = Context::new(id, record);
+        let group = context.group;
+        self.adopt_context(context);
+        self.with_context(turn, &id, |context, work| context.save_record(work));
+        turn.effect(Effect::Subscribe(self.topic(&id.log())));
+        self.schedule_heartbeat(turn, id.log(), true);
+        self.want_bundles(turn);
+        for peer in self.members_online(&group) {
+            self.tell(turn, peer, id.log());
+        }
+    }
+
+    /// Start-up reconciles: a context whose binding op was lost in a crash is bound again, with the same identity.
+    pub(crate) fn rejoin_contexts(&mut self, turn: &mut Turn<'_>) {
+        let unbound: Vec<(ContextId, GroupId)> = self
+            .contexts
+            .values()
+            .filter(|context| {
+                self.groups.get(&context.group).is_some_and(|group| {
+                    let known = group.state().is_some_and(|state| state.context(&context.id).is_some());
+                    known && !group.has_identity(&context.id, &context.identity.public())
+                })
+            })
+            .map(|context| (context.id, context.group))
+            .collect();
+        for (id, group_id) in unbound {
+            let Some(identity) = self.contexts.get(&id).map(|context| context.identity.clone()) else { continue };
+            self.with_group(turn, &group_id, |group, work| {
+                let nonce = group.state().and_then(|state| state.context(&id)).map(|row| row.nonce);
+                let Some(nonce) = nonce else { return };
+                let action = group.join_context(ContextRef::Id(id), &nonce, &identity);
+                if let Err(error) = group.author(work, vec![action]) {
+                    let reason = error.to_string();
+                    work.now(Effect::Report(Report::JoinFailed { context: id, reason }));
+                }
+            });
+        }
+    }
+
+    /// Creates a context: first a rehearsal of its init, then the op, then the first delta.
+    pub(crate) fn create_context(
+        &mut self,
+        turn: &mut Turn<'_>,
+        ticket: crate::step::Ticket,
+        group_id: GroupId,
+        app: AppVersion,
+        name: Option<String>,
+        init: Vec<u8>,
+    ) -> Result<(), CommandError> {
+        let group = self.groups.get(&group_id).ok_or(CommandError::NotInstalled(app.package.clone()))?;
+        let state = group.state().ok_or(CommandError::KeyMissing(group_id))?;
+        state.can(&group.member.public(), Right::CreateContexts).map_err(|denied| CommandError::Denied(denied.to_string()))?;
+        if group.current_key().is_none() {
+            return Err(CommandError::KeyMissing(group_id));
+        }
+        self.last_creation += 1;
+        let execution = self.last_creation;
+        let seed = turn.entropy.bytes();
+        let caller = group.member.public();
+        let stamp = mesto_crdt::next(turn.time.wall_ms, Hlc::ZERO).unwrap_or(Hlc::ZERO);
+        turn.effect(Effect::Execute {
+            execution,
+            call: Call {
+                context: ContextId::default(),
+                bundle: app.bundle,
+                method: String::new(),
+                args: init.clone(),
+                kind: MethodKind::Init,
+                caller,
+                stamp,
+                seed,
+            },
+            view: View::durable(std::sync::Arc::clone(turn.snapshot)),
+        });
+        self.creations.insert(execution, Creation { ticket, group: group_id, app, name, init });
+        Ok(())
+    }
+
+    /// The rehearsal has ended.
+    pub(crate) fn creation_tried(&mut self, turn: &mut Turn<'_>, execution: u64, result: Result<Outcome, CallError>) {
+        let Some(creation) = self.creations.remove(&execution) else { return };
+        let ticket = creation.ticket;
+        if let Err(error) = result {
+            return Self::refuse(turn, ticket, CommandError::Call(error));
+        }
+        if let Err(error) = self.register_context(turn, creation) {
+            Self::refuse(turn, ticket, error);
+        }
+    }
+
+    fn register_context(&mut self, turn: &mut Turn<'_>, creation: Creation) -> Result<(), CommandError> {
+        let Creation { ticket, group: group_id, app, name, init } = creation;
+        let nonce: [u8; 32] = turn.entropy.bytes();
+        let mut record = ContextRecord {
+            group: *group_id.as_bytes(),
+            identity_seed: turn.entropy.bytes(),
+            incarnation: Incarnation(turn.entropy.number()),
+            init: Some(init.clone()),
+            caught_up: true,
+            joined_by: None,
+        };
+        let identity = SigningKey::from_seed(&record.identity_seed);
+        let here = ContextRef::Here(0);
+        let op = self
+            .with_group(turn, &group_id, |group, work| {
+                let mut actions = vec![
+                    Action::ContextRegistered(ContextRegistered { nonce, release: release(&app) }),
+                    Action::ContextVisibilitySet(ContextVisibilitySet {
+                        context: here,
+                        visibility: Visibility::Open,
+                        keep: Vec::new(),
+                    }),
+                ];
+                if let Some(name) = name {
+                    actions.push(Action::AliasSet(AliasSet { subject: Alias::Context(here), name }));
+                }
+                actions.push(group.join_context(here, &nonce, &identity));
+                group.author(work, actions)
+            })
+            .unwrap_or(Err(CommandError::KeyMissing(group_id)))?;
+        let id = here.resolve(op);
+        turn.report(Report::Flow { flow: "f01", step: "context registered", subject: id.to_string() });
+        record.joined_by = Some(op);
+        self.begin_context(turn, id, record);
+        self.touched(turn, group_id.log());
+        let view = self.groups.get(&group_id).and_then(Group::view);
+        self.with_context(turn, &id, |context, work| {
+            context.governance = view;
+            context.enqueue(work, WaitingCall { ticket: None, method: String::new(), args: init, is_init: true });
+            context.created = Some(ticket);
+            context.pump(work);
+        });
+        Ok(())
+    }
+
+    /// A creation that a crash cut short is completed: the init runs now.
+    pub(crate) fn resume_inits(&mut self, turn: &mut Turn<'_>) {
+        let unfinished: Vec<(ContextId, Vec<u8>)> = self
+            .contexts
+            .values()
+            .filter_map(|context| Some((context.id, context.record.init.clone()?)))
+            .collect();
+        for (id, init) in unfinished {
+            self.with_context(turn, &id, |context, work| {
+                context.enqueue(work, WaitingCall { ticket: None, method: String::new(), args: init, is_init: true });
+                context.pump(work);
+            });
+        }
+    }
+}
+
+/// An installed version as governance names it.
+pub(crate) fn release(app: &AppVersion) -> Release {
+    Release {
+        application: app.application,
+        version: app.bundle,
+        size: app.size,
+        package: app.package.clone(),
+        app_version: app.version.clone(),
+    }
+}

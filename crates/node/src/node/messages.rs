@@ -1,0 +1,437 @@
+//! What peers say, and what we answer.
+
+use mesto_governance::{BlobId, GroupId};
+use mesto_oplog::vector::AuthorVector;
+use mesto_oplog::{LogId, Verified};
+use mesto_sync::handshake::{TAGS_MAX, VERSION, tag};
+use mesto_sync::message::{ADDRESSES_MAX, ADDRESSES_PEERS_MAX, ADDRESS_LEN_MAX, KEYS_MAX};
+use mesto_sync::{Hello, Message, Peer, Proof, Summary};
+
+use super::pulls::Page;
+use super::{LogOwner, Node, Timer, Turn};
+use crate::layout;
+use crate::peers::Session;
+use crate::record::PeerRecord;
+use crate::step::{Effect, GossipToken, Lane, Verdict};
+use crate::store::Keyspace;
+use crate::verify::{CheckedGossip, CheckedMessage};
+
+/// Members' peers that we remember: more than anybody keeps connections to.
+const KNOWN_PEERS_MAX: usize = 1024;
+/// How long gossip has to bring an entry before we ask for it, in milliseconds.
+pub(crate) const GRACE_MS: u64 = 60;
+
+impl Node {
+    pub(crate) fn peer_up(&mut self, turn: &mut Turn<'_>, peer: Peer) {
+        self.forget_session(turn, peer);
+        self.sessions.insert(peer, Session::new(turn.entropy.bytes()));
+        self.hello(turn, peer);
+    }
+
+    pub(crate) fn peer_down(&mut self, turn: &mut Turn<'_>, peer: Peer) {
+        self.forget_session(turn, peer);
+    }
+
+    fn forget_session(&mut self, turn: &mut Turn<'_>, peer: Peer) {
+        self.sessions.remove(&peer);
+        let logs: Vec<LogId> = self.fetches.keys().copied().collect();
+        for log in logs {
+            self.pull_source_gone(turn, log, peer);
+        }
+        self.blob_source_gone(turn, peer);
+    }
+
+    /// Says hello, with a tag for each group that we are in or want to join.
+    fn hello(&mut self, turn: &mut Turn<'_>, peer: Peer) {
+        let Some(session) = self.sessions.get(&peer) else { return };
+        let nonce = session.our_nonce;
+        let tags = self.groups.keys().take(TAGS_MAX).map(|group| tag(&group.log(), &nonce)).collect();
+        turn.send(peer, Message::Hello(Hello { version: VERSION, nonce, tags }));
+    }
+
+    /// We are in a group more: tell all peers, so that those who are in it too can prove themselves.
+    pub(crate) fn hello_again(&mut self, turn: &mut Turn<'_>, group: GroupId) {
+        for peer in self.sessions.keys().copied().collect::<Vec<_>>() {
+            self.hello(turn, peer);
+            self.prove(turn, peer, group);
+        }
+    }
+
+    pub(crate) fn message(&mut self, turn: &mut Turn<'_>, peer: Peer, checked: CheckedMessage) {
+        if !self.sessions.contains_key(&peer) {
+            return;
+        }
+        let CheckedMessage { message, entries, len } = checked;
+        match message {
+            Message::Hello(hello) => self.hello_heard(turn, peer, hello),
+            Message::Proof(proof) => self.proof_heard(turn, peer, &proof),
+            Message::Summaries(summaries) => {
+                for summary in summaries {
+                    self.summary_heard(turn, peer, summary);
+                }
+            }
+            Message::Pull { log, vector, cursor, careful } => {
+                self.pull_heard(turn, peer, log, &vector, cursor, careful);
+            }
+            Message::Page { log, next, summary, .. } => {
+                self.page_heard(turn, peer, Page { log, entries, next, summary, len: len as u64 });
+            }
+            Message::KeyPull { group, keys } => self.keys_asked(turn, peer, group, &keys),
+            Message::KeyPage { group, keys } => {
+                self.with_group(turn, &group.into(), |group, work| group.take_keys(work, &keys));
+            }
+            Message::Join { group, claim } => self.join_asked(turn, peer, group.into(), claim),
+            Message::Joined { group, refused } => self.join_answered(turn, peer, group.into(), refused),
+            Message::Addresses { group, peers } => self.addresses_heard(turn, peer, group.into(), peers),
+            Message::BlobPull { blob, offset } => self.blob_asked(turn, peer, blob, offset),
+            Message::BlobChunk { blob, size, offset, bytes } => self.chunk_heard(turn, peer, blob, size, offset, bytes),
+            Message::BlobAbsent { blob } => self.blob_absent(turn, peer, blob),
+        }
+    }
+
+    fn hello_heard(&mut self, turn: &mut Turn<'_>, peer: Peer, hello: Hello) {
+        let Some(session) = self.sessions.get_mut(&peer) else { return };
+        if hello.version != VERSION {
+            return;
+        }
+        session.hello = Some((hello.nonce, hello.tags.into_iter().collect()));
+        for group in self.groups.keys().copied().collect::<Vec<_>>() {
+            self.prove(turn, peer, group);
+        }
+    }
+
+    /// Proves our membership to a peer that knows the group, once.
+    fn prove(&mut self, turn: &mut Turn<'_>, peer: Peer, id: GroupId) {
+        let ours = self.peer;
+        let (Some(group), Some(session)) = (self.groups.get(&id), self.sessions.get_mut(&peer)) else { return };
+        if !session.names(&id) || session.proved.contains(&id) {
+            return;
+        }
+        let Some(link) = session.link(ours, peer) else { return };
+        session.proved.insert(id);
+        turn.send(peer, Message::Proof(link.prove(&id.log(), &group.member)));
+    }
+
+    fn proof_heard(&mut self, turn: &mut Turn<'_>, peer: Peer, proof: &Proof) {
+        let ours = self.peer;
+        let Some(session) = self.sessions.get_mut(&peer) else { return };
+        let Some(link) = session.link(ours, peer) else { return };
+        let Some(id) = self.groups.keys().copied().find(|group| link.accepts(&group.log(), proof)) else { return };
+        session.claims.insert(id, proof.member);
+        self.prove(turn, peer, id);
+        self.ask_to_join(turn, peer, id);
+        self.welcome(turn, peer, id);
+    }
+
+    /// Membership may have changed: peers whose proofs we have may be members now.
+    pub(crate) fn welcome_new_members(&mut self, turn: &mut Turn<'_>, group: GroupId) {
+        for peer in self.sessions.keys().copied().collect::<Vec<_>>() {
+            self.welcome(turn, peer, group);
+        }
+    }
+
+    /// A member's node is connected: tell it how our logs stand, where others are, and ask for what we lack.
+    fn welcome(&mut self, turn: &mut Turn<'_>, peer: Peer, id: GroupId) {
+        let Some(group) = self.groups.get(&id) else { return };
+        let Some(session) = self.sessions.get_mut(&peer) else { return };
+        let Some(member) = session.claims.get(&id) else { return };
+        // Who only we do not know yet as a member may know more than we do; our log's heads tell it nothing new.
+        let is_member = group.is_member(member);
+        if !is_member && group.governance.is_some() {
+            return;
+        }
+        if !session.welcomed.insert(id) {
+            return;
+        }
+        if is_member {
+            self.tell_all(turn, peer, id);
+            self.tell_addresses(turn, peer, id);
+            self.remember_peer(turn, peer, &[]);
+            self.timers.set(Timer::Keys(id), turn.time.wall_ms);
+            self.want_bundles(turn);
+        }
+    }
+
+    fn summary_heard(&mut self, turn: &mut Turn<'_>, peer: Peer, summary: Summary) {
+        let log = summary.log;
+        let Some(group) = self.group_of(&log) else { return };
+        let Some(session) = self.sessions.get_mut(&peer) else { return };
+        if !session.claims.contains_key(&group) || !session.remember(summary.clone()) {
+            return;
+        }
+        self.compare(turn, peer, &summary, true);
+        if self.is_member_peer(&peer, &group) {
+            self.tell(turn, peer, log);
+        }
+    }
+
+    /// Whether a peer proved to be a member of a group, as far as we know the group.
+    pub(crate) fn is_member_peer(&self, peer: &Peer, id: &GroupId) -> bool {
+        let Some(group) = self.groups.get(id) else { return false };
+        self.sessions.get(peer).and_then(|session| session.claims.get(id)).is_some_and(|member| group.is_member(member))
+    }
+
+    fn pull_heard(
+        &mut self,
+        turn: &mut Turn<'_>,
+        peer: Peer,
+        log: LogId,
+        theirs: &AuthorVector,
+        cursor: u64,
+        careful: bool,
+    ) {
+        let Some(group) = self.group_of(&log) else { return };
+        if !self.is_member_peer(&peer, &group) {
+            return;
+        }
+        let Some(summary) = self.summary(&log) else { return };
+        let (page, is_behind) = match self.logs.get(&log).copied() {
+            Some(LogOwner::Group(id)) => {
+                let Some(group) = self.groups.get(&id) else { return };
+                let view = group.flight.view(turn.snapshot);
+                (group.log.page(&view, theirs, cursor, careful), group.log.is_behind(&view, theirs))
+            }
+            Some(LogOwner::Context(id)) => {
+                let Some(context) = self.contexts.get(&id) else { return };
+                let view = context.flight.view(turn.snapshot);
+                (context.log.page(&view, theirs, cursor, careful), context.log.is_behind(&view, theirs))
+            }
+            None => return,
+        };
+        let (entries, next) = page;
+        let message = Message::Page { log, entries, next, summary };
+        self.after_durable(turn, &log, Effect::Send(peer, Lane::Sync, message));
+        if is_behind {
+            self.fetch_from(turn, log, peer);
+        }
+    }
+
+    fn keys_asked(&mut self, turn: &mut Turn<'_>, peer: Peer, log: LogId, wanted: &[mesto_governance::KeyId]) {
+        let id = GroupId::from(log);
+        if !self.is_member_peer(&peer, &id) {
+            return;
+        }
+        let Some(member) = self.sessions.get(&peer).and_then(|session| session.claims.get(&id)).copied() else { return };
+        self.with_group(turn, &id, |group, work| {
+            let keys = group.share_keys(work, &member, wanted);
+            if !keys.is_empty() {
+                work.after(Effect::Send(peer, Lane::Sync, Message::KeyPage { group: log, keys }));
+            }
+        });
+    }
+
+    /// Asks connected members for the keys that we lack, again and again until they are here.
+    pub(crate) fn ask_for_keys(&mut self, turn: &mut Turn<'_>, id: GroupId) {
+        /// How long an answer may take before the question is asked again, in milliseconds.
+        const AGAIN_MS: u64 = 1_000;
+        let Some(group) = self.groups.get(&id) else { return };
+        let mut keys = group.missing_keys();
+        if keys.is_empty() {
+            return;
+        }
+        keys.truncate(KEYS_MAX);
+        for peer in self.members_online(&id) {
+            turn.send(peer, Message::KeyPull { group: id.log(), keys: keys.clone() });
+        }
+        self.timers.set(Timer::Keys(id), turn.time.wall_ms + AGAIN_MS);
+    }
+
+    pub(crate) fn peer_addresses(&mut self, turn: &mut Turn<'_>, peer: Peer, addresses: Vec<String>) {
+        let groups: Vec<GroupId> =
+            self.groups.keys().copied().filter(|group| self.is_member_peer(&peer, group)).collect();
+        if groups.is_empty() {
+            // Remembered only for members; a session's addresses come again with the next identify.
+            return;
+        }
+        self.remember_peer(turn, peer, &addresses);
+        for group in groups {
+            for other in self.members_online(&group).into_iter().filter(|other| *other != peer) {
+                self.tell_addresses(turn, other, group);
+            }
+        }
+    }
+
+    /// Keeps the connection to a member's node, over restarts too.
+    pub(crate) fn remember_peer(&mut self, turn: &mut Turn<'_>, peer: Peer, addresses: &[String]) {
+        if peer == self.peer || (self.known_peers.len() >= KNOWN_PEERS_MAX && !self.known_peers.contains_key(&peer)) {
+            return;
+        }
+        let mut kept: Vec<String> = addresses.iter().filter(|a| a.len() <= ADDRESS_LEN_MAX).cloned().collect();
+        let known = self.known_peers.get(&peer);
+        for old in known.into_iter().flat_map(|record| &record.addresses) {
+            if !kept.contains(old) {
+                kept.push(old.clone());
+            }
+        }
+        kept.truncate(ADDRESSES_MAX);
+        if known.is_some_and(|record| record.addresses == kept) {
+            return;
+        }
+        let record = PeerRecord { addresses: kept.clone() };
+        if let Ok(bytes) = borsh::to_vec(&record) {
+            self.with_own(turn, |work| work.put(Keyspace::Meta, layout::peer(peer.as_bytes()), bytes));
+        }
+        self.known_peers.insert(peer, record);
+        turn.effect(Effect::KeepConnected(peer, kept));
+    }
+
+    /// Tells a member where the nodes of other members listen.
+    fn tell_addresses(&mut self, turn: &mut Turn<'_>, peer: Peer, group: GroupId) {
+        let peers: Vec<(Peer, Vec<String>)> = self
+            .members_online(&group)
+            .into_iter()
+            .filter(|other| *other != peer)
+            .filter_map(|other| Some((other, self.known_peers.get(&other)?.addresses.clone())))
+            .filter(|(_, addresses)| !addresses.is_empty())
+            .take(ADDRESSES_PEERS_MAX)
+            .collect();
+        if !peers.is_empty() {
+            turn.send(peer, Message::Addresses { group: group.log(), peers });
+        }
+    }
+
+    fn addresses_heard(&mut self, turn: &mut Turn<'_>, peer: Peer, group: GroupId, peers: Vec<(Peer, Vec<String>)>) {
+        if !self.is_member_peer(&peer, &group) {
+            return;
+        }
+        for (other, addresses) in peers {
+            self.remember_peer(turn, other, &addresses);
+        }
+    }
+
+    /// A member has begun to listen to a topic: it may have been away.
+    pub(crate) fn peer_subscribed(&mut self, turn: &mut Turn<'_>, peer: Peer, topic: &str) {
+        let log = self.logs.keys().copied().find(|log| self.topic(log) == topic);
+        if let Some(log) = log
+            && let Some(group) = self.group_of(&log)
+            && self.is_member_peer(&peer, &group)
+        {
+            self.tell(turn, peer, log);
+        }
+    }
+
+    pub(crate) fn gossip(
+        &mut self,
+        turn: &mut Turn<'_>,
+        token: GossipToken,
+        topic: &str,
+        from: Peer,
+        gossip: CheckedGossip,
+    ) {
+        let log = self.logs.keys().copied().find(|log| self.topic(log) == topic);
+        let verdict = match (log, gossip) {
+            (None, _) => Verdict::Ignore,
+            (Some(log), CheckedGossip::Entries(entries)) => self.entries_heard(turn, log, from, entries),
+            (Some(log), CheckedGossip::Heartbeat(heartbeat)) => {
+                let Some(group) = self.group_of(&log).and_then(|id| self.groups.get(&id)) else { return };
+                if heartbeat.summary.log != log {
+                    Verdict::Reject
+                } else if !group.is_member(&heartbeat.member) {
+                    self.suspect_behind(turn, group.id, from);
+                    Verdict::Ignore
+                } else {
+                    self.heartbeat_heard(turn, from, heartbeat);
+                    Verdict::Accept
+                }
+            }
+        };
+        turn.effect(Effect::Judge(token, verdict));
+    }
+
+    /// Someone whom we do not know speaks on a topic: maybe we are the one who lags.
+    fn suspect_behind(&mut self, turn: &mut Turn<'_>, group: GroupId, from: Peer) {
+        self.fetches.entry(group.log()).or_default().candidates.insert(from);
+        self.timers.set(Timer::Pull(group.log()), turn.time.wall_ms + GRACE_MS);
+    }
+
+    fn heartbeat_heard(&mut self, turn: &mut Turn<'_>, from: Peer, heartbeat: mesto_sync::Heartbeat) {
+        let log = heartbeat.summary.log;
+        let Some(group) = self.group_of(&log) else { return };
+        // A heartbeat is its signer's. Only if that is the very peer who passed it on does it tell about that peer.
+        let is_own = self.sessions.get(&from).and_then(|s| s.claims.get(&group)) == Some(&heartbeat.member);
+        let of = self
+            .sessions
+            .iter_mut()
+            .find(|(_, session)| session.claims.get(&group) == Some(&heartbeat.member));
+        let source = match of {
+            Some((peer, session)) => {
+                session.remember(heartbeat.summary.clone());
+                *peer
+            }
+            None => from,
+        };
+        self.compare(turn, source, &heartbeat.summary, false);
+        if is_own {
+            self.check_caught_up(turn, log);
+        }
+    }
+
+    fn entries_heard(&mut self, turn: &mut Turn<'_>, log: LogId, from: Peer, entries: Vec<Verified>) -> Verdict {
+        if entries.iter().any(|entry| entry.log() != log) {
+            return Verdict::Reject;
+        }
+        let verdict = match self.logs.get(&log).copied() {
+            Some(LogOwner::Group(id)) => {
+                let known = self.groups.get(&id).is_some_and(|group| {
+                    entries.iter().all(|entry| group.is_member(&entry.header().author))
+                });
+                let taken = self.with_group(turn, &id, |group, work| group.ingest(work, from, entries));
+                if taken.is_some_and(|taken| taken > 0) {
+                    self.touched(turn, log);
+                }
+                known
+            }
+            Some(LogOwner::Context(id)) => {
+                let known = self.contexts.get(&id).is_some_and(|context| {
+                    entries.iter().all(|entry| context.may_write(&entry.header().author).is_ok())
+                });
+                let entries = entries.into_iter().map(|entry| (from, entry)).collect();
+                let taken = self.with_context(turn, &id, |context, work| {
+                    let taken = context.ingest(work, entries);
+                    context.pump(work);
+                    taken
+                });
+                if taken.is_some_and(|taken| taken > 0) {
+                    self.touched(turn, log);
+                }
+                known
+            }
+            None => false,
+        };
+        self.look_for_missing(turn, log, from);
+        if verdict { Verdict::Accept } else { Verdict::Ignore }
+    }
+
+    pub(crate) fn clock_reached(&mut self, turn: &mut Turn<'_>, log: LogId) {
+        let now = turn.time.wall_ms;
+        match self.logs.get(&log).copied() {
+            Some(LogOwner::Group(id)) => {
+                self.with_group(turn, &id, |group, work| {
+                    for (peer, entry) in group.log.due(work, now) {
+                        group.ingest(work, peer, vec![entry]);
+                    }
+                });
+            }
+            Some(LogOwner::Context(id)) => {
+                self.with_context(turn, &id, |context, work| {
+                    let due = context.log.due(work, now);
+                    context.ingest(work, due);
+                    context.pump(work);
+                });
+            }
+            None => {}
+        }
+        self.touched(turn, log);
+        self.look_for_missing(turn, log, self.peer);
+    }
+
+    /// Whether a peer may read a blob: it is a bundle of a group that it is a member of.
+    pub(crate) fn may_read_blob(&self, peer: &Peer, blob: &BlobId) -> bool {
+        self.groups.values().filter(|group| self.is_member_peer(peer, &group.id)).any(|group| {
+            group.state().is_some_and(|state| {
+                state.target().is_some_and(|target| target.set.release.version == *blob)
+                    || state.contexts().any(|row| row.release().version == *blob)
+            })
+        })
+    }
+}

@@ -1,0 +1,247 @@
+//! Bringing logs up to date: who may have what we lack, and asking one of them at a time.
+
+use mesto_oplog::{LogId, Verified};
+use mesto_sync::{Message, Peer, Protocol, Summary};
+
+use super::messages::GRACE_MS;
+use super::{LogOwner, Node, Timer, Turn};
+use crate::log::Need;
+use crate::peers::Pull;
+use crate::step::{Effect, Lane, Report};
+
+/// How long a page may take before another peer is asked, in milliseconds.
+const PAGE_MS_MAX: u64 = 5_000;
+
+/// A page of a log, as it came.
+pub(crate) struct Page {
+    pub(crate) log: LogId,
+    pub(crate) entries: Vec<Verified>,
+    pub(crate) next: Option<u64>,
+    pub(crate) summary: Summary,
+    /// Length of the message, in bytes.
+    pub(crate) len: u64,
+}
+
+impl Node {
+    /// Compares a peer's summary with ours, and sets in motion what follows.
+    pub(crate) fn compare(&mut self, turn: &mut Turn<'_>, peer: Peer, theirs: &Summary, at_once: bool) {
+        let log = theirs.log;
+        let Some(ours) = self.summary(&log) else { return };
+        let (authors, we_lack) = self.lacks(turn, &log, theirs);
+        let comparison = mesto_sync::compare(&ours, theirs, authors, |_| !we_lack);
+        if comparison.diverged {
+            turn.report(Report::Diverged { log, peer, ours: ours.digest, theirs: theirs.digest });
+        }
+        if comparison.protocol != Protocol::None {
+            turn.report(Report::Compared {
+                log,
+                protocol: "delta",
+                overhead_bytes: comparison.estimate.overhead_bytes,
+                entries: comparison.estimate.entries,
+            });
+        }
+        if comparison.we_lack {
+            if at_once {
+                self.fetch_from(turn, log, peer);
+            } else {
+                self.fetches.entry(log).or_default().candidates.insert(peer);
+                self.timers.set(Timer::Pull(log), turn.time.wall_ms + GRACE_MS);
+            }
+        } else if comparison.they_lack && self.group_of(&log).is_some_and(|group| self.is_member_peer(&peer, &group)) {
+            self.tell(turn, peer, log);
+        }
+    }
+
+    /// How many authors a log has here, and whether `theirs` shows something that is not here.
+    fn lacks(&self, turn: &Turn<'_>, log: &LogId, theirs: &Summary) -> (u64, bool) {
+        let of = |log: &crate::log::Log, view: &crate::view::View| {
+            let is_lacking = theirs.heads.iter().any(|head| !log.holds(view, head));
+            (log.dag.chains().len() as u64, is_lacking)
+        };
+        match self.logs.get(log) {
+            Some(LogOwner::Group(id)) => {
+                self.groups.get(id).map_or((0, false), |group| of(&group.log, &group.flight.view(turn.snapshot)))
+            }
+            Some(LogOwner::Context(id)) => self
+                .contexts
+                .get(id)
+                .map_or((0, false), |context| of(&context.log, &context.flight.view(turn.snapshot))),
+            None => (0, false),
+        }
+    }
+
+    /// Asks a peer for what we lack of a log, now or after the request that is out.
+    pub(crate) fn fetch_from(&mut self, turn: &mut Turn<'_>, log: LogId, peer: Peer) {
+        let fetch = self.fetches.entry(log).or_default();
+        if fetch.active.is_some() {
+            fetch.candidates.insert(peer);
+            return;
+        }
+        fetch.candidates.remove(&peer);
+        self.ask_for_page(turn, log, peer, 0, 0);
+    }
+
+    fn ask_for_page(&mut self, turn: &mut Turn<'_>, log: LogId, from: Peer, cursor: u64, taken: usize) {
+        let vector = match self.logs.get(&log) {
+            Some(LogOwner::Group(id)) => self.groups.get(id).map(|group| group.log.dag.vector()),
+            Some(LogOwner::Context(id)) => self.contexts.get(id).map(|context| context.log.dag.vector()),
+            None => None,
+        };
+        let Some(vector) = vector else { return };
+        let fetch = self.fetches.entry(log).or_default();
+        let careful = fetch.careful;
+        let deadline_ms = turn.time.wall_ms + PAGE_MS_MAX;
+        fetch.active = Some(Pull { from, deadline_ms, cursor, taken });
+        self.timers.set(Timer::Pull(log), deadline_ms);
+        // What it tells, which entries we hold, must not outlive a crash that we forget them in.
+        let message = Message::Pull { log, vector, cursor, careful };
+        self.after_durable(turn, &log, Effect::Send(from, Lane::Sync, message));
+    }
+
+    pub(crate) fn page_heard(&mut self, turn: &mut Turn<'_>, peer: Peer, page: Page) {
+        let Page { log, entries, next, summary, len } = page;
+        let Some(fetch) = self.fetches.get_mut(&log) else { return };
+        // Only what was asked for: nobody can push entries past the pace that we set.
+        let Some(pull) = fetch.active.take_if(|active| active.from == peer) else { return };
+        fetch.bytes += len;
+        fetch.round_trips += 1;
+        let is_empty = entries.is_empty();
+        let entries: Vec<Verified> = entries.into_iter().filter(|entry| entry.log() == log).collect();
+        let taken = match self.logs.get(&log).copied() {
+            Some(LogOwner::Group(id)) => self.with_group(turn, &id, |group, work| group.ingest(work, peer, entries)),
+            Some(LogOwner::Context(id)) => {
+                let entries = entries.into_iter().map(|entry| (peer, entry)).collect();
+                self.with_context(turn, &id, |context, work| {
+                    let taken = context.ingest(work, entries);
+                    context.pump(work);
+                    taken
+                })
+            }
+            None => None,
+        };
+        let taken = taken.unwrap_or(0);
+        if taken > 0 {
+            self.touched(turn, log);
+        }
+        if summary.log == log
+            && let Some(session) = self.sessions.get_mut(&peer)
+        {
+            session.remember(summary.clone());
+        }
+        match next.filter(|next| *next > pull.cursor && !is_empty) {
+            Some(next) => self.ask_for_page(turn, log, peer, next, pull.taken + taken),
+            None => self.round_ended(turn, peer, log, &summary, pull.taken + taken),
+        }
+        self.check_caught_up(turn, log);
+    }
+
+    /// The last page of a round has come.
+    fn round_ended(&mut self, turn: &mut Turn<'_>, peer: Peer, log: LogId, summary: &Summary, taken: usize) {
+        if summary.log == log {
+            let (_, is_lacking) = self.lacks(turn, &log, summary);
+            if let Some(fetch) = self.fetches.get_mut(&log) {
+                fetch.careful = is_lacking && taken == 0 && !fetch.careful;
+            }
+            self.compare(turn, peer, summary, false);
+            if self.group_of(&log).is_some_and(|group| self.is_member_peer(&peer, &group)) {
+                self.tell(turn, peer, log);
+            }
+        }
+        self.look_for_missing(turn, log, peer);
+    }
+
+    /// If entries wait for others, somebody is asked for those, unless gossip brings them in time.
+    pub(crate) fn look_for_missing(&mut self, turn: &mut Turn<'_>, log: LogId, from: Peer) {
+        let Some(needs) = self.needs(&log) else { return };
+        if needs.is_empty() {
+            return;
+        }
+        for need in needs {
+            match need {
+                Need::Parent(_) => {
+                    self.fetches.entry(log).or_default().candidates.insert(from);
+                    self.timers.set(Timer::Pull(log), turn.time.wall_ms + GRACE_MS);
+                }
+                Need::Op(_) => {
+                    let Some(group) = self.group_of(&log) else { continue };
+                    self.fetches.entry(group.log()).or_default().candidates.insert(from);
+                    self.timers.set(Timer::Pull(group.log()), turn.time.wall_ms + GRACE_MS);
+                }
+                Need::Key(_) => {
+                    let Some(group) = self.group_of(&log) else { continue };
+                    self.timers.set(Timer::Keys(group), turn.time.wall_ms);
+                }
+                Need::Clock(at_ms) => self.timers.set(Timer::Clock(log), at_ms),
+            }
+        }
+    }
+
+    /// What entries of a log, or for a group's log of its contexts too, wait for.
+    fn needs(&self, log: &LogId) -> Option<Vec<Need>> {
+        match self.logs.get(log)? {
+            LogOwner::Group(id) => self.groups.get(id).map(|group| group.log.needs()),
+            LogOwner::Context(id) => self.contexts.get(id).map(|context| context.log.needs()),
+        }
+    }
+
+    /// The grace is over, or a request was not answered in time.
+    pub(crate) fn pull_overdue(&mut self, turn: &mut Turn<'_>, log: LogId) {
+        let Some(fetch) = self.fetches.get_mut(&log) else { return };
+        if let Some(active) = &fetch.active {
+            if active.deadline_ms > turn.time.wall_ms {
+                let deadline_ms = active.deadline_ms;
+                self.timers.set(Timer::Pull(log), deadline_ms);
+                return;
+            }
+            fetch.active = None;
+        }
+        self.next_candidate(turn, log);
+    }
+
+    /// Asks the next peer that can still have something that we lack.
+    fn next_candidate(&mut self, turn: &mut Turn<'_>, log: LogId) {
+        let Some(group) = self.group_of(&log) else { return };
+        loop {
+            let Some(peer) = self.fetches.get_mut(&log).and_then(|fetch| fetch.candidates.pop_first()) else { break };
+            let summary = self.sessions.get(&peer).and_then(|session| session.summaries.get(&log)).cloned();
+            let is_known = self.sessions.get(&peer).is_some_and(|session| session.claims.contains_key(&group));
+            let has_news = summary.is_none_or(|summary| self.lacks(turn, &log, &summary).1);
+            if is_known && has_news {
+                return self.fetch_from(turn, log, peer);
+            }
+        }
+        // Nobody is left to ask, and yet entries wait: whoever is a member may know.
+        if self.is_anything_wanted(&log) {
+            if let Some(peer) = self.members_online(&group).first().copied() {
+                self.fetch_from(turn, log, peer);
+            }
+        }
+    }
+
+    /// Whether entries wait for entries of this log.
+    fn is_anything_wanted(&self, log: &LogId) -> bool {
+        match self.logs.get(log) {
+            Some(LogOwner::Group(id)) => {
+                let in_contexts = self
+                    .contexts
+                    .values()
+                    .filter(|context| context.group == *id)
+                    .flat_map(|context| context.log.needs())
+                    .any(|need| matches!(need, Need::Op(_)));
+                in_contexts || self.needs(log).is_some_and(|needs| needs.iter().any(|n| matches!(n, Need::Parent(_))))
+            }
+            Some(LogOwner::Context(_)) => {
+                self.needs(log).is_some_and(|needs| needs.iter().any(|need| matches!(need, Need::Parent(_))))
+            }
+            None => false,
+        }
+    }
+
+    pub(crate) fn pull_source_gone(&mut self, turn: &mut Turn<'_>, log: LogId, peer: Peer) {
+        let Some(fetch) = self.fetches.get_mut(&log) else { return };
+        fetch.candidates.remove(&peer);
+        if fetch.active.take_if(|active| active.from == peer).is_some() {
+            self.timers.set(Timer::Pull(log), turn.time.wall_ms);
+        }
+    }
+}
