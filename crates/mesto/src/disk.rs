@@ -273,7 +273,6 @@ fn fail_stop(what: &str, error: &fjall::Error) -> ! {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use mesto_node::store::conformance;
 

@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ed25519_dalek::SigningKey;
+use mesto_oplog::SigningKey;
 use zeroize::Zeroizing;
 
 pub mod config;
@@ -144,14 +144,13 @@ impl Home {
         for folder in home.folders() {
             files::make_private_folder(&folder).map_err(io(&folder))?;
         }
-        let secrets_made: [(PathBuf, fn(&[u8; 32]) -> Zeroizing<String>); 3] = [
-            (home.peer_key_file(), secrets::peer_key_text),
-            (home.member_root_file(), secrets::secret_text),
-            (home.token_file(), secrets::secret_text),
-        ];
-        for (path, text) in secrets_made {
-            let secret = secrets::new_secret().map_err(InitError::NoRandomness)?;
-            files::create_unless_there(&path, text(&secret).as_bytes()).map_err(io(&path))?;
+        let new_secret = || secrets::new_secret().map_err(InitError::NoRandomness);
+        for (path, text) in [
+            (home.peer_key_file(), secrets::peer_key_text(&*new_secret()?)),
+            (home.member_root_file(), secrets::secret_text(&*new_secret()?)),
+            (home.token_file(), secrets::secret_text(&*new_secret()?)),
+        ] {
+            files::create_unless_there(&path, text.as_bytes()).map_err(io(&path))?;
         }
         let path = home.config_file();
         match files::create(&path, config.as_bytes()) {
@@ -323,7 +322,6 @@ impl Home {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -342,12 +340,12 @@ mod tests {
         }
         assert_eq!(home.token().unwrap().len(), 52);
         assert_eq!(home.token().unwrap(), home.token().unwrap());
-        assert_ne!(home.member_root().unwrap().as_slice(), home.peer_key().unwrap().to_bytes());
+        assert_ne!(home.member_root().unwrap(), home.peer_key().unwrap().seed());
         assert_eq!(home.config(&Overrides::default()).unwrap().config, Config::default());
         let (_other_folder, other) = new_home();
         assert_ne!(home.token().unwrap(), other.token().unwrap());
         assert_ne!(home.member_root().unwrap(), other.member_root().unwrap());
-        assert_ne!(home.peer_key().unwrap(), other.peer_key().unwrap());
+        assert_ne!(home.peer_key().unwrap().public(), other.peer_key().unwrap().public());
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! What is stored is whole, named by its hash, within the quota, and leaves nothing behind that is not.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{
     pin::Pin,
     task::{Context, Poll},

@@ -125,7 +125,6 @@ fn batch(shape: &BatchShape, submitter: u64, count: u64) -> Batch {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

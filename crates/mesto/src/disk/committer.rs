@@ -265,7 +265,6 @@ fn commit_all(queue: &Queue, store: &dyn Store, mut observer: impl CommitObserve
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::sync::mpsc;
 

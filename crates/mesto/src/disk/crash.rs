@@ -1,7 +1,5 @@
 //! What was acknowledged survives the sudden death of the process, and no batch survives in part.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::Path,

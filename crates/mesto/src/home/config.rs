@@ -304,7 +304,6 @@ fn put(document: &mut DocumentMut, key: Key, mut value: Value) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

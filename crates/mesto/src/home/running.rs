@@ -165,7 +165,6 @@ fn remove_if_there(path: &std::path::Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{super::tests::new_home, *};
 

@@ -3,10 +3,8 @@
 use std::path::Path;
 
 use data_encoding::BASE32_NOPAD;
-use ed25519_dalek::{
-    SigningKey,
-    pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes, spki::der::pem::LineEnding},
-};
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes, spki::der::pem::LineEnding};
+use mesto_oplog::SigningKey;
 use zeroize::Zeroizing;
 
 use super::{HomeError, files};
@@ -55,9 +53,11 @@ pub(super) fn peer_key_text(seed: &[u8; 32]) -> Zeroizing<String> {
 /// Reads what [`peer_key_text`] made, from a file that only its owner may open.
 pub(super) fn read_peer_key(path: &Path) -> Result<SigningKey, HomeError> {
     let text = read_private(path)?;
-    std::str::from_utf8(&text).ok().and_then(|text| SigningKey::from_pkcs8_pem(text.trim_start()).ok()).ok_or_else(
-        || HomeError::Damaged { path: path.to_owned(), expected: "an unencrypted Ed25519 private key in PKCS#8 PEM" },
-    )
+    let pem = std::str::from_utf8(&text).ok();
+    let key = pem.and_then(|pem| ed25519_dalek::SigningKey::from_pkcs8_pem(pem.trim_start()).ok());
+    let expected = "an unencrypted Ed25519 private key in PKCS#8 PEM";
+    let key = key.ok_or_else(|| HomeError::Damaged { path: path.to_owned(), expected })?;
+    Ok(SigningKey::from_seed(&Zeroizing::new(key.to_bytes())))
 }
 
 fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, HomeError> {
@@ -68,7 +68,6 @@ fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, HomeError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

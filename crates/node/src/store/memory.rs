@@ -1,5 +1,7 @@
 //! A store in memory: the simulator's disk, and the oracle that other stores are compared with.
 
+#![expect(clippy::disallowed_types, reason = "it stands in for a disk, which many share, and so has a lock")]
+
 use std::{
     ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -18,7 +20,6 @@ type Map = OrdMap<Arc<[u8]>, Arc<[u8]>>;
 /// gives contents of their own. A snapshot costs O(1), a written key O(log n).
 #[derive(Clone, Default)]
 pub struct MemoryStore {
-    #[expect(clippy::disallowed_types, reason = "it stands in for a disk, which machines do share")]
     maps: Arc<Mutex<Maps>>,
 }
 
@@ -113,7 +114,6 @@ impl Snapshot for Maps {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::store::conformance;
