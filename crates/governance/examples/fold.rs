@@ -59,7 +59,11 @@ fn fold(mut lines: BTreeMap<String, Line>) -> Result<Outcome, Box<dyn Error>> {
             Some(action) => levels.apply(line.id.clone(), line.author, &line.parents, action).is_ok(),
             None => false,
         };
-        if verdict { admitted.insert(line.id) } else { rejected.insert(line.id) };
+        if verdict {
+            admitted.insert(line.id)
+        } else {
+            rejected.insert(line.id)
+        };
     }
     // What is left waits for parents that never come: it is in nobody's past, so it is no part of the history.
     rejected.extend(lines.into_keys());
@@ -83,9 +87,7 @@ fn action(line: &Line) -> Result<Option<LevelAction<String>>, Box<dyn Error>> {
 
 fn standing(line: &Line) -> Result<Standing, Box<dyn Error>> {
     Ok(match line.role.as_deref() {
-        Some("manager") => {
-            Standing::new(Role::Member, Capabilities::NONE.with(Capability::ManageMembers))
-        }
+        Some("manager") => Standing::new(Role::Member, Capabilities::NONE.with(Capability::ManageMembers)),
         Some(role) => Standing::new(role.parse()?, Capabilities::NONE),
         None => return Err(format!("{}: no role", line.id).into()),
     })

@@ -15,20 +15,20 @@ mod release;
 pub use attestation::{AdmissionPolicySet, MEASUREMENTS_MAX, Measurement, QUOTE_LEN_MAX, TeeAdmitted};
 pub use context::{
     ContextAllowed, ContextApplicationSet, ContextCapabilityGranted, ContextCapabilityRevoked, ContextDetached,
-    ContextDisallowed, ContextJoined, ContextLeft, ContextRef, ContextRegistered, ContextVisibilitySet, IDENTITY_DOMAIN,
-    MigrationAborted, Visibility,
+    ContextDisallowed, ContextJoined, ContextLeft, ContextRef, ContextRegistered, ContextVisibilitySet,
+    IDENTITY_DOMAIN, MigrationAborted, Visibility,
 };
 pub use epoch::{
-    Domain, HISTORY_MAX, HistoryWrap, KeyEpochStarted, KeyWrap, ParentWrap, RECIPIENTS_CONTEXT, WRAPPED_KEY_LEN, WRAPS_INLINE_MAX, Wrap, Wraps,
-    recipients_digest,
+    Domain, HISTORY_MAX, HistoryWrap, KeyEpochStarted, KeyWrap, ParentWrap, RECIPIENTS_CONTEXT, WRAPPED_KEY_LEN,
+    WRAPS_INLINE_MAX, Wrap, Wraps, recipients_digest,
 };
 pub use group::{
     Alias, AliasSet, Checkpoint, DefaultCapabilitiesSet, DefaultVisibilitySet, GroupCreated, OwnershipTransferred,
     SubgroupCreated, SubgroupRemoved,
 };
 pub use membership::{
-    DESCENDANTS_MAX, DescendantHeads, InvitationCreated, InvitationRevoked, JoinByInvitation, KEEP_MAX, Kept, MemberAdded,
-    MemberCapabilitiesSet, MemberLeft, MemberRemoved, MemberRoleSet, PEER_LEN_MAX, PeerHint, USES_MAX,
+    DESCENDANTS_MAX, DescendantHeads, InvitationCreated, InvitationRevoked, JoinByInvitation, KEEP_MAX, Kept,
+    MemberAdded, MemberCapabilitiesSet, MemberLeft, MemberRemoved, MemberRoleSet, PEER_LEN_MAX, PeerHint, USES_MAX,
 };
 pub use release::{METHOD_LEN_MAX, PACKAGE_LEN_MAX, Release, TargetApplicationSet, UpgradePolicy, UpgradePolicySet};
 

@@ -52,7 +52,9 @@ impl fmt::Display for Capability {
 
 /// A name that no capability has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a capability: there are create-contexts, invite-members, join-open-contexts, manage-members and manage-application")]
+#[error(
+    "`{0}` is not a capability: there are create-contexts, invite-members, join-open-contexts, manage-members and manage-application"
+)]
 pub struct UnknownCapability(pub String);
 
 impl FromStr for Capability {

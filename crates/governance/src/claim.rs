@@ -87,7 +87,8 @@ fn message(
     sealing_key: SealingPublicKey,
     peer: &PeerHint,
 ) -> Vec<u8> {
-    [group.as_bytes().as_slice(), invitation.as_bytes(), joiner.as_bytes(), sealing_key.as_bytes(), peer.0.as_slice()].concat()
+    [group.as_bytes().as_slice(), invitation.as_bytes(), joiner.as_bytes(), sealing_key.as_bytes(), peer.0.as_slice()]
+        .concat()
 }
 
 #[cfg(test)]

@@ -249,8 +249,7 @@ impl Governance {
         let ends_rights = node.payload.op.actions.iter().any(crate::action::Action::may_end_rights);
         match before.extended(&self.graph, x) {
             Some(view) => {
-                let touched =
-                    Touched::by_op(&node.payload.op, node.id, node.payload.author, &before.state);
+                let touched = Touched::by_op(&node.payload.op, node.id, node.payload.author, &before.state);
                 let died: Vec<EntryId> = self.ids(view.dead.contains(&x).then_some(x));
                 let changes = changes(&before.state, &view.state, &touched);
                 self.become_now(view);

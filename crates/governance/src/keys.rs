@@ -134,8 +134,7 @@ impl EpochKey {
     }
 
     fn unwrap_key(&self, inner: KeyId, wrap: &KeyWrap) -> Result<Self, CipherError> {
-        let mut bytes =
-            cipher::decrypt(&self.subkey(WRAP_SUBKEY), &wrap.nonce, inner.as_bytes(), &wrap.ciphertext)?;
+        let mut bytes = cipher::decrypt(&self.subkey(WRAP_SUBKEY), &wrap.nonce, inner.as_bytes(), &wrap.ciphertext)?;
         let key = <[u8; 32]>::try_from(bytes.as_slice()).map(Self);
         bytes.zeroize();
         let key = key.map_err(|_| CipherError::Decrypt)?;

@@ -88,6 +88,9 @@ pub enum Denied {
         /// The identity.
         identity: PublicKey,
     },
+    /// The owner ended the group.
+    #[error("the group was deleted")]
+    GroupDeleted,
     /// A reader.
     #[error("{0} may read, not write")]
     ReadOnly(PublicKey),
@@ -126,6 +129,9 @@ impl GroupState {
     /// # Errors
     /// The rule that denies it.
     pub fn may_write(&self, context: ContextId, identity: &PublicKey) -> Result<PublicKey, Denied> {
+        if self.is_deleted() {
+            return Err(Denied::GroupDeleted);
+        }
         let member = self.may_read(context, identity)?;
         let writes = self.standing(&member).is_some_and(|standing| standing.role.writes());
         if writes { Ok(member) } else { Err(Denied::ReadOnly(member)) }
@@ -183,21 +189,16 @@ impl GroupState {
     pub(crate) fn outranks(&self, member: &PublicKey, target: &PublicKey) -> Result<(), Denied> {
         let own = self.roster.rank(member).ok_or(Denied::NotAMember(*member))?;
         let other = self.roster.rank(target).ok_or(Denied::NotAMember(*target))?;
-        if own.outranks(other) {
-            Ok(())
-        } else {
-            Err(Denied::NotOutranked { member: *member, target: *target })
-        }
+        if own.outranks(other) { Ok(()) } else { Err(Denied::NotOutranked { member: *member, target: *target }) }
     }
 
     pub(crate) fn need_to_join(&self, member: &PublicKey, context: ContextId) -> Result<Need, Denied> {
         let row = self.context_row(context)?;
         match row.visibility() {
             _ if row.creator == *member && row.is_allowed(member) => Ok(Need::MEMBERSHIP),
-            Visibility::Open => Ok(Need {
-                level: Level::ReadOnly,
-                capabilities: Capabilities::NONE.with(Capability::JoinOpenContexts),
-            }),
+            Visibility::Open => {
+                Ok(Need { level: Level::ReadOnly, capabilities: Capabilities::NONE.with(Capability::JoinOpenContexts) })
+            }
             Visibility::Restricted if row.is_allowed(member) => Ok(Need::MEMBERSHIP),
             Visibility::Restricted => Err(Denied::NotOnAllowlist { context, member: *member }),
         }

@@ -111,10 +111,7 @@ impl Need {
     /// Both needs.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        Self {
-            level: self.level.min(other.level),
-            capabilities: self.capabilities.union(other.capabilities),
-        }
+        Self { level: self.level.min(other.level), capabilities: self.capabilities.union(other.capabilities) }
     }
 }
 

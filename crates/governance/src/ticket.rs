@@ -104,8 +104,7 @@ impl Ticket {
         if self.peer.len() > PEER_LEN_MAX {
             return Err(TicketError::OutOfBounds("peer"));
         }
-        if self.addresses.len() > ADDRESSES_MAX
-            || self.addresses.iter().any(|address| address.len() > ADDRESS_LEN_MAX)
+        if self.addresses.len() > ADDRESSES_MAX || self.addresses.iter().any(|address| address.len() > ADDRESS_LEN_MAX)
         {
             return Err(TicketError::OutOfBounds("addresses"));
         }

@@ -39,6 +39,9 @@ pub enum Rejected {
     /// Only the first op of a log begins a group.
     #[error("a group is begun by the first action of its first op, and by nothing else")]
     MisplacedBeginning,
+    /// The group was ended.
+    #[error("the group was deleted")]
+    GroupDeleted,
     /// An action that cannot be in the first op, where the group has no id yet.
     #[error("{action} cannot be part of a group's first op")]
     NotInGenesis {
@@ -128,6 +131,9 @@ pub(crate) fn admit(
     if !candidate.op.ancestor_parents.is_empty() {
         return Err(Rejected::NotSupported { action: "a parent group" });
     }
+    if view.state.is_deleted() {
+        return Err(Rejected::GroupDeleted);
+    }
     view.state.meets(&author, Need::MEMBERSHIP)?;
     let rank = view.state.roster.rank(&author).ok_or(Denied::NotAMember(author))?;
     let placing = Placing {
@@ -167,29 +173,34 @@ pub(crate) fn admit_genesis(op: &Op, founder: PublicKey) -> Result<Effects<Publi
     }
     let mut keys = Vec::new();
     for action in rest {
-        match action {
-            Action::DefaultCapabilitiesSet(_)
-            | Action::DefaultVisibilitySet(_)
-            | Action::TargetApplicationSet(_)
-            | Action::UpgradePolicySet(_) => {}
-            Action::AliasSet(set) => match set.subject {
-                Alias::Group => {}
-                Alias::Member(member) if member == founder => {}
-                Alias::Member(_) | Alias::Context(_) => {
-                    return Err(Rejected::NotInGenesis { action: action.name() });
-                }
-            },
-            Action::KeyEpochStarted(started) if started.domain == Domain::Group => {
-                if keys.contains(&started.key) {
-                    return Err(Rejected::KeyKnown(started.key));
-                }
-                keys.push(started.key);
+        if let Action::KeyEpochStarted(started) = action {
+            if keys.contains(&started.key) {
+                return Err(Rejected::KeyKnown(started.key));
             }
-            Action::GroupCreated(_) => return Err(Rejected::MisplacedBeginning),
-            other => return Err(Rejected::NotInGenesis { action: other.name() }),
+            keys.push(started.key);
+        }
+        if !is_for_genesis(action, founder) {
+            return Err(Rejected::NotInGenesis { action: action.name() });
         }
     }
     Ok(Effects { changes: vec![(founder, Some(Standing::OWNER))], ..Effects::default() })
+}
+
+/// Settings and the group's first key: whatever needs neither the group's id nor other members.
+fn is_for_genesis(action: &Action, founder: PublicKey) -> bool {
+    if let Action::AliasSet(set) = action {
+        return set.subject == Alias::Group || set.subject == Alias::Member(founder);
+    }
+    if let Action::KeyEpochStarted(started) = action {
+        return started.domain == Domain::Group;
+    }
+    matches!(
+        action,
+        Action::DefaultCapabilitiesSet(_)
+            | Action::DefaultVisibilitySet(_)
+            | Action::TargetApplicationSet(_)
+            | Action::UpgradePolicySet(_)
+    )
 }
 
 struct Admission<'a> {
@@ -263,9 +274,9 @@ impl Admission<'_> {
             },
             Action::KeyEpochStarted(started) => self.start_epoch(started),
             Action::Merge => Ok(Need::MEMBERSHIP),
+            Action::GroupDeleted => Ok(Need::level(Level::Owner)),
             Action::SubgroupCreated(_)
             | Action::SubgroupRemoved(_)
-            | Action::GroupDeleted
             | Action::Checkpoint(_)
             | Action::OwnershipTransferred(_)
             | Action::ContextCapabilityGranted(_)
@@ -427,11 +438,7 @@ impl Admission<'_> {
     }
 
     fn alone(&self, action: &Action) -> Result<(), Rejected> {
-        if self.candidate.op.actions.len() == 1 {
-            Ok(())
-        } else {
-            Err(Rejected::NotAlone { action: action.name() })
-        }
+        if self.candidate.op.actions.len() == 1 { Ok(()) } else { Err(Rejected::NotAlone { action: action.name() }) }
     }
 }
 

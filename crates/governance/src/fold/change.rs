@@ -4,20 +4,20 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use mesto_oplog::PublicKey;
+use mesto_oplog::{EntryId, PublicKey};
 
 use super::state::GroupState;
-use crate::action::{Action, Alias, Domain};
+use crate::action::{Action, Alias};
 use crate::id::{ContextId, InvitationId, KeyId};
-use crate::standing::Standing;
-use mesto_oplog::EntryId;
-
 use crate::op::Op;
+use crate::standing::Standing;
 
 /// One difference between two states of a group.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[non_exhaustive]
 pub enum Change {
+    /// The owner ended the group.
+    GroupDeleted,
     /// The group's name.
     NameChanged,
     /// Defaults for new members or contexts.
@@ -154,7 +154,6 @@ impl Touched {
             },
             Action::KeyEpochStarted(started) => {
                 self.epochs.insert(started.key);
-                let (Domain::Group | Domain::Context(_)) = started.domain;
             }
             Action::SubgroupCreated(_)
             | Action::SubgroupRemoved(_)
@@ -208,6 +207,7 @@ pub(super) fn changes(before: &GroupState, after: &GroupState, touched: &Touched
             changes.push(change);
         }
     };
+    note(!before.is_deleted() && after.is_deleted(), Change::GroupDeleted);
     note(before.name() != after.name(), Change::NameChanged);
     let defaults = |state: &GroupState| (state.default_capabilities(), state.default_visibility());
     note(defaults(before) != defaults(after), Change::DefaultsChanged);

@@ -14,7 +14,7 @@ impl GroupState {
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         let mut listing = Listing(blake3::Hasher::new_derive_key(DIGEST_CONTEXT));
-        listing.row(b'g', &(self.group, self.nonce, self.name()));
+        listing.row(b'g', &(self.group, self.nonce, self.name(), self.is_deleted()));
         listing.row(
             b's',
             &(

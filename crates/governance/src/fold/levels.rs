@@ -73,13 +73,7 @@ impl<Id: Ord + Clone, M: Ord + Clone> Levels<Id, M> {
     ///
     /// # Errors
     /// The rule that it breaks, which decides for good.
-    pub fn apply(
-        &mut self,
-        id: Id,
-        author: M,
-        parents: &[Id],
-        action: LevelAction<M>,
-    ) -> Result<(), LevelRejected> {
+    pub fn apply(&mut self, id: Id, author: M, parents: &[Id], action: LevelAction<M>) -> Result<(), LevelRejected> {
         if self.graph.find(&id).is_some() {
             return Err(LevelRejected::Duplicate);
         }

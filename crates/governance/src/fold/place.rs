@@ -8,7 +8,10 @@ use super::graph::{Graph, Ix};
 use super::slot::{Placing, Slot};
 use super::state::{Context, Epoch, GroupState, Invitation, Person, Target};
 use super::view::Fold;
-use crate::action::{Action, Alias, AliasSet, ContextRef, ContextRegistered, Domain, InvitationCreated, KeyEpochStarted, PeerHint, Visibility};
+use crate::action::{
+    Action, Alias, AliasSet, ContextRef, ContextRegistered, Domain, InvitationCreated, KeyEpochStarted, PeerHint,
+    Visibility,
+};
 use crate::id::{ContextId, GroupId, InvitationId, SealingPublicKey};
 use crate::op::Op;
 use crate::standing::Standing;
@@ -103,11 +106,11 @@ impl GroupState {
             Action::UpgradePolicySet(set) => self.policy.set(op, set.policy),
             Action::AliasSet(set) => self.place_alias(op, set),
             Action::KeyEpochStarted(started) => self.place_epoch(op, started),
+            Action::GroupDeleted => self.is_deleted = true,
             Action::MemberRoleSet(_) | Action::MemberCapabilitiesSet(_) | Action::Merge => {}
             // No op with one of these is admitted.
             Action::SubgroupCreated(_)
             | Action::SubgroupRemoved(_)
-            | Action::GroupDeleted
             | Action::Checkpoint(_)
             | Action::OwnershipTransferred(_)
             | Action::ContextCapabilityGranted(_)

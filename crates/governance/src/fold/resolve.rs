@@ -14,6 +14,8 @@ pub struct Outcome {
     pub void: BTreeMap<Ix, Ix>,
     /// Claims beyond the number of uses.
     pub lost: BTreeSet<Ix>,
+    /// Revocations that were left out because they died of what they caused.
+    pub excluded: BTreeSet<Ix>,
     /// All dead ops: void, lost, or without support.
     pub dead: BTreeSet<Ix>,
 }
@@ -39,7 +41,7 @@ impl<Id: Ord + Clone, M: Ord + Clone, P> Graph<Id, M, P> {
                 lost.insert(loser);
             } else {
                 let dead = set.iter().copied().filter(|&x| run.is_dead(x)).collect();
-                return Outcome { void: run.void, lost, dead };
+                return Outcome { void: run.void, lost, excluded, dead };
             }
         }
     }
@@ -99,8 +101,7 @@ impl<'a, Id: Ord + Clone, M: Ord + Clone, P> Run<'a, Id, M, P> {
         for (at, &x) in set.iter().enumerate() {
             place[x as usize] = Some(at as u32);
         }
-        let mut revocations: Vec<Ix> =
-            set.iter().copied().filter(|&x| graph.node(x).effects.revokes()).collect();
+        let mut revocations: Vec<Ix> = set.iter().copied().filter(|&x| graph.node(x).effects.revokes()).collect();
         revocations.sort_by(|&a, &b| graph.revocation_key(a).cmp(&graph.revocation_key(b)));
         let dead = vec![false; graph.len()];
         Self { graph, set, place, revocations, dead, void: BTreeMap::new(), lost: BTreeSet::new() }
@@ -135,9 +136,7 @@ impl<'a, Id: Ord + Clone, M: Ord + Clone, P> Run<'a, Id, M, P> {
     }
 
     fn judge(&self, x: Ix) -> bool {
-        self.lost.contains(&x)
-            || self.void.contains_key(&x)
-            || !self.graph.is_supported(x, &|op| self.is_dead(op))
+        self.lost.contains(&x) || self.void.contains_key(&x) || !self.graph.is_supported(x, &|op| self.is_dead(op))
     }
 
     /// The ops that `revocation` could void, by the index of whom it takes authority from.

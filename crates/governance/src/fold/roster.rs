@@ -82,10 +82,7 @@ impl<Id: Ord + Clone, M: Ord + Clone> Roster<Id, M> {
 
 /// The least standing; and the rank by the grant of that level whose author ranks weakest, then whose id is
 /// larger.
-fn decide<Id: Ord + Clone, M: Ord + Clone, P>(
-    graph: &Graph<Id, M, P>,
-    contenders: Vec<Contender<Id>>,
-) -> Seat<Id> {
+fn decide<Id: Ord + Clone, M: Ord + Clone, P>(graph: &Graph<Id, M, P>, contenders: Vec<Contender<Id>>) -> Seat<Id> {
     let standing = contenders
         .iter()
         .map(|contender| contender.gives)

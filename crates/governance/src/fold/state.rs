@@ -32,6 +32,7 @@ pub struct GroupState {
     pub(crate) epochs: OrdMap<KeyId, Arc<Epoch>>,
     /// The maximal live ops by which somebody stopped being a member.
     pub(crate) losses: Slot<()>,
+    pub(crate) is_deleted: bool,
 }
 
 /// What is known of a member beside its standing.
@@ -156,6 +157,12 @@ impl GroupState {
     #[must_use]
     pub const fn nonce(&self) -> &[u8; 32] {
         &self.nonce
+    }
+
+    /// Whether the owner ended the group.
+    #[must_use]
+    pub const fn is_deleted(&self) -> bool {
+        self.is_deleted
     }
 
     /// The group's name, empty if it has none.

@@ -30,6 +30,10 @@ pub struct View<F> {
     pub count: usize,
     /// Ops that are void.
     pub void: imbl::OrdMap<Ix, Ix>,
+    /// The revocations that void ops.
+    pub causes: imbl::OrdSet<Ix>,
+    /// Whether the first void pass was the last, so that it would run the same with another void op.
+    pub is_plain: bool,
     /// Ops that are dead.
     pub dead: imbl::OrdSet<Ix>,
     /// What the others make.
@@ -42,6 +46,8 @@ impl<F: Default> Default for View<F> {
             heads: BTreeSet::new(),
             count: 0,
             void: imbl::OrdMap::new(),
+            causes: imbl::OrdSet::new(),
+            is_plain: true,
             dead: imbl::OrdSet::new(),
             state: F::default(),
         }
@@ -65,17 +71,19 @@ impl<F> View<F> {
         Self {
             heads: heads.clone(),
             count: set.len(),
+            causes: outcome.void.values().copied().collect(),
+            is_plain: outcome.excluded.is_empty() && outcome.lost.is_empty(),
             void: outcome.void.into_iter().collect(),
             dead: outcome.dead.into_iter().collect(),
             state,
         }
     }
 
-    /// The view with one more op, whose past is within this one; or nothing, if the op could void, be voided or
-    /// compete with one that is concurrent, so that everything has to be resolved.
+    /// The view with one more op, whose past is within this one; or nothing, if everything has to be resolved.
     ///
-    /// Otherwise no revocation strikes anything that it did not strike before, so the void ops stay, and with
-    /// them the dead; the new op alone has to be judged, and it is in nobody's past.
+    /// Exact, because a new op is in nobody's past: as long as it neither voids nor outruns an op beside it, the
+    /// void ops stay, and with them the dead, and the new op alone has to be judged. If revocations beside it
+    /// strike it, each must be known to be in force: then it is void, by the first of them.
     pub fn extended<Id, M, P>(&self, graph: &Graph<Id, M, P>, x: Ix) -> Option<Self>
     where
         Id: Ord + Clone,
@@ -83,28 +91,43 @@ impl<F> View<F> {
         F: Fold<Id, M, P>,
     {
         let effects = &graph.node(x).effects;
-        let clashes = graph.beside(x, &self.heads).into_iter().any(|other| {
-            let other = &graph.node(other).effects;
+        let mut strikers = Vec::new();
+        for beside in graph.beside(x, &self.heads) {
+            let other = &graph.node(beside).effects;
             let compete = matches!((&effects.claims, &other.claims), (Some(a), Some(b)) if a.0 == b.0);
-            compete || effects.voids(other) || other.voids(effects)
-        });
-        let is_beyond_uses = effects.claims.is_some_and(|(invitation, limit)| {
-            let claiming = graph.claiming.get(&invitation).map(Vec::as_slice).unwrap_or_default();
-            let live = claiming.iter().filter(|&&other| graph.is_past(other, x) && !self.dead.contains(&other));
-            live.count() >= limit as usize
-        });
-        if clashes || is_beyond_uses {
+            if compete || effects.voids(other) {
+                return None;
+            }
+            if other.voids(effects) {
+                strikers.push(beside);
+            }
+        }
+        let in_force = |striker: &Ix| self.is_plain && self.causes.contains(striker);
+        if !strikers.iter().all(in_force) || self.is_beyond_uses(graph, x) {
             return None;
         }
         let mut view = self.clone();
         view.heads = graph.heads_with(&self.heads, x);
         view.count += 1;
-        if graph.is_supported(x, &|op| self.dead.contains(&op)) {
+        let cause = strikers.into_iter().min_by(|&a, &b| graph.revocation_key(a).cmp(&graph.revocation_key(b)));
+        if let Some(cause) = cause {
+            view.void.insert(x, cause);
+            view.dead.insert(x);
+        } else if graph.is_supported(x, &|op| self.dead.contains(&op)) {
             view.state.place(graph, x);
         } else {
             view.dead.insert(x);
         }
         Some(view)
+    }
+
+    /// Whether `x` claims an invitation of which the ops before it leave nothing here.
+    fn is_beyond_uses<Id: Ord + Clone, M: Ord + Clone, P>(&self, graph: &Graph<Id, M, P>, x: Ix) -> bool {
+        graph.node(x).effects.claims.is_some_and(|(invitation, limit)| {
+            let claiming = graph.claiming.get(&invitation).map(Vec::as_slice).unwrap_or_default();
+            let live = claiming.iter().filter(|&&other| graph.is_past(other, x) && !self.dead.contains(&other));
+            live.count() >= limit as usize
+        })
     }
 }
 

@@ -72,15 +72,9 @@ pub(super) fn seal(
     seed: &[u8; 32],
 ) -> Result<([u8; 32], [u8; WRAPPED_KEY_LEN]), SealError> {
     let to = <Kem as hpke::Kem>::PublicKey::from_bytes(to.as_bytes()).map_err(|_| SealError::BadRecipient)?;
-    let (encapsulated, ciphertext) = hpke::single_shot_seal_with_rng::<Aead, Kdf, Kem>(
-        &OpModeS::Base,
-        &to,
-        info,
-        key,
-        b"",
-        &mut Seeded::new(seed),
-    )
-    .map_err(|_| SealError::BadRecipient)?;
+    let (encapsulated, ciphertext) =
+        hpke::single_shot_seal_with_rng::<Aead, Kdf, Kem>(&OpModeS::Base, &to, info, key, b"", &mut Seeded::new(seed))
+            .map_err(|_| SealError::BadRecipient)?;
     let ciphertext = ciphertext.try_into().map_err(|_| SealError::BadRecipient)?;
     Ok((encapsulated.to_bytes().into(), ciphertext))
 }
@@ -92,8 +86,7 @@ pub(super) fn open(
     ciphertext: &[u8; WRAPPED_KEY_LEN],
 ) -> Result<[u8; 32], SealError> {
     let (private, _) = Kem::derive_keypair(secret.seed.as_slice());
-    let encapsulated =
-        <Kem as hpke::Kem>::EncappedKey::from_bytes(encapsulated).map_err(|_| SealError::CannotOpen)?;
+    let encapsulated = <Kem as hpke::Kem>::EncappedKey::from_bytes(encapsulated).map_err(|_| SealError::CannotOpen)?;
     let mut text =
         hpke::single_shot_open::<Aead, Kdf, Kem>(&OpModeR::Base, &private, &encapsulated, info, ciphertext, b"")
             .map_err(|_| SealError::CannotOpen)?;
@@ -149,9 +142,8 @@ mod tests {
     fn the_suite_is_that_of_the_rfc() {
         let private = bytes("8057991eef8f1f1af18f4a9491d16a1ce333f695d4db8e38da75975c4478e0fb");
         let encapsulated = bytes("1afa08d3dec047a643885163f1180476fa7ddb54c6a8029ea33f95796bf2ac4a");
-        let ciphertext = bytes(
-            "1c5250d8034ec2b784ba2cfd69dbdb8af406cfe3ff938e131f0def8c8b60b4db21993c62ce81883d2dd1b51a28",
-        );
+        let ciphertext =
+            bytes("1c5250d8034ec2b784ba2cfd69dbdb8af406cfe3ff938e131f0def8c8b60b4db21993c62ce81883d2dd1b51a28");
         let opened = hpke::single_shot_open::<Aead, Kdf, Kem>(
             &OpModeR::Base,
             &<Kem as hpke::Kem>::PrivateKey::from_bytes(&private).expect("a key"),

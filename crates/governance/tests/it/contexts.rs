@@ -2,23 +2,17 @@
 
 use mesto_governance::action::{
     Alias, ContextAllowed, ContextDisallowed, ContextJoined, ContextLeft, ContextRef, ContextVisibilitySet,
-    DefaultCapabilitiesSet, Domain, MemberCapabilitiesSet, MemberLeft, MemberRoleSet, TargetApplicationSet,
-    UpgradePolicy, UpgradePolicySet, Visibility,
+    DefaultCapabilitiesSet, Domain, MemberCapabilitiesSet, MemberLeft, MemberRoleSet, OwnershipTransferred,
+    TargetApplicationSet, UpgradePolicy, UpgradePolicySet, Visibility,
 };
 use mesto_governance::fold::Change;
 use mesto_governance::right::{Denied, Right};
 use mesto_governance::{Action, Capabilities, Capability, ContextId, EpochKey, Rejected, Role};
 
-use crate::world::{
-    World, add, epoch, id, identity, key, name, register, release, remove, sealing,
-};
+use crate::world::{World, add, epoch, id, identity, key, name, register, release, remove, sealing};
 
 fn restrict(context: ContextRef) -> Action {
-    Action::ContextVisibilitySet(ContextVisibilitySet {
-        context,
-        visibility: Visibility::Restricted,
-        keep: vec![],
-    })
+    Action::ContextVisibilitySet(ContextVisibilitySet { context, visibility: Visibility::Restricted, keep: vec![] })
 }
 
 fn allow(context: ContextId, who: u8) -> Action {
@@ -26,11 +20,7 @@ fn allow(context: ContextId, who: u8) -> Action {
 }
 
 fn disallow(context: ContextId, who: u8) -> Action {
-    Action::ContextDisallowed(ContextDisallowed {
-        context: ContextRef::Id(context),
-        member: id(who),
-        keep: vec![],
-    })
+    Action::ContextDisallowed(ContextDisallowed { context: ContextRef::Id(context), member: id(who), keep: vec![] })
 }
 
 #[test]
@@ -41,10 +31,7 @@ fn one_op_registers_names_and_joins_a_context() {
     let row = state.context(&context).unwrap();
     assert_eq!((row.name(), row.visibility(), row.creator), ("notes", Visibility::Open, id(1)));
     assert_eq!(state.may_write(context, &identity(1)), Ok(id(1)));
-    assert_eq!(
-        state.may_write(context, &identity(2)),
-        Err(Denied::NotJoined { context, identity: identity(2) })
-    );
+    assert_eq!(state.may_write(context, &identity(2)), Err(Denied::NotJoined { context, identity: identity(2) }));
 }
 
 #[test]
@@ -82,10 +69,7 @@ fn an_identity_is_bound_once_and_only_with_its_own_consent() {
     assert_eq!(world.refused(4, vec![stolen]), Rejected::IdentityTaken(identity(1)));
     let group = world.group();
     let mut forged = ContextJoined::new(ContextRef::Id(context), &[7; 32], group, id(2), &key(104));
-    assert_eq!(
-        world.refused(4, vec![Action::ContextJoined(forged.clone())]),
-        Rejected::IdentityNotProven(identity(4))
-    );
+    assert_eq!(world.refused(4, vec![Action::ContextJoined(forged.clone())]), Rejected::IdentityNotProven(identity(4)));
     forged.proof[0] ^= 1;
     assert_eq!(world.refused(2, vec![Action::ContextJoined(forged)]), Rejected::IdentityNotProven(identity(4)));
 }
@@ -100,10 +84,7 @@ fn no_admin_enters_a_restricted_context_without_the_allowlist() {
     world.act(0, vec![grant]);
     let context = world.context(4, vec![restrict(ContextRef::Here(0))]);
     let join = world.join(context, 1);
-    assert_eq!(
-        world.refused(1, vec![join.clone()]),
-        Denied::NotOnAllowlist { context, member: id(1) }.into()
-    );
+    assert_eq!(world.refused(1, vec![join.clone()]), Denied::NotOnAllowlist { context, member: id(1) }.into());
     // The creator decides, and so may direct admins; a manager may not.
     assert!(matches!(world.refused(3, vec![allow(context, 3)]), Rejected::Denied(Denied::LevelTooLow { .. })));
     world.act(4, vec![allow(context, 1)]);
@@ -180,7 +161,8 @@ fn capabilities_give_exactly_what_they_name() {
         ]
     };
     assert!(matches!(world.refused(4, target()), Rejected::Denied(Denied::CapabilitiesMissing { .. })));
-    let give = |capabilities| vec![Action::MemberCapabilitiesSet(MemberCapabilitiesSet { member: id(4), capabilities })];
+    let give =
+        |capabilities| vec![Action::MemberCapabilitiesSet(MemberCapabilitiesSet { member: id(4), capabilities })];
     let application = Capabilities::DEFAULT.with(Capability::ManageApplication);
     // A manager gives nothing that it lacks itself, and makes no managers.
     assert!(matches!(world.refused(3, give(application)), Rejected::Denied(Denied::CapabilitiesMissing { .. })));
@@ -270,7 +252,13 @@ fn roles_change_what_a_member_may_write() {
     let join = world.join(context, 4);
     world.act(4, vec![join]);
     let demote = |role| {
-        vec![Action::MemberRoleSet(MemberRoleSet { member: id(4), role, capabilities: None, keep: vec![], descendants: vec![] })]
+        vec![Action::MemberRoleSet(MemberRoleSet {
+            member: id(4),
+            role,
+            capabilities: None,
+            keep: vec![],
+            descendants: vec![],
+        })]
     };
     assert_eq!(world.refused(1, demote(Role::Member)), Rejected::NoChange(id(4)));
     assert_eq!(world.refused(1, demote(Role::Owner)), Rejected::OwnerNotGranted);
@@ -282,11 +270,19 @@ fn roles_change_what_a_member_may_write() {
 #[test]
 fn actions_without_a_meaning_here_are_refused_by_name() {
     let mut world = World::peopled();
-    assert_eq!(world.refused(0, vec![Action::GroupDeleted]), Rejected::NotSupported { action: "GroupDeleted" });
+    let transfer = Action::OwnershipTransferred(OwnershipTransferred { to: id(1) });
+    assert_eq!(world.refused(0, vec![transfer]), Rejected::NotSupported { action: "OwnershipTransferred" });
     let leave = Action::MemberLeft(MemberLeft { keep: vec![] });
-    assert_eq!(
-        world.refused(4, vec![leave.clone(), Action::Merge]),
-        Rejected::NotAlone { action: "MemberLeft" }
-    );
+    assert_eq!(world.refused(4, vec![leave.clone(), Action::Merge]), Rejected::NotAlone { action: "MemberLeft" });
     assert_eq!(world.refused(0, vec![leave]), Rejected::OwnerCannotLeave);
+}
+
+#[test]
+fn only_the_owner_ends_the_group_and_then_nothing_more_happens() {
+    let mut world = World::peopled();
+    let context = world.context(1, vec![]);
+    assert!(matches!(world.refused(1, vec![Action::GroupDeleted]), Rejected::Denied(Denied::LevelTooLow { .. })));
+    assert_eq!(world.applied(0, vec![Action::GroupDeleted]).changes, vec![Change::GroupDeleted]);
+    assert_eq!(world.refused(0, vec![Action::Merge]), Rejected::GroupDeleted);
+    assert_eq!(world.governance.state().may_write(context, &identity(1)), Err(Denied::GroupDeleted));
 }

@@ -168,8 +168,7 @@ fn the_bytes_of_every_action_are_frozen() {
             format!("{name} {}", hex::encode(op.encode().unwrap()))
         })
         .collect();
-    let tags: std::collections::BTreeSet<u8> =
-        all().iter().map(|action| borsh::to_vec(action).unwrap()[0]).collect();
+    let tags: std::collections::BTreeSet<u8> = all().iter().map(|action| borsh::to_vec(action).unwrap()[0]).collect();
     assert_eq!(tags, (1..=34).collect());
     assert_eq!(lines.join("\n"), include_str!("../golden/actions.hex").trim());
 }
@@ -207,9 +206,7 @@ fn fields_out_of_bounds_are_refused_by_name() {
 
 #[test]
 fn a_registration_is_named_only_after_it() {
-    let allow = |index| {
-        Action::ContextAllowed(ContextAllowed { context: ContextRef::Here(index), member: who(1) })
-    };
+    let allow = |index| Action::ContextAllowed(ContextAllowed { context: ContextRef::Here(index), member: who(1) });
     let register = contexts(ContextRef::Here(0)).remove(0);
     assert!(Op::new(vec![register.clone(), allow(0)]).encode().is_ok());
     let refused = Op::new(vec![allow(1), register.clone()]).encode();

@@ -1,8 +1,6 @@
 //! Invitations: who joins by them, how often, and when no more.
 
-use mesto_governance::action::{
-    InvitationCreated, InvitationRevoked, JoinByInvitation, MemberLeft, PeerHint,
-};
+use mesto_governance::action::{InvitationCreated, InvitationRevoked, JoinByInvitation, MemberLeft, PeerHint};
 use mesto_governance::claim::ClaimError;
 use mesto_governance::right::Denied;
 use mesto_governance::{Action, Capabilities, Capability, Claim, InvitationId, Rejected, Role};
@@ -69,14 +67,7 @@ fn used_expired_revoked_foreign_and_forged_claims_are_refused() {
     let other = InvitationId::from_bytes([9; 32]);
     let unknown = claim(&world, other, 10);
     assert_eq!(world.refused(5, vec![unknown]), Rejected::NoSuchInvitation(other));
-    let forged = Claim::new(
-        world.group(),
-        invitation,
-        &key(51),
-        &key(10),
-        sealing(10).public(),
-        PeerHint::default(),
-    );
+    let forged = Claim::new(world.group(), invitation, &key(51), &key(10), sealing(10).public(), PeerHint::default());
     let forged = Action::JoinByInvitation(JoinByInvitation { claim: forged });
     assert_eq!(world.refused(5, vec![forged]), Rejected::Claim(ClaimError::NotByTicket));
 

@@ -108,7 +108,12 @@ impl Reference {
     /// The slot fold.
     fn state(&self, live: &BTreeSet<Id>) -> BTreeMap<Who, (Level, Rank)> {
         let mut members = BTreeMap::new();
-        for who in 0..=u8::MAX {
+        let named = |op: &Op| match op.act {
+            Act::Set(target, _) | Act::Remove(target) => target,
+            Act::Genesis | Act::Leave | Act::Name => op.author,
+        };
+        let people: BTreeSet<Who> = live.iter().map(|id| named(&self.ops[id])).collect();
+        for who in people {
             let slot: BTreeSet<Id> = live.iter().copied().filter(|&id| self.gives(id, who).is_some()).collect();
             let maximal: Vec<Id> =
                 slot.iter().copied().filter(|&a| !slot.iter().any(|&b| self.past(b).contains(&a))).collect();
@@ -129,8 +134,7 @@ impl Reference {
 
     fn is_supported(&self, id: Id, live: &BTreeSet<Id>) -> bool {
         let op = &self.ops[&id];
-        op.act == Act::Genesis
-            || self.state(live).get(&op.author).map_or(0, |(level, _)| *level) >= need(op.act)
+        op.act == Act::Genesis || self.state(live).get(&op.author).map_or(0, |(level, _)| *level) >= need(op.act)
     }
 
     fn dead_in(&self, set: &BTreeSet<Id>, void: &BTreeMap<Id, Id>) -> BTreeSet<Id> {
@@ -156,8 +160,7 @@ impl Reference {
 
     fn void_pass(&self, set: &BTreeSet<Id>, excluded: &BTreeSet<Id>) -> BTreeMap<Id, Id> {
         let mut void = BTreeMap::new();
-        let mut revocations: Vec<Id> =
-            set.iter().copied().filter(|&id| self.revocation(id).is_some()).collect();
+        let mut revocations: Vec<Id> = set.iter().copied().filter(|&id| self.revocation(id).is_some()).collect();
         revocations.sort_by_key(|&id| (self.ranks[&id], self.height(id), id));
         for revocation in revocations {
             let (target, left) = self.revocation(revocation).unwrap();
@@ -171,8 +174,7 @@ impl Reference {
             }
             for &id in set {
                 let op = &self.ops[&id];
-                let concurrent =
-                    id != revocation && !own.contains(&id) && !self.past(id).contains(&revocation);
+                let concurrent = id != revocation && !own.contains(&id) && !self.past(id).contains(&revocation);
                 if op.author == target && concurrent && op.act != Act::Leave && need(op.act) > left {
                     void.entry(id).or_insert(revocation);
                 }

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 use mesto_governance::action::{Kept, MemberLeft, MemberRemoved};
 use mesto_governance::right::Denied;
-use mesto_governance::verdict::{
-    Authorship, DeltaPast, NoWarrant, Verdict, Waits, Warrant, Written, settle, verdict,
-};
+use mesto_governance::verdict::{Authorship, DeltaPast, NoWarrant, Verdict, Waits, Warrant, Written, settle, verdict};
 use mesto_governance::{Action, Capabilities, ContextId, Role};
 use mesto_oplog::EntryId;
 
@@ -41,8 +39,7 @@ fn with_writer() -> (World, ContextId) {
 }
 
 fn warrant(world: &mut World, context: ContextId, who: u8, heads: &[EntryId]) -> Warrant {
-    let authorship =
-        Authorship { context, identity: identity(who), governance: heads, parents_governance: &[] };
+    let authorship = Authorship { context, identity: identity(who), governance: heads, parents_governance: &[] };
     world.governance.warrant(&authorship)
 }
 
@@ -86,12 +83,7 @@ fn a_delta_cannot_know_less_than_its_parents() {
     let heads = world.governance.heads();
     world.act(1, vec![Action::Merge]);
     let newer = world.governance.heads();
-    let behind = Authorship {
-        context,
-        identity: identity(4),
-        governance: &heads,
-        parents_governance: &[&newer],
-    };
+    let behind = Authorship { context, identity: identity(4), governance: &heads, parents_governance: &[&newer] };
     assert_eq!(world.governance.warrant(&behind), Warrant::Refused(NoWarrant::BehindParents));
     let ahead = Authorship { governance: &newer, parents_governance: &[&heads], ..behind };
     assert_eq!(world.governance.warrant(&ahead), Warrant::Valid { member: id(4) });
@@ -110,10 +102,7 @@ fn what_a_removed_member_backdates_is_void_and_what_the_remover_had_seen_is_kept
         })],
     );
     let contested = warrant(&mut world, context, 4, &heads);
-    assert_eq!(
-        contested,
-        Warrant::Contested { member: id(4), causes: vec![removal], kept: vec![delta(5)] }
-    );
+    assert_eq!(contested, Warrant::Contested { member: id(4), causes: vec![removal], kept: vec![delta(5)] });
     assert_eq!(judge(&contested, 5, false), Verdict::Accept { member: id(4) });
     assert_eq!(judge(&contested, 6, false), Verdict::Void { causes: vec![removal] });
     assert_eq!(judge(&contested, 6, true), Verdict::Accept { member: id(4) });
@@ -135,8 +124,11 @@ fn a_right_that_rests_on_a_dead_grant_is_void() {
     let join = world.join(context, 9);
     let joined = world.act_after(9, &[added], vec![join]);
     let puppet = warrant(&mut world, context, 9, &[joined]);
-    assert!(matches!(&puppet, Warrant::Contested { causes, kept, .. }
-        if causes.contains(&added) && causes.contains(&joined) && kept.is_empty()), "{puppet:?}");
+    assert!(
+        matches!(&puppet, Warrant::Contested { causes, kept, .. }
+        if causes.contains(&added) && causes.contains(&joined) && kept.is_empty()),
+        "{puppet:?}"
+    );
     assert!(matches!(judge(&puppet, 1, false), Verdict::Void { .. }));
 }
 

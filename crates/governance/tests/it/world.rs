@@ -5,8 +5,8 @@ use mesto_governance::action::{
     MemberRemoved, PeerHint, Release, Wraps, recipients_digest,
 };
 use mesto_governance::{
-    Action, ApplicationId, Applied, BlobId, Capabilities, ContextId, EpochKey, Governance, GroupId, Op, Rejected,
-    Role, SealingKey,
+    Action, ApplicationId, Applied, BlobId, Capabilities, ContextId, EpochKey, Governance, GroupId, Op, Rejected, Role,
+    SealingKey,
 };
 use mesto_oplog::entry::{Draft, Header, Kind, Stamp};
 use mesto_oplog::{EntryId, Incarnation, LogId, PublicKey, SigningKey, Verified};
@@ -181,10 +181,8 @@ pub(crate) fn register(nonce: u8) -> Action {
 /// An epoch whose key is `[key; 32]`, sealed to these people.
 pub(crate) fn epoch(domain: Domain, nonce: &[u8; 32], key: u8, to: &[u8]) -> Action {
     let key = EpochKey::from_bytes([key; 32]);
-    let mut wraps: Vec<_> = to
-        .iter()
-        .map(|&who| key.seal(nonce, id(who), sealing(who).public(), &[who; 32]).unwrap())
-        .collect();
+    let mut wraps: Vec<_> =
+        to.iter().map(|&who| key.seal(nonce, id(who), sealing(who).public(), &[who; 32]).unwrap()).collect();
     wraps.sort();
     Action::KeyEpochStarted(KeyEpochStarted {
         domain,

@@ -1,0 +1,108 @@
+//! What an op costs as a group's log grows: `cargo run --release -p mesto-governance --example growth`.
+//!
+//! Prints one JSON object per history: microseconds per op for the first and the last thousand of ten thousand
+//! ops (signatures excluded), and milliseconds for a fold from nothing.
+
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)] // A measuring tool needs a clock.
+
+use std::error::Error;
+use std::time::Instant;
+
+use mesto_governance::action::{Alias, AliasSet, GroupCreated, MemberAdded, MemberRemoved, PeerHint};
+use mesto_governance::{Action, Capabilities, Governance, Op, Role, SealingPublicKey};
+use mesto_oplog::entry::{Draft, Header, Kind, Stamp};
+use mesto_oplog::{EntryId, Incarnation, LogId, PublicKey, SigningKey, Verified};
+
+const OPS: u64 = 10_000;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let histories = [("one branch", 1, false), ("three branches", 3, false), ("with removals", 3, true)];
+    for (name, branches, removals) in histories {
+        let entries = history(branches, removals)?;
+        let mut governance = Governance::genesis(&entries[0])?;
+        let mut micros = Vec::new();
+        for entry in &entries[1..] {
+            let start = Instant::now();
+            governance.apply(entry)?;
+            micros.push(start.elapsed().as_secs_f64() * 1e6);
+        }
+        let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+        let start = Instant::now();
+        let same = governance.resolved().digest() == governance.digest();
+        println!(
+            "{{\"history\":\"{name}\",\"firstMicros\":{:.1},\"lastMicros\":{:.1},\"totalMs\":{:.0},\"resolveMs\":{:.0},\"same\":{same}}}",
+            mean(&micros[..1000]),
+            mean(&micros[micros.len() - 1000..]),
+            micros.iter().sum::<f64>() / 1e3,
+            start.elapsed().as_secs_f64() * 1e3,
+        );
+    }
+    Ok(())
+}
+
+/// A group of admins that work side by side: each branch is one admin's, and all meet every 16 ops.
+fn history(branches: usize, removals: bool) -> Result<Vec<Verified>, Box<dyn Error>> {
+    let keys: Vec<SigningKey> = (0..=branches as u8).map(|seed| SigningKey::from_seed(&[seed + 1; 32])).collect();
+    let created = GroupCreated {
+        nonce: [0; 32],
+        parent: None,
+        sealing_key: SealingPublicKey::from_bytes([1; 32]),
+        peer: PeerHint::default(),
+    };
+    let genesis = sign(&keys[0], LogId::default(), vec![], 0, vec![Action::GroupCreated(created)])?;
+    let log = genesis.log();
+    let mut entries = vec![genesis];
+    for (at, key) in keys[1..].iter().enumerate() {
+        let parents = vec![entries[at].id()];
+        entries.push(sign(&keys[0], log, parents, at as u64 + 1, vec![add(key.public(), Role::Admin)])?);
+    }
+    let mut heads = vec![entries[entries.len() - 1].id(); branches];
+    for at in entries.len() as u64..OPS {
+        let branch = at as usize % branches;
+        let parents = if at % 16 < branches as u64 { heads.clone() } else { vec![heads[branch]] };
+        let member = |at: u64| PublicKey::from_bytes(*blake3::hash(&at.to_le_bytes()).as_bytes());
+        let action = match at % 4 {
+            0 => Action::AliasSet(AliasSet { subject: Alias::Group, name: format!("group {at}") }),
+            1 if removals && at > 1100 => {
+                Action::MemberRemoved(MemberRemoved { member: member(at - 998), keep: vec![], descendants: vec![] })
+            }
+            _ => add(member(at), Role::Member),
+        };
+        let entry = sign(&keys[branch + 1], log, parents, at, vec![action])?;
+        heads[branch] = entry.id();
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+fn add(member: PublicKey, role: Role) -> Action {
+    Action::MemberAdded(MemberAdded {
+        member,
+        sealing_key: SealingPublicKey::from_bytes([2; 32]),
+        role,
+        capabilities: Capabilities::DEFAULT,
+        peer: PeerHint::default(),
+    })
+}
+
+fn sign(
+    key: &SigningKey,
+    log: LogId,
+    mut parents: Vec<EntryId>,
+    at: u64,
+    actions: Vec<Action>,
+) -> Result<Verified, Box<dyn Error>> {
+    parents.sort();
+    parents.dedup();
+    let header = Header {
+        kind: Kind::Governance,
+        log,
+        author: key.public(),
+        incarnation: Incarnation(at),
+        seq: 1,
+        prev: None,
+        parents,
+        stamp: Stamp(at << 16),
+    };
+    Ok(Draft { header, body: Op::new(actions).encode()? }.sign(key)?)
+}
