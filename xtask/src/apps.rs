@@ -48,7 +48,9 @@ fn bundle(workspace: &Workspace, mesto: &Path, app: &Path) -> Result<PathBuf> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let key = signer(mesto, &folder)?;
     let path = folder.join(format!("{name}.mpk"));
-    run_command(Command::new(mesto).args(["--quiet", "app", "build"]).arg(app).arg("-o").arg(&path).arg("--key").arg(&key))?;
+    run_command(
+        Command::new(mesto).args(["--quiet", "app", "build"]).arg(app).arg("-o").arg(&path).arg("--key").arg(&key),
+    )?;
     Ok(path)
 }
 

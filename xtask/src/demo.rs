@@ -90,7 +90,8 @@ fn show(mesto: &Path, kv: &Path, folder: &Path, once: bool, stop: &Stop) -> Resu
 fn write_concurrently(nodes: &[&Node], context: &str) -> Result<()> {
     std::thread::scope(|scope| {
         let writers: Vec<_> = nodes.iter().map(|node| scope.spawn(|| write(node, context))).collect();
-        let mut results = writers.into_iter().map(|writer| writer.join().unwrap_or_else(|_| Err(anyhow!("a writer panicked"))));
+        let mut results =
+            writers.into_iter().map(|writer| writer.join().unwrap_or_else(|_| Err(anyhow!("a writer panicked"))));
         results.try_for_each(|result| result)
     })
 }
@@ -98,7 +99,8 @@ fn write_concurrently(nodes: &[&Node], context: &str) -> Result<()> {
 fn write(node: &Node, context: &str) -> Result<()> {
     let mut client = node.client()?;
     for n in 1..=WRITES_EACH {
-        let arguments = json!({ "key": format!("{}-{n}", node.name()), "value": format!("hello {n} from {}", node.name()) });
+        let arguments =
+            json!({ "key": format!("{}-{n}", node.name()), "value": format!("hello {n} from {}", node.name()) });
         client.call(context, "set", &arguments)?;
     }
     Ok(())
@@ -136,5 +138,9 @@ fn detail(text: &str) {
 }
 
 fn shown(time: Duration) -> String {
-    if time < Duration::from_secs(1) { format!("{} ms", time.as_millis()) } else { format!("{:.1} s", time.as_secs_f64()) }
+    if time < Duration::from_secs(1) {
+        format!("{} ms", time.as_millis())
+    } else {
+        format!("{:.1} s", time.as_secs_f64())
+    }
 }

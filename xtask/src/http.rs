@@ -34,7 +34,8 @@ impl Client {
     /// `data` of the answer to a GET.
     pub(crate) fn get(&mut self, path: &str) -> Result<Value> {
         let (status, body) = self.request("GET", path, b"")?;
-        let answer: Value = serde_json::from_slice(&body).with_context(|| format!("GET {path}: the answer is no JSON"))?;
+        let answer: Value =
+            serde_json::from_slice(&body).with_context(|| format!("GET {path}: the answer is no JSON"))?;
         if status != 200 {
             bail!("GET {path}: {status}: {}", text_of(&answer, "detail"));
         }
@@ -123,7 +124,8 @@ mod tests {
 
     #[test]
     fn answers_on_one_connection_are_told_apart() {
-        let bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+        let bytes =
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
         let mut stream = BufReader::new(&bytes[..]);
         assert_eq!(read_answer(&mut stream).unwrap(), (200, b"ok".to_vec()));
         assert_eq!(read_answer(&mut stream).unwrap(), (404, Vec::new()));

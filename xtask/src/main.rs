@@ -1,6 +1,7 @@
 //! The chores of the workspace. `cargo xtask` without a command lists them.
 
 mod apps;
+mod bench;
 mod build;
 mod demo;
 mod e2e;
@@ -28,7 +29,7 @@ struct Chore {
 }
 
 /// The one list from which both the dispatch and the help are made.
-const CHORES: [Chore; 7] = [
+const CHORES: [Chore; 8] = [
     Chore {
         name: "demo",
         arguments: "[--once]",
@@ -47,7 +48,9 @@ const CHORES: [Chore; 7] = [
         about: "build the program: target/debug/mesto, or target/release/mesto",
         run: build::run,
     },
-    Chore { name: "apps", arguments: "[NAME]…", about: "build the sample apps: target/apps/NAME.mpk", run: apps::run },
+    Chore {
+        name: "apps", arguments: "[NAME]…", about: "build the sample apps: target/apps/NAME.mpk", run: apps::run
+    },
     Chore {
         name: "e2e",
         arguments: "[FILTER]",
@@ -60,7 +63,18 @@ const CHORES: [Chore; 7] = [
         about: "run the simulator over N seeds, or over the one seed S",
         run: sim::run,
     },
-    Chore { name: "tidy", arguments: "", about: "check the house rules: dependencies, purity, docs, links", run: tidy::run },
+    Chore {
+        name: "bench",
+        arguments: "[NAME]…",
+        about: "measure the release build; results also go to target/bench/NAME.json",
+        run: bench::run,
+    },
+    Chore {
+        name: "tidy",
+        arguments: "",
+        about: "check the house rules: dependencies, purity, docs, links",
+        run: tidy::run,
+    },
 ];
 
 fn main() -> ExitCode {

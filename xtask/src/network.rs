@@ -7,10 +7,10 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::http::text_of;
-use crate::node::{Node, wait_for};
+use crate::node::{Node, Patience, wait_for};
 
 /// How long what reaches all nodes may take to do so: it takes milliseconds, but not on a machine that also compiles.
-const ARRIVES_WITHIN: Duration = Duration::from_secs(60);
+const ARRIVES: Patience = Patience { within: Duration::from_secs(120), pause: Duration::from_millis(2) };
 
 /// A group on the first of some nodes, and its context.
 pub(crate) struct Shared {
@@ -41,7 +41,7 @@ pub(crate) fn wait_until_equal(nodes: &[&Node], context: &str, entries: u64) -> 
     let begun = Instant::now();
     let mut clients = nodes.iter().map(|node| node.client()).collect::<Result<Vec<_>>>()?;
     let mut last = Vec::new();
-    let equal = wait_for("all nodes to show the same root hash", ARRIVES_WITHIN, || {
+    let equal = wait_for("all nodes to show the same root hash", ARRIVES, || {
         last.clear();
         for (node, client) in nodes.iter().zip(&mut clients) {
             last.push(node.root(client, context)?);

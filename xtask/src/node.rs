@@ -33,8 +33,16 @@ impl Home {
     pub(crate) fn init(program: &Path, parent: &Path, name: &str) -> Result<Self> {
         let home = Self { program: program.to_owned(), folder: parent.join(name), name: name.to_owned() };
         home.cli(&[
-            "init", "--name", name, "--api-listen", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1", "--listen",
-            "/ip4/127.0.0.1/tcp/0", "--no-mdns",
+            "init",
+            "--name",
+            name,
+            "--api-listen",
+            "127.0.0.1:0",
+            "--listen",
+            "/ip4/127.0.0.1/udp/0/quic-v1",
+            "--listen",
+            "/ip4/127.0.0.1/tcp/0",
+            "--no-mdns",
         ])?;
         Ok(home)
     }
@@ -78,7 +86,8 @@ impl Home {
             anyhow!("the node {} did not become ready. The end of {}:\n{}", self.name, log.display(), end_of(&log))
         })?;
         node.ready_in = started.elapsed();
-        node.api = api_of(&line).with_context(|| format!("the ready line of {} is not understood: {line}", self.name))?;
+        node.api =
+            api_of(&line).with_context(|| format!("the ready line of {} is not understood: {line}", self.name))?;
         Ok(node)
     }
 
@@ -183,8 +192,18 @@ impl Drop for Node {
     }
 }
 
+/// How long something is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// In all.
+    pub(crate) within: Duration,
+    /// Between two looks.
+    pub(crate) pause: Duration,
+}
+
 /// Asks again and again until there is an answer; fails when the time is over, with what was missing last.
-pub(crate) fn wait_for<T>(what: &str, within: Duration, mut ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+pub(crate) fn wait_for<T>(what: &str, patience: Patience, mut ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let Patience { within, pause } = patience;
     let until = Instant::now() + within;
     loop {
         let answer = ask();
@@ -197,7 +216,7 @@ pub(crate) fn wait_for<T>(what: &str, within: Duration, mut ask: impl FnMut() ->
                 Ok(_) => bail!("waited {within:?} for {what}, in vain"),
             };
         }
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(pause);
     }
 }
 
@@ -228,7 +247,9 @@ mod tests {
 
     #[test]
     fn waiting_ends_with_what_was_missing() {
-        let error = wait_for::<()>("rain", Duration::ZERO, || Ok(None)).unwrap_err().to_string();
+        let error = wait_for::<()>("rain", Patience { within: Duration::ZERO, pause: Duration::ZERO }, || Ok(None))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("rain"), "{error}");
     }
 }

@@ -68,7 +68,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             eprintln!("xtask: tidy: {} files and {} packages keep the rules", tree.files().count(), packages.len());
             Ok(())
         }
-        count => bail!("tidy: {count} findings, listed above; mend them, or change the rule in xtask/src/tidy with its reason"),
+        count => bail!(
+            "tidy: {count} findings, listed above; mend them, or change the rule in xtask/src/tidy with its reason"
+        ),
     }
 }
 

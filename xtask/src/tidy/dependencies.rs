@@ -21,12 +21,23 @@ const EDGES: [(&str, &[&str]); 15] = [
     ("mesto-guests", &[]),
     ("mesto-sdk", &["mesto-sdk-macros", "mesto-crdt"]),
     ("mesto-sdk-macros", &[]),
-    ("mesto-sim", &["mesto-oplog", "mesto-crdt", "mesto-governance", "mesto-sync", "mesto-node", "mesto-sdk", "mesto-app-"]),
+    (
+        "mesto-sim",
+        &["mesto-oplog", "mesto-crdt", "mesto-governance", "mesto-sync", "mesto-node", "mesto-sdk", "mesto-app-"],
+    ),
     (
         "mesto",
         &[
-            "mesto-oplog", "mesto-crdt", "mesto-governance", "mesto-sync", "mesto-node", "mesto-runtime", "mesto-bundle",
-            "mesto-attest", "mesto-api", "mesto-guests",
+            "mesto-oplog",
+            "mesto-crdt",
+            "mesto-governance",
+            "mesto-sync",
+            "mesto-node",
+            "mesto-runtime",
+            "mesto-bundle",
+            "mesto-attest",
+            "mesto-api",
+            "mesto-guests",
         ],
     ),
     ("xtask", &["mesto-guests", "mesto-bundle", "mesto-api"]),
@@ -37,8 +48,19 @@ const APP_PREFIX: &str = "mesto-app-";
 const APP_EDGES: &[&str] = &["mesto-sdk"];
 /// External packages of the pure core: they compute, and touch neither clock nor file nor socket.
 const PURE_EXTERNAL: [&str; 13] = [
-    "blake3", "borsh", "chacha20poly1305", "data-encoding", "ed25519-dalek", "hpke", "imbl", "serde", "serde_json", "sha2",
-    "subtle", "thiserror", "zeroize",
+    "blake3",
+    "borsh",
+    "chacha20poly1305",
+    "data-encoding",
+    "ed25519-dalek",
+    "hpke",
+    "imbl",
+    "serde",
+    "serde_json",
+    "sha2",
+    "subtle",
+    "thiserror",
+    "zeroize",
 ];
 
 /// A package of the workspace, as far as the rules look at it.
@@ -86,10 +108,17 @@ fn check_edges(package: &Package) -> Vec<Finding> {
     } else {
         match EDGES.iter().find(|(found, _)| *found == name) {
             Some((_, allowed)) => allowed,
-            None => return vec![Finding::new(&package.manifest, 0, format!("{name} is in no rule: say on what it may depend"))],
+            None => {
+                return vec![Finding::new(
+                    &package.manifest,
+                    0,
+                    format!("{name} is in no rule: say on what it may depend"),
+                )];
+            }
         }
     };
-    let may = |used: &str| allowed.iter().any(|one| used == *one || (*one == APP_PREFIX && used.starts_with(APP_PREFIX)));
+    let may =
+        |used: &str| allowed.iter().any(|one| used == *one || (*one == APP_PREFIX && used.starts_with(APP_PREFIX)));
     let wrong = package.inner.iter().filter(|used| !may(used));
     wrong.map(|used| Finding::new(&package.manifest, 0, format!("{name} must not depend on {used}"))).collect()
 }
@@ -105,7 +134,9 @@ fn check_pure(package: &Package) -> Vec<Finding> {
 fn check_explained(packages: &[Package], explained: &str) -> Vec<Finding> {
     let used: BTreeSet<&String> = packages.iter().flat_map(|package| &package.external).collect();
     let missing = used.into_iter().filter(|name| !explained.contains(&format!("`{name}`")));
-    missing.map(|name| Finding::new("docs/dependencies.md", 0, format!("`{name}` has no line: why this one?"))).collect()
+    missing
+        .map(|name| Finding::new("docs/dependencies.md", 0, format!("`{name}` has no line: why this one?")))
+        .collect()
 }
 
 fn is_ours(name: &str) -> bool {
@@ -128,8 +159,14 @@ mod tests {
     #[test]
     fn an_edge_against_the_direction_is_found() {
         assert_eq!(texts(&[package("mesto-node", &["mesto-oplog"], &[])], ""), [""; 0]);
-        assert_eq!(texts(&[package("mesto-crdt", &["mesto-node"], &[])], ""), ["mesto-crdt must not depend on mesto-node"]);
-        assert_eq!(texts(&[package("mesto-app-kv", &["mesto-crdt"], &[])], ""), ["mesto-app-kv must not depend on mesto-crdt"]);
+        assert_eq!(
+            texts(&[package("mesto-crdt", &["mesto-node"], &[])], ""),
+            ["mesto-crdt must not depend on mesto-node"]
+        );
+        assert_eq!(
+            texts(&[package("mesto-app-kv", &["mesto-crdt"], &[])], ""),
+            ["mesto-app-kv must not depend on mesto-crdt"]
+        );
         assert_eq!(texts(&[package("mesto-sim", &["mesto-app-kv"], &[])], ""), [""; 0]);
     }
 

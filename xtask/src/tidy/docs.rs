@@ -5,8 +5,13 @@ use std::path::Path;
 use super::Finding;
 
 /// Beginnings of paths that exist on one machine only; in two parts, so that this file is not found by its own rule.
-const MACHINE_PATHS: [&str; 5] =
-    [concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/Use", "rs/"), concat!("../sha", "red/"), concat!("/tmp/tar", "get-")];
+const MACHINE_PATHS: [&str; 5] = [
+    concat!("/wo", "rk/"),
+    concat!("/ro", "ot/"),
+    concat!("/Use", "rs/"),
+    concat!("../sha", "red/"),
+    concat!("/tmp/tar", "get-"),
+];
 
 /// Finds paths of somebody's machine.
 pub(crate) fn check_machine_paths(path: &Path, text: &str) -> Vec<Finding> {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::{Finding, PURE};
 use super::source::{code_of, has_word, without_tests};
+use super::{Finding, PURE};
 
 /// Names whose appearance in code means IO, a clock, a thread, or an order that differs between runs.
 const BANNED: [(&str, &str); 16] = [
@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn comments_tests_and_longer_words_are_not() {
-        let source = "// no HashMap here\nlet operand = 1;\nlet instantly = 2;\n#[cfg(test)]\nmod tests { use std::fs; }\n";
+        let source =
+            "// no HashMap here\nlet operand = 1;\nlet instantly = 2;\n#[cfg(test)]\nmod tests { use std::fs; }\n";
         assert_eq!(texts(source), [""; 0]);
     }
 

@@ -14,15 +14,24 @@ const UNCHECKED: [&str; 3] = ["crates/runtime/src/compiled.rs", "sdk/src/host/bi
 /// The words for such code; in two parts, so that this file is not found by its own rule.
 const UNCHECKED_WORDS: [&str; 2] = [concat!("un", "safe"), concat!("un", "safe_code")];
 /// Words that mark what is not finished.
-const UNFINISHED: [&str; 5] =
-    [concat!("to", "do!"), concat!("unimple", "mented!"), concat!("db", "g!"), concat!("TO", "DO"), concat!("FIX", "ME")];
+const UNFINISHED: [&str; 5] = [
+    concat!("to", "do!"),
+    concat!("unimple", "mented!"),
+    concat!("db", "g!"),
+    concat!("TO", "DO"),
+    concat!("FIX", "ME"),
+];
 
 /// Checks one source.
 pub(crate) fn check(path: &Path, text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let count = text.lines().count();
     if count > LINES_MAX {
-        findings.push(Finding::new(path, 0, format!("{count} lines, the limit is {LINES_MAX}: which noun is hiding in it?")));
+        findings.push(Finding::new(
+            path,
+            0,
+            format!("{count} lines, the limit is {LINES_MAX}: which noun is hiding in it?"),
+        ));
     }
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     if EMPTY_NAMES.contains(&stem) {

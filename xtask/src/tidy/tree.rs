@@ -84,7 +84,7 @@ impl Tree {
             match component {
                 Component::ParentDir if !plain.pop() => return false,
                 Component::ParentDir | Component::CurDir => {}
-                other => plain.push(other),
+                Component::Normal(_) | Component::RootDir | Component::Prefix(_) => plain.push(component),
             }
         }
         self.names.contains(&plain)
