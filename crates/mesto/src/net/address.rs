@@ -8,7 +8,7 @@ use libp2p::{Multiaddr, PeerId};
 
 /// How a connection or an address carries bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Transport {
+pub(crate) enum Transport {
     /// QUIC over UDP.
     Quic,
     /// TCP with Noise and Yamux.
@@ -17,7 +17,7 @@ pub enum Transport {
 
 /// Splits a trailing `/p2p/<peer>` off an address.
 #[must_use]
-pub fn split_peer(address: &Multiaddr) -> (Multiaddr, Option<PeerId>) {
+pub(crate) fn split_peer(address: &Multiaddr) -> (Multiaddr, Option<PeerId>) {
     let mut bare = address.clone();
     match bare.pop() {
         Some(Protocol::P2p(peer)) => (bare, Some(peer)),
@@ -31,7 +31,7 @@ pub fn split_peer(address: &Multiaddr) -> (Multiaddr, Option<PeerId>) {
 
 /// The address with `/p2p/<peer>` at its end, once.
 #[must_use]
-pub fn with_peer(address: &Multiaddr, peer: PeerId) -> Multiaddr {
+pub(crate) fn with_peer(address: &Multiaddr, peer: PeerId) -> Multiaddr {
     let (bare, _) = split_peer(address);
     bare.with(Protocol::P2p(peer))
 }
@@ -39,7 +39,7 @@ pub fn with_peer(address: &Multiaddr, peer: PeerId) -> Multiaddr {
 /// The transport that an address asks for, `None` for one that we do not speak.
 #[must_use]
 #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign list of protocols, of which we speak a few")]
-pub fn transport(address: &Multiaddr) -> Option<Transport> {
+pub(crate) fn transport(address: &Multiaddr) -> Option<Transport> {
     let mut udp = false;
     for protocol in address {
         match protocol {

@@ -14,15 +14,32 @@ use super::{Lane, MessageToken, PeerStatus, Verdict};
 #[derive(Debug)]
 pub(super) enum Command {
     Dial(Multiaddr),
-    KeepConnected { peer: PeerId, addresses: Vec<Multiaddr> },
+    KeepConnected {
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+    },
     Forget(PeerId),
     Disconnect(PeerId),
-    Subscribe { topic: String, reply: oneshot::Sender<Result<(), SubscribeError>> },
+    Subscribe {
+        topic: String,
+        reply: oneshot::Sender<Result<(), SubscribeError>>,
+    },
     Unsubscribe(String),
-    Publish { topic: String, bytes: Vec<u8>, reply: oneshot::Sender<Result<(), PublishError>> },
+    Publish {
+        topic: String,
+        bytes: Vec<u8>,
+        reply: oneshot::Sender<Result<(), PublishError>>,
+    },
     #[cfg(test)]
-    PublishUnchecked { topic: String, bytes: Vec<u8>, reply: oneshot::Sender<Result<(), PublishError>> },
-    Report { token: MessageToken, verdict: Verdict },
+    PublishUnchecked {
+        topic: String,
+        bytes: Vec<u8>,
+        reply: oneshot::Sender<Result<(), PublishError>>,
+    },
+    Report {
+        token: MessageToken,
+        verdict: Verdict,
+    },
     Peers(oneshot::Sender<Vec<PeerStatus>>),
     ListenAddrs(oneshot::Sender<Vec<Multiaddr>>),
     Shutdown,

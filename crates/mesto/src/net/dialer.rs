@@ -58,7 +58,9 @@ enum State {
     /// Dial at this time.
     Due(Instant),
     Dialling,
-    Connected { since: Instant },
+    Connected {
+        since: Instant,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -111,7 +113,13 @@ impl Dialer {
     }
 
     /// Keeps a peer connected from now on.
-    pub(super) fn keep(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, connected: bool, now: Instant) -> Result<(), Full> {
+    pub(super) fn keep(
+        &mut self,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+        connected: bool,
+        now: Instant,
+    ) -> Result<(), Full> {
         self.learn(peer, addresses);
         let entry = self.entry(Target::Peer(peer), Some(peer), connected, now)?;
         entry.told = true;
@@ -245,7 +253,13 @@ impl Dialer {
         }
     }
 
-    fn entry(&mut self, target: Target, peer: Option<PeerId>, connected: bool, now: Instant) -> Result<&mut Entry, Full> {
+    fn entry(
+        &mut self,
+        target: Target,
+        peer: Option<PeerId>,
+        connected: bool,
+        now: Instant,
+    ) -> Result<&mut Entry, Full> {
         if !self.entries.contains_key(&target) && self.entries.len() >= TARGETS_MAX {
             return Err(Full);
         }
@@ -344,7 +358,10 @@ mod tests {
         let target = Target::Address(bootstrap.clone());
         let mut dialer = Dialer::default();
         dialer.keep_address(&bootstrap, now).expect("room");
-        assert_eq!(dialer.due(now), vec![Plan { target: target.clone(), peer: None, addresses: vec![bootstrap.clone()] }]);
+        assert_eq!(
+            dialer.due(now),
+            vec![Plan { target: target.clone(), peer: None, addresses: vec![bootstrap.clone()] }]
+        );
         dialer.connected(peer, Some(&target), now);
         assert_eq!(dialer.next(), None);
         dialer.disconnected(peer, now + STABLE, 0.0);

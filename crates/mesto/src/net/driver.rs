@@ -286,9 +286,7 @@ impl Driver {
                 .addresses(addresses)
                 .allocate_new_port()
                 .build(),
-            (None, Some(address)) => {
-                DialOpts::unknown_peer_id().address(address.clone()).allocate_new_port().build()
-            }
+            (None, Some(address)) => DialOpts::unknown_peer_id().address(address.clone()).allocate_new_port().build(),
             (None, None) => return self.dial_failed(peer, purpose, DialFailure::NoAddress),
         };
         let connection = options.connection_id();

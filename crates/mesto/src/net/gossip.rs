@@ -102,7 +102,9 @@ impl Behaviour {
         if fresh {
             self.topics += 1;
             // Only topics with parameters of their own count towards a peer's score.
-            self.inner.set_topic_params(topic, topic_score_params()).map_err(|error| SubscribeError::Refused(error.to_owned()))?;
+            self.inner
+                .set_topic_params(topic, topic_score_params())
+                .map_err(|error| SubscribeError::Refused(error.to_owned()))?;
         }
         Ok(())
     }

@@ -45,7 +45,7 @@ const PREFIX_BYTES: usize = 4;
 /// The right to have received a frame. Reading of the lane pauses while the frames whose credit has
 /// not been dropped hold more than [`INBOUND_BYTES_MAX`] bytes.
 #[derive(Debug)]
-pub struct Credit {
+pub(crate) struct Credit {
     _permit: OwnedSemaphorePermit,
 }
 
@@ -294,7 +294,8 @@ async fn write<S: AsyncRead + AsyncWrite + Unpin>(
                 std::mem::take(&mut next.frame)
             };
             held.push(next);
-            let more = if direct.is_empty() && gathered.len() < GATHER_BYTES_MAX { queue.try_recv().ok() } else { None };
+            let more =
+                if direct.is_empty() && gathered.len() < GATHER_BYTES_MAX { queue.try_recv().ok() } else { None };
             if let Some(more) = more {
                 next = more;
                 continue;

@@ -220,7 +220,9 @@ async fn a_dial_that_fails_says_why() {
     .await;
     let obtained = other.id();
     assert!(failures.contains(&(Some(wrong), Some(bare(&other)), DialFailure::WrongPeer { obtained })), "{failures:?}");
-    assert!(failures.iter().any(|(_, at, why)| *at == Some(nobody.clone()) && matches!(why, DialFailure::Unreachable(_))));
+    assert!(
+        failures.iter().any(|(_, at, why)| *at == Some(nobody.clone()) && matches!(why, DialFailure::Unreachable(_)))
+    );
 }
 
 #[tokio::test]
