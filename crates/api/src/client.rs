@@ -1,5 +1,6 @@
 //! A blocking client, with one method for each route.
 
+mod download;
 mod error;
 mod events;
 mod url;
@@ -24,6 +25,7 @@ use crate::group::{CreateGroup, Group, GroupCreated, Invite, Invited, Join, Join
 use crate::node::{Connect, Connected, Health, Identity, NodeStatus, Peer, Usage};
 use crate::problem::Problem;
 
+pub use download::download;
 pub use error::ClientError;
 pub use events::EventStream;
 use url::segment;
@@ -42,6 +44,16 @@ const INSTALL_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Longest answer that is read into memory. Lists of ten thousand rows stay below it.
 const ANSWER_LEN_MAX: u64 = 64 * 1024 * 1024;
+
+/// A blob on its way.
+pub struct BlobBody {
+    /// Its id, as the node says: to be compared with the hash of the bytes.
+    pub blob_id: Option<String>,
+    /// Its length, if the node says.
+    pub size: Option<u64>,
+    /// Its bytes.
+    pub reader: Box<dyn Read>,
+}
 
 /// Talks to one node.
 #[derive(Clone, Debug)]
@@ -197,6 +209,11 @@ impl Client {
         self.get(&format!("/admin-api/contexts/{}", segment(context)))
     }
 
+    /// One context, as soon as it is ready or after `wait`, which the server bounds.
+    pub fn context_when_ready(&self, context: &str, wait: Duration) -> Result<Context, ClientError> {
+        self.get(&format!("/admin-api/contexts/{}?waitMs={}", segment(context), wait.as_millis()))
+    }
+
     /// Joins a context.
     pub fn join_context(&self, context: &str) -> Result<ContextCreated, ClientError> {
         self.post(&format!("/admin-api/contexts/{}/join", segment(context)), &serde_json::json!({}))
@@ -277,11 +294,15 @@ impl Client {
         data(self.answered(request.send(SendBody::from_reader(bytes)))?)
     }
 
-    /// A stored blob's length and bytes.
-    pub fn get_blob(&self, blob: &str) -> Result<(Option<u64>, impl Read + use<>), ClientError> {
+    /// A stored blob, by id or prefix. Its bytes are yet to be read.
+    pub fn get_blob(&self, blob: &str) -> Result<BlobBody, ClientError> {
         let request = self.authorised(self.agent.get(self.url(&format!("/admin-api/blobs/{}", segment(blob)))));
-        let body = self.answered(request.call())?.into_body();
-        Ok((body.content_length(), body.into_with_config().limit(u64::MAX).reader()))
+        let answer = self.answered(request.call())?;
+        let tag = answer.headers().get("etag").and_then(|tag| tag.to_str().ok());
+        let blob_id = tag.map(|tag| tag.trim_matches('"').to_owned());
+        let body = answer.into_body();
+        let size = body.content_length();
+        Ok(BlobBody { blob_id, size, reader: Box::new(body.into_with_config().limit(u64::MAX).reader()) })
     }
 
     /// The stored blobs.

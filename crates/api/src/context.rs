@@ -64,6 +64,8 @@ pub struct Context {
     pub identity: Option<String>,
     /// Whether this node joined it.
     pub joined: bool,
+    /// Whether its bundle is here and its state was once equal to a member's, or began here.
+    pub ready: bool,
     /// `open` or `restricted`.
     pub visibility: String,
 }

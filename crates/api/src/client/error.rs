@@ -13,6 +13,17 @@ pub enum ClientError {
     /// The base URL cannot be one.
     #[error("`{0}` is not the URL of a node: it should look like http://127.0.0.1:2480")]
     BadUrl(String),
+    /// A file's URL is of a kind that cannot be fetched.
+    #[error("`{0}` cannot be fetched: only http:// URLs can; download it and give the file")]
+    NotHttp(String),
+    /// A file could not be fetched.
+    #[error("{url}: {reason}")]
+    Download {
+        /// From where.
+        url: String,
+        /// What went wrong.
+        reason: String,
+    },
     /// Nobody answers there.
     #[error("no node answers at {url}: {reason}")]
     NotReachable {
@@ -61,7 +72,8 @@ impl ClientError {
     pub fn problem(self) -> Problem {
         let detail = self.to_string();
         match self {
-            Self::BadUrl(_) => Problem::new(ErrorCode::UsageError, detail),
+            Self::BadUrl(_) | Self::NotHttp(_) => Problem::new(ErrorCode::UsageError, detail),
+            Self::Download { .. } => Problem::new(ErrorCode::NotReachable, detail),
             Self::NotReachable { .. } => {
                 Problem::new(ErrorCode::NotReachable, detail).hint("start one with `mesto run`, or name another with --api")
             }

@@ -1,0 +1,78 @@
+//! `/admin-api/applications`.
+
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use mesto_api::ErrorCode;
+use mesto_node::command::{Noun, Selector};
+
+use super::body;
+use super::refusal::{Refusal, unknown};
+use super::{Shared, Serving, contexts, convert};
+use crate::driver::InstalledApp;
+
+/// Shortest prefix of an id that names an application, as everywhere.
+const PREFIX_LEN_MIN: usize = mesto_oplog::id::ID_PREFIX_LEN_MIN;
+
+/// Takes the raw bytes of a bundle.
+pub(super) async fn install(State(shared): Serving, request: Request) -> Result<Response, Refusal> {
+    let (parts, body) = request.into_parts();
+    let len_max = usize::try_from(mesto_bundle::Limits::DEFAULT.packed_bytes_max).unwrap_or(usize::MAX);
+    let mpk = body::read(&parts.headers, body, len_max).await?;
+    if mpk.is_empty() {
+        return Err(Refusal::new(ErrorCode::InvalidRequest, "the body is empty").hint("send the bytes of a .mpk file"));
+    }
+    let version = shared.node.install(mpk.to_vec()).await.map_err(refused)?;
+    let signer = shared.node.installed().into_iter().find(|app| app.version.bundle == version.bundle).map(|app| app.signer);
+    body::created(convert::application(&version, signer))
+}
+
+fn refused(error: crate::driver::InstallError) -> Refusal {
+    Refusal::new(ErrorCode::InvalidBundle, error.to_string())
+}
+
+pub(super) async fn list(State(shared): Serving) -> Result<Response, Refusal> {
+    body::list(shared.node.installed().iter().map(show_one).collect())
+}
+
+pub(super) async fn show(State(shared): Serving, Path(app): Path<String>) -> Result<Response, Refusal> {
+    let versions = find(&shared, &app)?;
+    // Installed later means wanted now.
+    let newest = versions.last().ok_or_else(|| unknown(Noun::Application, &app))?;
+    body::data(show_one(newest))
+}
+
+pub(super) async fn versions(State(shared): Serving, Path(app): Path<String>) -> Result<Response, Refusal> {
+    body::list(find(&shared, &app)?.iter().map(show_one).collect())
+}
+
+pub(super) async fn schema(State(shared): Serving, Path(app): Path<String>) -> Result<Response, Refusal> {
+    Ok(contexts::schema_answer(&shared.node.schema(Selector(app)).await?))
+}
+
+fn show_one(app: &InstalledApp) -> mesto_api::application::Application {
+    convert::application(&app.version, Some(app.signer.clone()))
+}
+
+/// All installed versions of the one application that has this package name, or whose id, or the blob id of one
+/// of whose bundles, begins so.
+fn find(shared: &Shared, selector: &str) -> Result<Vec<InstalledApp>, Refusal> {
+    let fits = |app: &InstalledApp| {
+        let prefixed = selector.len() >= PREFIX_LEN_MIN
+            && (app.version.application.to_string().starts_with(selector) || app.version.bundle.to_string().starts_with(selector));
+        app.version.package == selector || prefixed
+    };
+    let installed = shared.node.installed();
+    let mut found: Vec<_> = installed.iter().filter(|app| fits(app)).map(|app| app.version.application).collect();
+    found.sort_unstable();
+    found.dedup();
+    match found.as_slice() {
+        [] => Err(unknown(Noun::Application, selector)),
+        [one] => Ok(installed.into_iter().filter(|app| app.version.application == *one).collect()),
+        many => Err(mesto_node::command::CommandError::Ambiguous {
+            noun: Noun::Application,
+            selector: selector.to_owned(),
+            candidates: many.iter().map(ToString::to_string).collect(),
+        }
+        .into()),
+    }
+}

@@ -1,0 +1,215 @@
+//! One subscriber: what it wants, and the last of what it was to be told.
+//!
+//! Messages wait in a ring of bounded size. A reader that falls behind the ring is told so and cut off. A reader
+//! whose connection broke can come back for a while and finds what it missed there.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use mesto_governance::{ContextId, GroupId};
+use tokio::sync::Notify;
+
+use super::told::Told;
+
+/// Messages that wait for one subscriber: some seconds of a busy context.
+const WAITING_MAX: usize = 1024;
+
+/// Bytes of messages that wait for one subscriber. Messages are shared between subscribers.
+const WAITING_LEN_MAX: usize = 8 * 1024 * 1024;
+
+/// Contexts and groups that one subscriber may name.
+const TOPICS_MAX: usize = 4096;
+
+/// How long a subscriber without a connection is kept, so that it can come back.
+const ABSENT_MAX: Duration = Duration::from_secs(60);
+
+/// What a subscriber wants to be told.
+#[derive(Default)]
+pub(super) struct Topics {
+    pub(super) contexts: BTreeSet<ContextId>,
+    pub(super) groups: BTreeSet<GroupId>,
+    /// Every group, now and later.
+    pub(super) everything: bool,
+}
+
+impl Topics {
+    fn want(&self, told: &Told) -> bool {
+        self.everything || told.context().is_some_and(|context| self.contexts.contains(&context)) || self.groups.contains(&told.group())
+    }
+}
+
+/// A subscriber.
+pub(super) struct Session {
+    id: String,
+    inside: Mutex<Inside>,
+    news: Notify,
+}
+
+#[derive(Default)]
+struct Inside {
+    topics: Topics,
+    waiting: VecDeque<Arc<Told>>,
+    waiting_len: usize,
+    /// The number of the first of `waiting`.
+    first: u64,
+    closed: bool,
+    /// Of readers; the newest is the one that counts.
+    generation: u64,
+    absent_since: Option<Instant>,
+}
+
+/// What a reader gets.
+pub(super) enum Next {
+    /// A message and its number.
+    Told(u64, Arc<Told>),
+    /// The reader was too slow: messages are gone that it has not read.
+    Missed,
+    /// The node ends, or another connection has taken over.
+    Closed,
+}
+
+impl Session {
+    /// A session that waits for its reader.
+    pub(super) fn new(id: String) -> Self {
+        let inside = Inside { first: 1, absent_since: Some(Instant::now()), ..Inside::default() };
+        Self { id, inside: Mutex::new(inside), news: Notify::new() }
+    }
+
+    /// Its name; without hyphens, because event ids are `{name}-{number}`.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Adds topics or takes them away; false if there would be too many.
+    pub(super) fn subscribe(&self, topics: Topics, on: bool) -> bool {
+        let mut inside = self.inside();
+        if on {
+            inside.topics.contexts.extend(topics.contexts);
+            inside.topics.groups.extend(topics.groups);
+            inside.topics.everything |= topics.everything;
+            inside.topics.contexts.len() + inside.topics.groups.len() <= TOPICS_MAX
+        } else {
+            inside.topics.contexts.retain(|context| !topics.contexts.contains(context));
+            inside.topics.groups.retain(|group| !topics.groups.contains(group));
+            inside.topics.everything &= !topics.everything;
+            true
+        }
+    }
+
+    /// Queues a message if the subscriber wants it.
+    pub(super) fn tell(&self, told: &Arc<Told>) {
+        let mut inside = self.inside();
+        if !inside.topics.want(told) {
+            return;
+        }
+        inside.waiting_len += told.len();
+        inside.waiting.push_back(Arc::clone(told));
+        while inside.waiting.len() > WAITING_MAX || inside.waiting_len > WAITING_LEN_MAX {
+            let Some(gone) = inside.waiting.pop_front() else { break };
+            inside.waiting_len -= gone.len();
+            inside.first += 1;
+        }
+        drop(inside);
+        self.news.notify_one();
+    }
+
+    /// Drops all that waits: the node itself missed something, so nobody has the whole.
+    pub(super) fn miss(&self) {
+        let mut inside = self.inside();
+        inside.first += inside.waiting.len() as u64 + 1;
+        inside.waiting.clear();
+        inside.waiting_len = 0;
+        drop(inside);
+        self.news.notify_one();
+    }
+
+    /// No more messages.
+    pub(super) fn close(&self) {
+        self.inside().closed = true;
+        self.news.notify_one();
+    }
+
+    /// Whether its reader has been gone for too long.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        let inside = self.inside();
+        inside.closed || inside.absent_since.is_some_and(|since| now.saturating_duration_since(since) > ABSENT_MAX)
+    }
+
+    /// Since when it has no reader.
+    pub(super) fn absent_since(&self) -> Option<Instant> {
+        self.inside().absent_since
+    }
+
+    /// A reader that begins after message `last`; a reader that was there before ends.
+    pub(super) fn attach(self: &Arc<Self>, last: u64) -> Reader {
+        let mut inside = self.inside();
+        inside.generation += 1;
+        inside.absent_since = None;
+        let generation = inside.generation;
+        drop(inside);
+        self.news.notify_one();
+        Reader { session: Arc::clone(self), next: last.saturating_add(1), generation }
+    }
+
+    /// Whether message `last` and all after it are still known.
+    pub(super) fn covers(&self, last: u64) -> bool {
+        let inside = self.inside();
+        let end = inside.first + inside.waiting.len() as u64;
+        (inside.first..=end).contains(&last.saturating_add(1))
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads a session; when it is dropped, the session is without a reader.
+pub(super) struct Reader {
+    session: Arc<Session>,
+    next: u64,
+    generation: u64,
+}
+
+impl Reader {
+    pub(super) fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    /// Waits for the next message. May be dropped at any time without losing one.
+    pub(super) async fn next(&mut self) -> Next {
+        loop {
+            if let Some(next) = self.look() {
+                return next;
+            }
+            self.session.news.notified().await;
+        }
+    }
+
+    fn look(&mut self) -> Option<Next> {
+        let inside = self.session.inside();
+        if inside.generation != self.generation {
+            self.session.news.notify_one(); // the wake-up was the newer reader's
+            return Some(Next::Closed);
+        }
+        if self.next < inside.first {
+            return Some(Next::Missed);
+        }
+        let index = usize::try_from(self.next - inside.first).unwrap_or(usize::MAX);
+        if let Some(told) = inside.waiting.get(index) {
+            let number = self.next;
+            self.next += 1;
+            return Some(Next::Told(number, Arc::clone(told)));
+        }
+        inside.closed.then_some(Next::Closed)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut inside = self.session.inside();
+        if inside.generation == self.generation {
+            inside.absent_since = Some(Instant::now());
+        }
+    }
+}
