@@ -5,8 +5,10 @@ mod session;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
 
-use mesto_crdt::{Author, Hlc, Op, Read};
+use mesto_crdt::{Hlc, Op, Read};
 
 use crate::host;
 use crate::method::{AppError, Refusal};
@@ -25,6 +27,9 @@ pub const LOGS_MAX: usize = 1024;
 pub const RANDOM_BYTES_MAX: usize = 1 << 20;
 /// The context string under which a call's seed becomes its random numbers.
 const RANDOM_CONTEXT: &str = "mesto 2026 call randomness v1";
+
+/// The state that a call works on.
+pub type State = Arc<dyn Read + Send + Sync>;
 
 /// An app that runs in this process.
 #[derive(Clone, Debug)]
@@ -139,21 +144,25 @@ impl NativeApp {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub fn invoke(&self, call: &Call<'_>, state: &dyn Read) -> Result<Outcome, CallError> {
+    pub fn invoke(&self, call: &Call<'_>, state: State) -> Result<Outcome, CallError> {
         let not_found = || CallError::MethodNotFound(call.method.to_owned());
         let (method, kind) = match call.kind {
             MethodKind::Init => match self.schema.methods.iter().find(|method| method.kind == MethodKind::Init) {
                 Some(init) => (init.name, MethodKind::Init),
                 None => return init_of_nothing(call.args),
             },
-            MethodKind::View | MethodKind::Mutate => (call.method, self.method_kind(call.method).ok_or_else(not_found)?),
+            MethodKind::View | MethodKind::Mutate => match self.method_kind(call.method) {
+                // The first state is made once, by the node.
+                None | Some(MethodKind::Init) => return Err(not_found()),
+                Some(kind) => (call.method, kind),
+            },
         };
         let args = std::str::from_utf8(call.args)
             .map_err(|error| CallError::BadArguments(format!("not a JSON object of arguments by name: {error}")))?;
         let view = kind == MethodKind::View || call.kind == MethodKind::View;
-        let session = Local::new(call, view, state);
-        match run(&session, || (self.invoke)(method, args))? {
-            Ok(output) => session.finish(output.into_bytes()),
+        let (answer, outcome) = run(Local::new(call, view, state), || (self.invoke)(method, args))?;
+        match answer {
+            Ok(output) => Ok(Outcome { output: output.into_bytes(), ..outcome? }),
             Err(Refusal::UnknownMethod) => Err(not_found()),
             Err(Refusal::BadArguments(text)) => Err(CallError::BadArguments(text)),
             Err(Refusal::App(AppError { message, data })) => Err(CallError::App { message, data: data.into_bytes() }),
@@ -172,27 +181,29 @@ fn init_of_nothing(args: &[u8]) -> Result<Outcome, CallError> {
 
 /// Runs `body` with the state of an app at hand, as a mutating call or a view, and returns what it did beside its
 /// result. `call`'s method and arguments are not looked at.
-pub(crate) fn run_body<R>(call: &Call<'_>, state: &dyn Read, body: impl FnOnce() -> R) -> Result<(R, Outcome), CallError> {
-    let session = Local::new(call, call.kind == MethodKind::View, state);
-    let result = run(&session, body)?;
-    Ok((result, session.finish(Vec::new())?))
+pub(crate) fn run_body<R>(call: &Call<'_>, state: State, body: impl FnOnce() -> R) -> Result<(R, Outcome), CallError> {
+    let (result, outcome) = run(Local::new(call, call.kind == MethodKind::View, state), body)?;
+    Ok((result, outcome?))
 }
 
 /// A step that the session refuses ends the body by unwinding, as a trap ends a component.
-fn run<R>(session: &Local<'_>, body: impl FnOnce() -> R) -> Result<R, CallError> {
-    catch_unwind(AssertUnwindSafe(|| host::within(session, body))).map_err(|panic| match panic.downcast::<Stop>() {
-        Ok(stop) => stop.0,
-        Err(panic) => CallError::Trap(text(panic.as_ref())),
-    })
+fn run<R>(session: Local, body: impl FnOnce() -> R) -> Result<(R, Result<Outcome, CallError>), CallError> {
+    let session = Rc::new(session);
+    let within = || host::within(Rc::<Local>::clone(&session), body);
+    match catch_unwind(AssertUnwindSafe(within)) {
+        Ok(result) => {
+            let session = Rc::into_inner(session).expect("INVARIANT: the call is over, nobody else has its session");
+            Ok((result, session.finish()))
+        }
+        Err(panic) => Err(match panic.downcast::<Stop>() {
+            Ok(stop) => stop.0,
+            Err(panic) => CallError::Trap(text(panic.as_ref())),
+        }),
+    }
 }
 
 fn text(panic: &(dyn Any + Send)) -> String {
     let literal = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = literal.or_else(|| panic.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "a panic without a text".to_owned())
-}
-
-/// Whose operations a call's are.
-fn author(call: &Call<'_>) -> Author {
-    Author(call.caller)
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use mesto_crdt::{
     Author, Delta, DeltaId, Hlc, MemoryState, Op, RootHash, Space, Transaction, TreeCache, next, root,
@@ -14,7 +15,7 @@ use serde_json::Value as Json;
 
 use crate::App;
 use crate::app::PublicKey;
-use crate::native::{Call, CallError, Emitted, NativeApp, Outcome, run_body};
+use crate::native::{Call, CallError, Emitted, NativeApp, Outcome, State, run_body};
 use crate::schema::MethodKind;
 
 /// Where the clock of the replicas begins: 2026-01-01, in milliseconds since the Unix epoch.
@@ -37,7 +38,7 @@ pub struct Replicas<A> {
 }
 
 struct Replica {
-    state: MemoryState,
+    state: Arc<MemoryState>,
     cache: TreeCache,
     /// How many deltas of each replica are in the state.
     holds: Vec<u64>,
@@ -61,7 +62,7 @@ impl<A: App> Replicas<A> {
     #[must_use]
     pub fn new(count: usize) -> Self {
         let replica = || Replica {
-            state: MemoryState::new(),
+            state: Arc::default(),
             cache: TreeCache::default(),
             holds: vec![0; count],
             latest: Hlc::ZERO,
@@ -101,7 +102,7 @@ impl<A: App> Replicas<A> {
         let (caller, seed) = (self.identity(replica).0, self.seed());
         let stamp = self.stamp(replica);
         let call = Call { method, args: args.as_bytes(), kind, caller, context: CONTEXT, stamp, seed };
-        let outcome = self.app.invoke(&call, &self.replicas[replica].state)?;
+        let outcome = self.app.invoke(&call, self.state(replica))?;
         let output = serde_json::from_slice(&outcome.output).expect("INVARIANT: results are JSON");
         self.keep(replica, stamp, outcome);
         Ok(output)
@@ -185,7 +186,7 @@ impl<A: App> Replicas<A> {
     /// The root hash of a replica's state.
     #[must_use]
     pub fn root(&self, replica: usize) -> RootHash {
-        root(&self.replicas[replica].state).expect("INVARIANT: the tree is our own")
+        root(&*self.replicas[replica].state).expect("INVARIANT: the tree is our own")
     }
 
     /// Whether all replicas hold the same state.
@@ -210,10 +211,14 @@ impl<A: App> Replicas<A> {
         let (caller, seed) = (self.identity(replica).0, self.seed());
         let stamp = self.stamp(replica);
         let call = Call { method: "test", args: b"{}", kind, caller, context: CONTEXT, stamp, seed };
-        match run_body(&call, &self.replicas[replica].state, || body(&mut A::open())) {
+        match run_body(&call, self.state(replica), || body(&mut A::open())) {
             Ok((result, outcome)) => (result, stamp, outcome),
             Err(error) => panic!("{error}"),
         }
+    }
+
+    fn state(&self, replica: usize) -> State {
+        Arc::<MemoryState>::clone(&self.replicas[replica].state)
     }
 
     fn seed(&mut self) -> [u8; 32] {
@@ -274,10 +279,10 @@ impl<A: App> Replicas<A> {
         let here = &mut self.replicas[replica];
         let in_past = |id: &DeltaId| self.by_id.get(id).is_some_and(|(by, number)| past[*by] >= *number);
         let delta = Delta { id: *id, author: Author(identity.0), stamp: *stamp, ops };
-        let mut transaction = Transaction::new(&here.state, &mut here.cache);
+        let mut transaction = Transaction::new(&*here.state, &mut here.cache);
         transaction.apply(&delta, &in_past).expect("INVARIANT: a draft makes deltas that apply");
         let commit = transaction.finish().expect("INVARIANT: the state is our own");
-        here.state.apply_writes(&commit.writes);
+        Arc::make_mut(&mut here.state).apply_writes(&commit.writes);
         here.holds[*by] += 1;
         here.latest = here.latest.max(*stamp);
     }

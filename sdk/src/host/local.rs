@@ -1,7 +1,9 @@
 //! The same functions as the WIT world's imports, over a call in this process.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use mesto_crdt::Handle as Number;
-use scoped_tls_hkt::scoped_thread_local;
 
 pub(crate) use mesto_crdt::Kind;
 
@@ -38,20 +40,31 @@ pub(crate) trait Session {
     fn emit(&self, kind: &str, payload: &str, handler: Option<&str>);
 }
 
-scoped_thread_local!(
+thread_local! {
     /// The call that runs on this thread. Apps are compiled for a node where the node is all around them; here this
     /// stands for it.
-    static CALL: for<'a> &'a (dyn Session + 'a)
-);
+    static CALL: RefCell<Option<Rc<dyn Session>>> = const { RefCell::new(None) };
+}
 
 /// Runs `body` as a call that `session` answers.
-pub(crate) fn within<R>(session: &dyn Session, body: impl FnOnce() -> R) -> R {
-    CALL.set(session, body)
+pub(crate) fn within<R>(session: Rc<dyn Session>, body: impl FnOnce() -> R) -> R {
+    let _outer = Outer(CALL.replace(Some(session)));
+    body()
+}
+
+/// What was there before a call; comes back when the call ends, by a panic too.
+struct Outer(Option<Rc<dyn Session>>);
+
+impl Drop for Outer {
+    fn drop(&mut self) {
+        CALL.set(self.0.take());
+    }
 }
 
 fn call<R>(body: impl FnOnce(&dyn Session) -> R) -> R {
-    assert!(CALL.is_set(), "an app's state can be used within a call only: see mesto_sdk::testing");
-    CALL.with(|session| body(session))
+    let session = CALL.with_borrow(Clone::clone);
+    let session = session.expect("an app's state can be used within a call only: see mesto_sdk::testing");
+    body(&*session)
 }
 
 /// A handle to a collection.

@@ -2,10 +2,10 @@
 
 use std::cell::RefCell;
 
-use mesto_crdt::{Draft, DraftError, DraftLimits, Handle, Kind, Read, Value};
+use mesto_crdt::{Author, Draft, DraftError, DraftLimits, Handle, Kind, Value};
 
 use super::{
-    Call, CallError, EVENTS_MAX, Emitted, LINE_BYTES_MAX, LOGS_MAX, Outcome, RANDOM_BYTES_MAX, RANDOM_CONTEXT, author,
+    Call, CallError, EVENTS_MAX, Emitted, LINE_BYTES_MAX, LOGS_MAX, Outcome, RANDOM_BYTES_MAX, RANDOM_CONTEXT, State,
 };
 use crate::host::{Entry, Session};
 
@@ -13,44 +13,50 @@ use crate::host::{Entry, Session};
 pub(super) struct Stop(pub(super) CallError);
 
 /// The answers to one call.
-pub(super) struct Local<'c> {
-    call: &'c Call<'c>,
-    view: bool,
-    draft: RefCell<Draft<&'c dyn Read>>,
+pub(super) struct Local {
+    draft: RefCell<Draft<State>>,
     outcome: RefCell<Outcome>,
     random: RefCell<(blake3::OutputReader, usize)>,
+    /// The method, if it cannot write.
+    view: Option<String>,
+    caller: [u8; 32],
+    context: [u8; 32],
+    now: u64,
 }
 
-impl<'c> Local<'c> {
-    pub(super) fn new(call: &'c Call<'c>, view: bool, state: &'c dyn Read) -> Self {
+impl Local {
+    pub(super) fn new(call: &Call<'_>, view: bool, state: State) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key(RANDOM_CONTEXT);
         hasher.update(&call.seed);
         Self {
-            call,
-            view,
-            draft: RefCell::new(Draft::new(state, author(call), DraftLimits::default())),
+            draft: RefCell::new(Draft::new(state, Author(call.caller), DraftLimits::default())),
             outcome: RefCell::default(),
             random: RefCell::new((hasher.finalize_xof(), 0)),
+            view: view.then(|| call.method.to_owned()),
+            caller: call.caller,
+            context: call.context,
+            now: call.stamp.bits(),
         }
     }
 
-    pub(super) fn finish(self, output: Vec<u8>) -> Result<Outcome, CallError> {
+    /// What the call did, but for its result.
+    pub(super) fn finish(self) -> Result<Outcome, CallError> {
         let ops = self.draft.into_inner().finish().map_err(refused)?;
-        Ok(Outcome { output, ops, ..self.outcome.into_inner() })
+        Ok(Outcome { ops, ..self.outcome.into_inner() })
     }
 
-    fn reading<R>(&self, step: impl FnOnce(&mut Draft<&'c dyn Read>) -> Result<R, DraftError>) -> R {
+    fn reading<R>(&self, step: impl FnOnce(&mut Draft<State>) -> Result<R, DraftError>) -> R {
         step(&mut self.draft.borrow_mut()).unwrap_or_else(|error| stop(refused(error)))
     }
 
-    fn writing<R>(&self, step: impl FnOnce(&mut Draft<&'c dyn Read>) -> Result<R, DraftError>) -> R {
+    fn writing<R>(&self, step: impl FnOnce(&mut Draft<State>) -> Result<R, DraftError>) -> R {
         self.only_if_it_may_write();
         self.reading(step)
     }
 
     fn only_if_it_may_write(&self) {
-        if self.view {
-            stop(CallError::ViewWrites(self.call.method.to_owned()));
+        if let Some(method) = &self.view {
+            stop(CallError::ViewWrites(method.clone()));
         }
     }
 
@@ -59,7 +65,7 @@ impl<'c> Local<'c> {
     }
 }
 
-impl Session for Local<'_> {
+impl Session for Local {
     fn root(&self, field: &str, kind: Kind) -> Handle {
         self.reading(|draft| draft.open_root(field, kind))
     }
@@ -143,15 +149,15 @@ impl Session for Local<'_> {
     }
 
     fn caller(&self) -> [u8; 32] {
-        self.call.caller
+        self.caller
     }
 
     fn context_id(&self) -> [u8; 32] {
-        self.call.context
+        self.context
     }
 
     fn now(&self) -> u64 {
-        self.call.stamp.bits()
+        self.now
     }
 
     fn random(&self, length: u32) -> Vec<u8> {

@@ -1,0 +1,208 @@
+//! `mesto:app/state`: a guest's steps become steps of the call's draft.
+
+use mesto_crdt::{DraftError, Handle, Value};
+use wasmtime::component::Resource;
+
+use super::Host;
+use crate::bindings::Collection;
+use crate::bindings::mesto::app::state;
+
+/// About how much a page of a scan may hold, in bytes: enough that small entries come by the hundred, little beside a
+/// guest's memory.
+const PAGE_BYTES: usize = 256 << 10;
+/// How many entries are read from the store at once while a page is filled. With the largest values that is 80 MiB.
+const CHUNK_ENTRIES: usize = 8;
+
+impl state::Host for Host {}
+
+impl state::HostCollection for Host {
+    fn root(&mut self, field: String, kind: state::Kind) -> wasmtime::Result<Resource<Collection>> {
+        self.enter()?;
+        let opened = self.draft.open_root(&field, kind.into());
+        self.step(opened).map(resource)
+    }
+
+    fn child(
+        &mut self,
+        map: Resource<Collection>,
+        key: Vec<u8>,
+        kind: state::Kind,
+    ) -> wasmtime::Result<Resource<Collection>> {
+        self.enter()?;
+        let opened = self.draft.open_child(handle(&map), &key, kind.into());
+        self.step(opened).map(resource)
+    }
+
+    fn read(&mut self, register: Resource<Collection>) -> wasmtime::Result<Option<Vec<u8>>> {
+        self.enter()?;
+        let value = self.draft.register_get(handle(&register));
+        self.step(value)
+    }
+
+    fn write(&mut self, register: Resource<Collection>, value: Vec<u8>) -> wasmtime::Result<()> {
+        self.enter_to_write()?;
+        let done = self.draft.register_set(handle(&register), value);
+        self.step(done)
+    }
+
+    fn add(&mut self, counter: Resource<Collection>, amount: i64) -> wasmtime::Result<()> {
+        self.enter_to_write()?;
+        let done = self.draft.counter_add(handle(&counter), amount);
+        self.step(done)
+    }
+
+    fn total(&mut self, counter: Resource<Collection>) -> wasmtime::Result<i64> {
+        self.enter()?;
+        let value = self.draft.counter_value(handle(&counter));
+        self.step(value)
+    }
+
+    fn get(&mut self, map: Resource<Collection>, key: Vec<u8>) -> wasmtime::Result<Option<Vec<u8>>> {
+        self.enter()?;
+        let value = self.draft.map_get(handle(&map), &key);
+        Ok(self.step(value)?.and_then(plain))
+    }
+
+    fn insert(&mut self, map: Resource<Collection>, key: Vec<u8>, value: Vec<u8>) -> wasmtime::Result<()> {
+        self.enter_to_write()?;
+        let done = self.draft.map_insert(handle(&map), &key, value);
+        self.step(done)
+    }
+
+    fn add_member(&mut self, set: Resource<Collection>, key: Vec<u8>) -> wasmtime::Result<bool> {
+        self.enter_to_write()?;
+        let is_new = self.draft.set_insert(handle(&set), &key);
+        self.step(is_new)
+    }
+
+    fn contains(&mut self, collection: Resource<Collection>, key: Vec<u8>) -> wasmtime::Result<bool> {
+        self.enter()?;
+        let handle = handle(&collection);
+        let found = match self.shape(handle)? {
+            Shape::Set => self.draft.set_contains(handle, &key),
+            Shape::Other => self.draft.map_contains(handle, &key),
+        };
+        self.step(found)
+    }
+
+    fn remove(&mut self, collection: Resource<Collection>, key: Vec<u8>) -> wasmtime::Result<bool> {
+        self.enter_to_write()?;
+        let handle = handle(&collection);
+        let removed = match self.shape(handle)? {
+            Shape::Set => self.draft.set_remove(handle, &key),
+            Shape::Other => self.draft.map_remove(handle, &key),
+        };
+        self.step(removed)
+    }
+
+    fn len(&mut self, collection: Resource<Collection>) -> wasmtime::Result<u64> {
+        self.enter()?;
+        let handle = handle(&collection);
+        let count = match self.shape(handle)? {
+            Shape::Set => self.draft.set_len(handle),
+            Shape::Other => self.draft.map_len(handle),
+        };
+        self.step(count)
+    }
+
+    fn clear(&mut self, collection: Resource<Collection>) -> wasmtime::Result<()> {
+        self.enter_to_write()?;
+        let handle = handle(&collection);
+        let done = match self.step(self.draft.kind(handle))? {
+            mesto_crdt::Kind::Register => self.draft.register_clear(handle).map(|_| ()),
+            mesto_crdt::Kind::Set => self.draft.set_clear(handle),
+            _ => self.draft.map_clear(handle),
+        };
+        self.step(done)
+    }
+
+    fn scan(
+        &mut self,
+        collection: Resource<Collection>,
+        after: Option<Vec<u8>>,
+        limit: u32,
+    ) -> wasmtime::Result<Vec<state::Entry>> {
+        self.enter()?;
+        let handle = handle(&collection);
+        let page = match self.shape(handle)? {
+            Shape::Set => page(after, limit, |after, limit| {
+                let members = self.draft.set_scan(handle, after, limit)?;
+                Ok(members.into_iter().map(|key| state::Entry { key, value: Vec::new() }).collect())
+            }),
+            Shape::Other => page(after, limit, |after, limit| {
+                let entries = self.draft.map_scan(handle, after, limit)?;
+                let entries = entries.into_iter();
+                Ok(entries.map(|(key, value)| state::Entry { key, value: plain(value).unwrap_or_default() }).collect())
+            }),
+        };
+        self.step(page)
+    }
+
+    fn drop(&mut self, _: Resource<Collection>) -> wasmtime::Result<()> {
+        // A handle is a number of the draft's table, which lives as long as the call.
+        Ok(())
+    }
+}
+
+/// Which of the draft's functions a function that several kinds share means. The draft refuses kinds that have neither.
+enum Shape {
+    Set,
+    Other,
+}
+
+impl Host {
+    fn shape(&mut self, handle: Handle) -> wasmtime::Result<Shape> {
+        let kind = self.draft.kind(handle);
+        Ok(if self.step(kind)? == mesto_crdt::Kind::Set { Shape::Set } else { Shape::Other })
+    }
+}
+
+/// Entries after `after`, at least one if there are any, at most `limit`, about [`PAGE_BYTES`].
+fn page(
+    mut after: Option<Vec<u8>>,
+    limit: u32,
+    mut read: impl FnMut(Option<&[u8]>, usize) -> Result<Vec<state::Entry>, DraftError>,
+) -> Result<Vec<state::Entry>, DraftError> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let (mut page, mut bytes) = (Vec::new(), 0);
+    while page.len() < limit && bytes < PAGE_BYTES {
+        let wanted = CHUNK_ENTRIES.max(page.len()).min(limit - page.len());
+        let chunk = read(after.as_deref(), wanted)?;
+        let ended = chunk.len() < wanted;
+        bytes += chunk.iter().map(|entry| entry.key.len() + entry.value.len()).sum::<usize>();
+        after = chunk.last().map(|entry| entry.key.clone());
+        page.extend(chunk);
+        if ended {
+            break;
+        }
+    }
+    Ok(page)
+}
+
+/// A value that the guest wrote itself. That a collection is there is told by `contains`.
+fn plain(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::Bytes(bytes) => Some(bytes),
+        Value::Nested(_) | Value::Unit => None,
+    }
+}
+
+/// wasmtime keeps the guest's handles and gives back our numbers, so a guest can name no other.
+fn resource(handle: Handle) -> Resource<Collection> {
+    Resource::new_own(handle.number())
+}
+
+fn handle(resource: &Resource<Collection>) -> Handle {
+    Handle::from_number(resource.rep())
+}
+
+impl From<state::Kind> for mesto_crdt::Kind {
+    fn from(kind: state::Kind) -> Self {
+        match kind {
+            state::Kind::Register => Self::Register,
+            state::Kind::Counter => Self::Counter,
+            state::Kind::Map => Self::Map,
+            state::Kind::Set => Self::Set,
+        }
+    }
+}
