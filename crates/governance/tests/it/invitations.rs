@@ -96,6 +96,23 @@ fn of_concurrent_claims_the_first_stand_and_what_rests_on_the_others_falls() {
 }
 
 #[test]
+fn a_claim_that_comes_back_to_life_takes_its_use() {
+    let (mut world, invitation) = invited(1);
+    let start = world.governance.heads();
+    let (first, second) = (claim(&world, invitation, 10), claim(&world, invitation, 11));
+    // Member 4 countersigns, and is removed beside it by admin 2, whom the owner removes beside that.
+    let first = world.act_after(4, &start, vec![first]);
+    let removal = world.act_after(2, &start, vec![remove(4)]);
+    assert!(world.governance.is_dead(&first));
+    world.act_after(0, &start, vec![remove(2)]);
+    assert!(!world.governance.is_dead(&first));
+    let second = world.act_after(5, &[first, removal], vec![second]);
+    assert!(world.governance.is_dead(&second));
+    assert_eq!(world.governance.state().invitation(&invitation).map(|row| row.used), Some(1));
+    assert_eq!(world.governance.resolved().digest(), world.governance.digest());
+}
+
+#[test]
 fn a_revocation_voids_claims_beside_it() {
     let (mut world, invitation) = invited(5);
     let start = world.governance.heads();
