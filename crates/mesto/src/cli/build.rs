@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use mesto_api::ErrorCode;
 use mesto_bundle::{Bundle, BundleError, SignerKey, Template, files};
+use mesto_governance::BlobId;
+use mesto_runtime::{Runtime, RuntimeConfig};
 use serde::Serialize;
 use toml_edit::DocumentMut;
 
@@ -108,8 +110,11 @@ fn compile(dir: &Path) -> Result<Vec<u8>, Failure> {
 
 /// The app's schema, as it tells it itself.
 fn describe(wasm: &[u8]) -> Result<Vec<u8>, Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::new(ErrorCode::BuildFailed, format!("the app does not run: {error}"));
-    mesto_runtime::describe(wasm).map(String::into_bytes).map_err(|error| failed(&error))
+    let failed = |error: String| Failure::new(ErrorCode::BuildFailed, format!("the app does not run: {error}"));
+    let config = RuntimeConfig { cache_dir: None, ..RuntimeConfig::default() };
+    let runtime = Runtime::new(config).map_err(|error| failed(error.to_string()))?;
+    let schema = runtime.load(BlobId::of_bytes(wasm), wasm).map_err(|error| failed(error.to_string()))?;
+    Ok(schema.into_bytes())
 }
 
 fn pack(template: Template, contents: &BTreeMap<String, Vec<u8>>, key: &SignerKey) -> Result<Vec<u8>, Failure> {

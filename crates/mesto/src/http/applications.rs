@@ -8,7 +8,7 @@ use mesto_node::command::{Noun, Selector};
 use super::body;
 use super::refusal::{Refusal, unknown};
 use super::{Shared, Serving, contexts, convert};
-use crate::driver::InstalledApp;
+use crate::driver::{InstallError, InstalledApp};
 
 /// Shortest prefix of an id that names an application, as everywhere.
 const PREFIX_LEN_MIN: usize = mesto_oplog::id::ID_PREFIX_LEN_MIN;
@@ -26,8 +26,15 @@ pub(super) async fn install(State(shared): Serving, request: Request) -> Result<
     body::created(convert::application(&version, signer))
 }
 
-fn refused(error: crate::driver::InstallError) -> Refusal {
-    Refusal::new(ErrorCode::InvalidBundle, error.to_string())
+fn refused(error: InstallError) -> Refusal {
+    let detail = error.to_string();
+    match error {
+        InstallError::Blob(error) => error.into(),
+        InstallError::Interrupted(_) => Refusal::new(ErrorCode::InternalError, detail),
+        InstallError::Bundle(_) | InstallError::Load(_) | InstallError::TooNew { .. } => {
+            Refusal::new(ErrorCode::InvalidBundle, detail).hint("`mesto bundle inspect FILE` tells what is in it")
+        }
+    }
 }
 
 pub(super) async fn list(State(shared): Serving) -> Result<Response, Refusal> {
