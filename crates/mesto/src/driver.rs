@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mesto_node::{Entropy, Executor, Node, Time};
-use mesto_runtime::{Runtime, RuntimeConfig};
+use mesto_runtime::{Limits, Runtime, RuntimeConfig};
 use mesto_sync::Peer;
 
 use crate::blobs::Blobs;
@@ -92,7 +92,7 @@ impl Driver {
         let store: Arc<DiskStore> = Arc::new(DiskStore::open(&home.store_folder())?);
         let blobs = Blobs::open(&home.blobs_folder(), config.blob_bytes)
             .map_err(|error| StartError::Blobs(error.to_string()))?;
-        let runtime = Arc::new(runtime(home.wasm_cache_folder(), config)?);
+        let runtime = Arc::new(runtime(home.wasm_cache_folder(), config, blobs.clone())?);
         let apps = Arc::new(apps::Apps::new(blobs.clone(), Arc::clone(&runtime)));
 
         let snapshot = mesto_node::store::Store::snapshot(&*store);
@@ -168,10 +168,18 @@ impl Driver {
     }
 }
 
-fn runtime(cache: PathBuf, config: &Config) -> Result<Runtime, StartError> {
-    let mut settings = RuntimeConfig::new(cache);
-    settings.limits.memory_bytes = usize::try_from(config.call_memory_bytes).unwrap_or(usize::MAX);
-    settings.limits.wall_time = Duration::from_millis(config.call_time_ms);
+fn runtime(cache: PathBuf, config: &Config, blobs: Blobs) -> Result<Runtime, StartError> {
+    let limits = Limits {
+        memory_bytes: usize::try_from(config.call_memory_bytes).unwrap_or(usize::MAX),
+        wall_ms: config.call_time_ms,
+        ..Limits::default()
+    };
+    let settings = RuntimeConfig {
+        limits,
+        cache_dir: Some(cache),
+        source: Some(Arc::new(apps::FromBlobs(blobs))),
+        ..RuntimeConfig::default()
+    };
     Runtime::new(settings).map_err(|error| StartError::Runtime(error.to_string()))
 }
 

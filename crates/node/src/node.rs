@@ -365,6 +365,12 @@ impl Node {
         }
     }
 
+    /// The log of a topic, if it is one of ours.
+    pub(crate) fn log_of(&self, topic: &str) -> Option<LogId> {
+        let log = topic.rsplit('/').next()?.parse().ok()?;
+        (self.logs.contains_key(&log) && self.topic(&log) == topic).then_some(log)
+    }
+
     /// The group whose members share a log.
     pub(crate) fn group_of(&self, log: &LogId) -> Option<GroupId> {
         match self.logs.get(log)? {

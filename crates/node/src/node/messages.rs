@@ -135,21 +135,14 @@ impl Node {
         let Some(group) = self.groups.get(&id) else { return };
         let Some(session) = self.sessions.get_mut(&peer) else { return };
         let Some(member) = session.claims.get(&id) else { return };
-        // Who only we do not know yet as a member may know more than we do; our log's heads tell it nothing new.
-        let is_member = group.is_member(member);
-        if !is_member && group.governance.is_some() {
+        if !group.is_member(member) || !session.welcomed.insert(id) {
             return;
         }
-        if !session.welcomed.insert(id) {
-            return;
-        }
-        if is_member {
-            self.tell_all(turn, peer, id);
-            self.tell_addresses(turn, peer, id);
-            self.remember_peer(turn, peer, &[]);
-            self.timers.set(Timer::Keys(id), turn.time.wall_ms);
-            self.want_bundles(turn);
-        }
+        self.tell_all(turn, peer, id);
+        self.tell_addresses(turn, peer, id);
+        self.remember_peer(turn, peer, &[]);
+        self.timers.set(Timer::Keys(id), turn.time.wall_ms);
+        self.want_bundles(turn);
     }
 
     fn summary_heard(&mut self, turn: &mut Turn<'_>, peer: Peer, summary: Summary) {
@@ -301,8 +294,7 @@ impl Node {
 
     /// A member has begun to listen to a topic: it may have been away.
     pub(crate) fn peer_subscribed(&mut self, turn: &mut Turn<'_>, peer: Peer, topic: &str) {
-        let log = self.logs.keys().copied().find(|log| self.topic(log) == topic);
-        if let Some(log) = log
+        if let Some(log) = self.log_of(topic)
             && let Some(group) = self.group_of(&log)
             && self.is_member_peer(&peer, &group)
         {
@@ -318,7 +310,7 @@ impl Node {
         from: Peer,
         gossip: CheckedGossip,
     ) {
-        let log = self.logs.keys().copied().find(|log| self.topic(log) == topic);
+        let log = self.log_of(topic);
         let verdict = match (log, gossip) {
             (None, _) => Verdict::Ignore,
             (Some(log), CheckedGossip::Entries(entries)) => self.entries_heard(turn, log, from, entries),

@@ -48,6 +48,11 @@ impl Node {
                 self.timers.set(Timer::Pull(log), turn.time.wall_ms + GRACE_MS);
             }
         } else if comparison.they_lack && self.group_of(&log).is_some_and(|group| self.is_member_peer(&peer, &group)) {
+            // They are behind and may never have heard of what we told them before: say it again. They will ask,
+            // not answer, so this ends.
+            if let Some(session) = self.sessions.get_mut(&peer) {
+                session.told.remove(&log);
+            }
             self.tell(turn, peer, log);
         }
     }
