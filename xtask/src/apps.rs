@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -48,9 +48,9 @@ fn bundle(workspace: &Workspace, mesto: &Path, app: &Path) -> Result<PathBuf> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let key = signer(mesto, &folder)?;
     let path = folder.join(format!("{name}.mpk"));
-    run_command(
-        Command::new(mesto).args(["--quiet", "app", "build"]).arg(app).arg("-o").arg(&path).arg("--key").arg(&key),
-    )?;
+    let mut build = Command::new(mesto);
+    build.args(["--quiet", "app", "build"]).arg(app).arg("-o").arg(&path).arg("--key").arg(&key);
+    run_command(build.stdout(Stdio::null()))?;
     Ok(path)
 }
 
@@ -58,7 +58,9 @@ fn bundle(workspace: &Workspace, mesto: &Path, app: &Path) -> Result<PathBuf> {
 fn signer(mesto: &Path, folder: &Path) -> Result<PathBuf> {
     let key = folder.join("dev-signer.pem");
     if !key.exists() {
-        run_command(Command::new(mesto).args(["--quiet", "key", "generate", "-o"]).arg(&key))?;
+        let mut generate = Command::new(mesto);
+        generate.args(["--quiet", "key", "generate", "-o"]).arg(&key);
+        run_command(generate.stdout(Stdio::null()))?;
     }
     Ok(key)
 }
