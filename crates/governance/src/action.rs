@@ -169,7 +169,7 @@ impl Action {
         }
     }
 
-    /// Whether the action can end somebody's right to write.
+    /// Whether it is in the nature of the action to end somebody's right to write.
     #[must_use]
     pub const fn may_end_rights(&self) -> bool {
         match self {

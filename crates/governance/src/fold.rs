@@ -1,4 +1,48 @@
-//! The governance fold of one group.
+//! The governance fold of one group: from a set of signed ops, closed under parents, to members, contexts, keys and
+//! settings, and to which ops are dead. A pure function of the set: the order in which ops came never matters.
+//!
+//! # Words
+//!
+//! The *past* of an op is all its ancestors; two ops are *concurrent* if neither is in the other's past. *Height* is one
+//! more than the largest height of the parents, genesis 0. A *standing* is a role with capability bits; its *level* is owner,
+//! admin, manager (a member that may manage members), member or readonly, or there is none. A *revocation* is an op
+//! that sets somebody's standing (adding and promoting included: a standing that is set is also a bound) or closes an
+//! invitation. An op *needs* a level and capabilities of its author; a claim of an invitation also needs of the
+//! inviter what inviting takes.
+//!
+//! # Rules
+//!
+//! 1. *Slot.* Who is a member as what is decided by the maximal live ops that set or end the membership: the least of
+//!    what they give. The rank is (level, depth, height, id) of the grant of that level whose author's rank is
+//!    weakest, then whose id is larger; depth counts the grants from genesis. Smaller outranks.
+//! 2. *Admit*, once and for good: in the fold of the op's own past its author has what the op needs; whoever it
+//!    changes or removes is outranked by the author; a leave is not the owner's; an invitation is open, unexpired,
+//!    not used up, and not older than the joiner's removal. All actions of an op, or none. An op that is not admitted
+//!    is never part of the set, nor is what names it as a parent. The author's rank there is remembered.
+//! 3. *Support.* An op is supported by a set of live ops if everybody whom it relies on has what it needs of them in
+//!    the fold of that set, and the ops that it rests on (the registration of its context, its invitation) are live.
+//!    The condition of its target plays no part.
+//! 4. *Dead* is what is void, or not supported by the live part of its past; decided by (height, id).
+//! 5. *Strong removal.* Revocations are gone through by (rank of author, height, id). One that is void, excluded or
+//!    dead is skipped. Any other voids every concurrent op, leaves excepted, that needs more of its target than the
+//!    revocation leaves, and every concurrent claim of an invitation that it closes.
+//! 6. *Resolve.* If a revocation that voided something is itself dead, the first such is excluded, and 5 begins anew.
+//!    Then, if more live claims of an invitation are there than it has uses, the first of the surplus by (height, id)
+//!    is lost, and 5 begins anew. Otherwise the live ops make the state.
+//! 7. *The rest of the state* is decided per slot by its maximal live ops. Restricted beats a concurrent Open, off the
+//!    allowlist beats on, left beats joined; other settings go to the strongest rank, then the larger id. The end of
+//!    a membership ends all identities and places on allowlists that are before or beside it.
+//!
+//! Some consequences: of a mutual removal the stronger stands; what a removed member does beside its removal falls,
+//! and what rests only on that; to bring somebody back, come after the removal; nobody undoes a leave; the owner
+//! always remains, so that no group is orphaned. Equivocation is concurrency.
+//!
+//! # How it is computed
+//!
+//! [`graph`] answers who is in whose past. [`resolve`](graph::Graph::resolve) is rules 3 to 6. A [`view::View`] is the
+//! fold of what some heads reach; it is extended op by op wherever a new op can neither void nor be voided by what
+//! is beside it (or only by what voids already), and resolved anew where it can. [`levels`] is the same for standings
+//! alone.
 
 mod admit;
 mod change;
@@ -246,7 +290,11 @@ impl Governance {
     fn advance(&mut self, x: Ix) -> Applied {
         let before = Arc::clone(&self.now);
         let node = self.graph.node(x);
-        let ends_rights = node.payload.op.actions.iter().any(crate::action::Action::may_end_rights);
+        let sets_reader = |(_, standing): &(PublicKey, Option<crate::standing::Standing>)| {
+            !standing.is_some_and(|standing| standing.role.writes())
+        };
+        let ends_rights = node.payload.op.actions.iter().any(crate::action::Action::may_end_rights)
+            || node.effects.changes.iter().any(sets_reader);
         match before.extended(&self.graph, x) {
             Some(view) => {
                 let touched = Touched::by_op(&node.payload.op, node.id, node.payload.author, &before.state);
