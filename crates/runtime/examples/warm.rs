@@ -1,0 +1,69 @@
+//! What a warm call costs: `cargo run --release -p mesto-runtime --example warm`.
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mesto_crdt::{Author, Draft, DraftLimits, Hlc, Kind, MemoryState, Read};
+use mesto_governance::{BlobId, ContextId};
+use mesto_node::executor::{Call, Executor as _, MethodKind};
+use mesto_oplog::PublicKey;
+use mesto_runtime::{Runtime, RuntimeConfig, componentize};
+
+const CALLS: u32 = 20_000;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let toolchain = mesto_guests::ensure_toolchain()?;
+    let app = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../apps/kv");
+    let wasm = componentize(&mesto_guests::build(&toolchain, &app)?)?;
+    let cache = tempfile::tempdir()?;
+    let config = || RuntimeConfig { cache_dir: Some(cache.path().to_owned()), ..RuntimeConfig::default() };
+    let bundle = BlobId::from_bytes([1; 32]);
+    let mut last = None;
+    for what in ["compile", "load compiled"] {
+        let runtime = Runtime::new(config())?;
+        let begin = Instant::now();
+        runtime.load(bundle, &wasm)?;
+        println!("{what}: {:.2} ms ({} KiB)", begin.elapsed().as_secs_f64() * 1e3, wasm.len() >> 10);
+        last = Some(runtime);
+    }
+    let runtime = last.ok_or("a runtime")?;
+    let call = |method: &str, args: &str, kind| Call {
+        context: ContextId::from_bytes([2; 32]),
+        bundle,
+        method: method.to_owned(),
+        args: args.as_bytes().to_vec(),
+        kind,
+        caller: PublicKey::from_bytes([3; 32]),
+        stamp: Hlc::ZERO,
+        seed: [4; 32],
+    };
+    let state = Arc::new(MemoryState::new());
+    let calls = [
+        ("len (empty call)", call("len", "{}", MethodKind::View)),
+        ("get", call("get", r#"{"key":"some key"}"#, MethodKind::View)),
+        ("set", call("set", r#"{"key":"some key","value":"sixty-four bytes of a value, as the benchmarks of others have it"}"#, MethodKind::Mutate)),
+    ];
+    for (name, call) in calls {
+        let mut best = f64::INFINITY;
+        for _ in 0..5 {
+            let begin = Instant::now();
+            for _ in 0..CALLS / 5 {
+                runtime.execute(&call, Arc::<MemoryState>::clone(&state))?;
+            }
+            best = best.min(begin.elapsed().as_secs_f64() * 1e6 / f64::from(CALLS / 5));
+        }
+        println!("{name}: {best:.1} us");
+    }
+    let begin = Instant::now();
+    for _ in 0..CALLS {
+        let read: Arc<dyn Read + Send + Sync> = Arc::<MemoryState>::clone(&state);
+        let mut draft = Draft::new(read, Author([3; 32]), DraftLimits::default());
+        let items = draft.open_root("items", Kind::Map)?;
+        draft.map_insert(items, b"some key", vec![0; 66])?;
+        draft.finish()?;
+    }
+    println!("beside it, the draft of set alone: {:.1} us", begin.elapsed().as_secs_f64() * 1e6 / f64::from(CALLS));
+    Ok(())
+}
