@@ -48,6 +48,8 @@ pub(crate) struct Context {
     /// Who waits for the first delta of a context that was just created.
     pub(crate) created: Option<Ticket>,
     executions: u64,
+    /// Whether anything was applied since the last look.
+    is_warm: bool,
 }
 
 /// A call that waits for its turn.
@@ -91,6 +93,7 @@ impl Context {
             running: None,
             created: None,
             executions: 0,
+            is_warm: false,
         }
     }
 
@@ -108,6 +111,14 @@ impl Context {
             count: self.log.dag.count(),
             digest: self.root.0,
             governance: self.governance.as_ref().map(|view| view.heads.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Gives up the cached tree nodes of a context in which nothing has happened since the last call, so that idle
+    /// contexts cost little.
+    pub(crate) fn cool_down(&mut self) {
+        if !std::mem::take(&mut self.is_warm) {
+            self.tree.clear();
         }
     }
 

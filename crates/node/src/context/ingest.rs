@@ -213,6 +213,7 @@ impl Context {
         }
         self.log.save(work);
         self.root = commit.root;
+        self.is_warm = true;
         self.leaves = commit.leaves;
         for (entry, payload) in applied {
             work.after(Effect::Emit(Notice::StateMutation {
