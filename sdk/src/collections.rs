@@ -198,8 +198,7 @@ fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 
 /// A stored value that is not one of its type was written by another version of the app.
 fn decode<T: Value>(bytes: &[u8]) -> T {
-    serde_json::from_slice(bytes)
-        .unwrap_or_else(|error| panic!("a stored value is not {:?}: {error}", Type::of::<T>()))
+    serde_json::from_slice(bytes).unwrap_or_else(|error| panic!("a stored value is not {:?}: {error}", Type::of::<T>()))
 }
 
 fn decode_key<K: crate::OwnedKey>(bytes: &[u8]) -> K {

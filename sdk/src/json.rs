@@ -73,7 +73,12 @@ struct Border {
 }
 
 impl Border {
-    fn integer<W: io::Write + ?Sized>(&self, writer: &mut W, exact: bool, digits: &dyn std::fmt::Display) -> io::Result<()> {
+    fn integer<W: io::Write + ?Sized>(
+        &self,
+        writer: &mut W,
+        exact: bool,
+        digits: &dyn std::fmt::Display,
+    ) -> io::Result<()> {
         if exact || self.in_string { write!(writer, "{digits}") } else { write!(writer, "\"{digits}\"") }
     }
 }

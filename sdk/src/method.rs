@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
@@ -45,8 +45,7 @@ impl<'a> Arguments<'a> {
     pub fn parse(args: &'a str, known: &[&str]) -> Result<Self, Refusal> {
         let fields: BTreeMap<String, &RawValue> = serde_json::from_str(args)
             .map_err(|error| Refusal::BadArguments(format!("not a JSON object of arguments by name: {error}")))?;
-        let unknown: Vec<&str> =
-            fields.keys().map(String::as_str).filter(|name| !known.contains(name)).collect();
+        let unknown: Vec<&str> = fields.keys().map(String::as_str).filter(|name| !known.contains(name)).collect();
         if unknown.is_empty() {
             return Ok(Self(fields));
         }
@@ -60,10 +59,10 @@ impl<'a> Arguments<'a> {
     /// [`Refusal::BadArguments`] if it is missing and not an option, or is not a `T`.
     pub fn take<T: DeserializeOwned + Describe>(&mut self, name: &str) -> Result<T, Refusal> {
         let Some(raw) = self.0.remove(name) else {
-            return match Type::of::<T>() {
-                Type::Option { .. } | Type::Unit => serde_json::from_str("null").map_err(|error| misfit(name, &error)),
-                _ => Err(Refusal::BadArguments(format!("missing `{name}`"))),
-            };
+            if matches!(Type::of::<T>(), Type::Option { .. } | Type::Unit) {
+                return serde_json::from_str("null").map_err(|error| misfit(name, &error));
+            }
+            return Err(Refusal::BadArguments(format!("missing `{name}`")));
         };
         serde_json::from_str(raw.get()).or_else(|error| {
             let mut value: Json = serde_json::from_str(raw.get()).map_err(|error| misfit(name, &error))?;
@@ -178,10 +177,7 @@ mod tests {
     fn arguments_that_do_not_fit_are_named() {
         let known = ["key", "value"];
         assert!(refused(Arguments::parse("[]", &known)).starts_with("not a JSON object"));
-        assert_eq!(
-            refused(Arguments::parse(r#"{"kye":1}"#, &known)),
-            "unknown `kye`; the method takes `key`, `value`"
-        );
+        assert_eq!(refused(Arguments::parse(r#"{"kye":1}"#, &known)), "unknown `kye`; the method takes `key`, `value`");
         let mut arguments = Arguments::parse(r#"{"key":1}"#, &known).expect("known");
         let text = refused(arguments.take::<String>("key"));
         assert!(text.starts_with("`key`: invalid type: integer"), "{text}");

@@ -8,9 +8,7 @@ use std::fmt::Write as _;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use mesto_crdt::{
-    Author, Delta, DeltaId, Hlc, MemoryState, Op, RootHash, Space, Transaction, TreeCache, next, root,
-};
+use mesto_crdt::{Author, Delta, DeltaId, Hlc, MemoryState, Op, RootHash, Space, Transaction, TreeCache, next, root};
 use serde_json::Value as Json;
 
 use crate::App;
@@ -267,9 +265,11 @@ impl<A: App> Replicas<A> {
         let holds = &self.replicas[replica].holds;
         let is_next = holds[*by] + 1 == *number;
         let is_ready = past.iter().zip(holds).all(|(needed, held)| needed <= held);
-        let is_reachable = self.replicas.iter().zip(&self.sides).any(|(other, side)| {
-            *side == self.sides[replica] && other.holds[*by] >= *number
-        });
+        let is_reachable = self
+            .replicas
+            .iter()
+            .zip(&self.sides)
+            .any(|(other, side)| *side == self.sides[replica] && other.holds[*by] >= *number);
         is_next && is_ready && is_reachable
     }
 
@@ -288,9 +288,8 @@ impl<A: App> Replicas<A> {
     }
 
     fn difference(&self, a: usize, b: usize) -> String {
-        let leaves = |replica: usize| -> BTreeMap<&[u8], &[u8]> {
-            self.replicas[replica].state.pairs(Space::Leaf).collect()
-        };
+        let leaves =
+            |replica: usize| -> BTreeMap<&[u8], &[u8]> { self.replicas[replica].state.pairs(Space::Leaf).collect() };
         let (ours, theirs) = (leaves(a), leaves(b));
         let mut text = String::new();
         let keys = ours.keys().chain(theirs.keys()).collect::<std::collections::BTreeSet<_>>();

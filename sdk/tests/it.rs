@@ -237,7 +237,10 @@ fn events_carry_the_fields_of_their_variant() {
         ("Moved", "[1,-2]", None),
         ("Counted", r#"{"total":"18446744073709551615"}"#, Some("on_counted")),
     ];
-    assert_eq!(events, expected.map(|(kind, payload, handler)| (kind.into(), payload.into(), handler.map(str::to_owned))));
+    assert_eq!(
+        events,
+        expected.map(|(kind, payload, handler)| (kind.into(), payload.into(), handler.map(str::to_owned)))
+    );
     assert_eq!(board.take_logs(0), ["telling 3"]);
 }
 

@@ -77,9 +77,9 @@ struct Folders {
 }
 
 fn folders(toolchain: &GuestToolchain, manifest: &Path) -> Result<Folders, BuildError> {
-    let said = query(cargo(toolchain)
-        .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])
-        .arg(manifest))?;
+    let said = query(
+        cargo(toolchain).args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"]).arg(manifest),
+    )?;
     let said: Option<Value> = serde_json::from_str(&said).ok();
     let folder = |name| Some(PathBuf::from(said.as_ref()?.get(name)?.as_str()?));
     match (folder("workspace_root"), folder("target_directory")) {
@@ -148,8 +148,7 @@ mod tests {
 
     #[test]
     fn a_folder_without_a_crate_is_refused_by_name() {
-        let toolchain =
-            GuestToolchain { cargo: "cargo".into(), rustc: "rustc".into(), sysroot: None, linker: None };
+        let toolchain = GuestToolchain { cargo: "cargo".into(), rustc: "rustc".into(), sysroot: None, linker: None };
         let error = build(&toolchain, Path::new("/nonexistent")).expect_err("no crate there");
         assert!(error.to_string().contains("/nonexistent"), "{error}");
     }

@@ -33,9 +33,7 @@ pub enum SysrootError {
 /// Whether the compiler comes with the sources of std.
 pub(crate) fn has_sources(rustc: &Path) -> bool {
     let sysroot = query(unconfigured(rustc).args(["--print", "sysroot"]));
-    sysroot.is_ok_and(|sysroot| {
-        Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/std/Cargo.toml").is_file()
-    })
+    sysroot.is_ok_and(|sysroot| Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/std/Cargo.toml").is_file())
 }
 
 /// The sysroot made earlier for exactly this compiler.

@@ -74,9 +74,8 @@ pub fn ensure_toolchain() -> Result<GuestToolchain, ToolchainError> {
     }
     if on_path("apt-get") {
         eprintln!("guests: installing {} through apt-get", DEBIAN_PACKAGES.join(" "));
-        let installed = run(unconfigured("apt-get")
-            .args(["install", "--yes", "--no-install-recommends"])
-            .args(DEBIAN_PACKAGES));
+        let installed =
+            run(unconfigured("apt-get").args(["install", "--yes", "--no-install-recommends"]).args(DEBIAN_PACKAGES));
         if let Err(error) = installed {
             note(error);
         }

@@ -1,4 +1,4 @@
-//! What a warm call costs: `cargo run --release -p mesto-runtime --example warm`.
+//! What a warm call costs: `cargo run -p mesto-runtime --example warm` (dependencies are optimised in the dev profile).
 
 use std::error::Error;
 use std::path::Path;
@@ -43,7 +43,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let calls = [
         ("len (empty call)", call("len", "{}", MethodKind::View)),
         ("get", call("get", r#"{"key":"some key"}"#, MethodKind::View)),
-        ("set", call("set", r#"{"key":"some key","value":"sixty-four bytes of a value, as the benchmarks of others have it"}"#, MethodKind::Mutate)),
+        (
+            "set",
+            call(
+                "set",
+                r#"{"key":"some key","value":"sixty-four bytes of a value, as the benchmarks of others have it"}"#,
+                MethodKind::Mutate,
+            ),
+        ),
     ];
     for (name, call) in calls {
         let mut best = f64::INFINITY;

@@ -159,6 +159,7 @@ pub(crate) fn cut(text: &str, max: usize) -> &str {
     text.get(..text.floor_char_boundary(max)).unwrap_or(text)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "whatever is no limit is a trap, with the draft's own words")]
 fn refusal(error: &DraftError, delta_bytes: usize) -> CallError {
     match error {
         DraftError::KeyTooLong { max, .. } => limit_error("key_bytes", max, "bytes"),

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mesto_crdt::{Hlc, MemoryState};
 use mesto_governance::{BlobId, ContextId};
-use mesto_oplog::PublicKey;
 use mesto_node::executor::{Call, CallError, Executor, MethodKind, Outcome};
+use mesto_oplog::PublicKey;
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker};
 
@@ -103,9 +103,10 @@ impl Runtime {
         let engine = engine(&config).map_err(refused)?;
         let mut linker = Linker::new(&engine);
         bindings::App::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host).map_err(refused)?;
-        let cache = config.cache_dir.as_ref().map(|path| {
-            Cache::open(path, &engine).map_err(|source| NewError::Cache { path: path.clone(), source })
-        });
+        let cache = config
+            .cache_dir
+            .as_ref()
+            .map(|path| Cache::open(path, &engine).map_err(|source| NewError::Cache { path: path.clone(), source }));
         Ok(Self {
             ticker: Ticker::start(engine.clone()).map_err(NewError::Thread)?,
             cache: cache.transpose()?,

@@ -1,5 +1,8 @@
 //! The macros of `mesto-sdk`; use them through `mesto_sdk::app`.
 
+// The enums that are matched here are syn's, which grow with the language.
+#![allow(clippy::wildcard_enum_match_arm)]
+
 mod attributes;
 mod describe;
 mod event;

@@ -100,10 +100,16 @@ impl Method {
         }
         let signature = &function.sig;
         if !signature.generics.params.is_empty() {
-            return Err(Error::new_spanned(&signature.generics, "a callable method has no parameters of types or lifetimes"));
+            return Err(Error::new_spanned(
+                &signature.generics,
+                "a callable method has no parameters of types or lifetimes",
+            ));
         }
         if let Some(asyncness) = &signature.asyncness {
-            return Err(Error::new_spanned(asyncness, "a callable method runs to its end at once: it cannot be `async`"));
+            return Err(Error::new_spanned(
+                asyncness,
+                "a callable method runs to its end at once: it cannot be `async`",
+            ));
         }
         let mut inputs = signature.inputs.iter();
         let role = match inputs.next() {
@@ -111,7 +117,9 @@ impl Method {
                 (Some(_), false) => Role::Mutate,
                 (Some(_), true) => Role::Init,
                 (None, false) => Role::View,
-                (None, true) => return Err(Error::new_spanned(receiver, "`#[app::init]` writes: it takes `&mut self`")),
+                (None, true) => {
+                    return Err(Error::new_spanned(receiver, "`#[app::init]` writes: it takes `&mut self`"));
+                }
             },
             _ => {
                 let text = "a callable method takes `&self` (a view) or `&mut self` (it mutates)";
@@ -138,9 +146,7 @@ impl Method {
         let types = self.arguments.iter().map(|argument| &argument.owned);
         let (result, fallible) = match self.result() {
             None => (quote!(()), false),
-            Some(result) if is_result(result) => {
-                (quote!(<#result as ::mesto_sdk::__private::Fallible>::Value), true)
-            }
+            Some(result) if is_result(result) => (quote!(<#result as ::mesto_sdk::__private::Fallible>::Value), true),
             Some(result) => (quote!(#result), false),
         };
         let private = self.private;
@@ -167,9 +173,11 @@ impl Method {
         let names: Vec<&String> = self.arguments.iter().map(|argument| &argument.name).collect();
         let variables: Vec<_> = (0..names.len()).map(|index| format_ident!("argument_{index}")).collect();
         let types = self.arguments.iter().map(|argument| &argument.owned);
-        let passed = self.arguments.iter().zip(&variables).map(|(argument, variable)| {
-            if argument.by_reference { quote!(&#variable) } else { quote!(#variable) }
-        });
+        let passed = self
+            .arguments
+            .iter()
+            .zip(&variables)
+            .map(|(argument, variable)| if argument.by_reference { quote!(&#variable) } else { quote!(#variable) });
         let arguments = if names.is_empty() { quote!(_) } else { quote!(mut arguments) };
         let receiver = if self.role == Role::View { quote!(&state) } else { quote!(&mut state) };
         let binding = if self.role == Role::View { quote!(state) } else { quote!(mut state) };
@@ -240,8 +248,7 @@ fn plain(ident: &syn::Ident) -> String {
 fn take_marker(function: &mut ImplItemFn, name: &str) -> bool {
     let before = function.attrs.len();
     function.attrs.retain(|attribute| {
-        let segments: Vec<String> =
-            attribute.path().segments.iter().map(|segment| segment.ident.to_string()).collect();
+        let segments: Vec<String> = attribute.path().segments.iter().map(|segment| segment.ident.to_string()).collect();
         !matches!(segments.as_slice(), [.., module, last] if module == "app" && last == name)
     });
     function.attrs.len() != before

@@ -5,7 +5,6 @@ use quote::quote;
 use syn::parse::{Parse, ParseStream};
 use syn::{Data, DeriveInput, Error, Fields, Ident, Token, Type};
 
-
 /// `emits = Event`, or nothing.
 pub(crate) struct Arguments {
     emits: Option<Type>,

@@ -15,9 +15,7 @@ impl<A: crate::App> methods::Guest for A {
         A::invoke(&method, &args).map_err(|refusal| match refusal {
             Refusal::UnknownMethod => methods::Refusal::UnknownMethod,
             Refusal::BadArguments(text) => methods::Refusal::BadArguments(text),
-            Refusal::App(AppError { message, data }) => {
-                methods::Refusal::App(methods::AppError { message, data })
-            }
+            Refusal::App(AppError { message, data }) => methods::Refusal::App(methods::AppError { message, data }),
         })
     }
 }

@@ -106,32 +106,37 @@ impl Session for Local {
     }
 
     fn contains(&self, collection: Handle, key: &[u8]) -> bool {
-        match self.kind(collection) {
-            Kind::Set => self.reading(|draft| draft.set_contains(collection, key)),
-            _ => self.reading(|draft| draft.map_contains(collection, key)),
+        if self.kind(collection) == Kind::Set {
+            return self.reading(|draft| draft.set_contains(collection, key));
         }
+        self.reading(|draft| draft.map_contains(collection, key))
     }
 
     fn remove(&self, collection: Handle, key: &[u8]) -> bool {
-        match self.kind(collection) {
-            Kind::Set => self.writing(|draft| draft.set_remove(collection, key)),
-            _ => self.writing(|draft| draft.map_remove(collection, key)),
+        if self.kind(collection) == Kind::Set {
+            return self.writing(|draft| draft.set_remove(collection, key));
         }
+        self.writing(|draft| draft.map_remove(collection, key))
     }
 
     fn len(&self, collection: Handle) -> u64 {
-        match self.kind(collection) {
-            Kind::Set => self.reading(|draft| draft.set_len(collection)),
-            _ => self.reading(|draft| draft.map_len(collection)),
+        if self.kind(collection) == Kind::Set {
+            return self.reading(|draft| draft.set_len(collection));
         }
+        self.reading(|draft| draft.map_len(collection))
     }
 
     fn clear(&self, collection: Handle) {
-        match self.kind(collection) {
-            Kind::Set => self.writing(|draft| draft.set_clear(collection)),
-            Kind::Register => self.writing(|draft| draft.register_clear(collection).map(|_| ())),
-            _ => self.writing(|draft| draft.map_clear(collection)),
-        }
+        let kind = self.kind(collection);
+        self.writing(|draft| {
+            if kind == Kind::Set {
+                draft.set_clear(collection)
+            } else if kind == Kind::Register {
+                draft.register_clear(collection).map(|_| ())
+            } else {
+                draft.map_clear(collection)
+            }
+        });
     }
 
     fn scan(&self, collection: Handle, after: Option<&[u8]>, limit: u32) -> Vec<Entry> {
@@ -196,6 +201,7 @@ fn within(limit: &'static str, used: usize, max: usize, unit: &str) {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "whatever is no limit is a trap, with the draft's own words")]
 fn refused(error: DraftError) -> CallError {
     let limit = |limit, max: usize, unit: &str| CallError::Limit { limit, max: format!("{max} {unit}") };
     match error {

@@ -80,7 +80,7 @@ impl state::HostCollection for Host {
         let handle = handle(&collection);
         let found = match self.shape(handle)? {
             Shape::Set => self.draft.set_contains(handle, &key),
-            Shape::Other => self.draft.map_contains(handle, &key),
+            Shape::Register | Shape::Other => self.draft.map_contains(handle, &key),
         };
         self.step(found)
     }
@@ -90,7 +90,7 @@ impl state::HostCollection for Host {
         let handle = handle(&collection);
         let removed = match self.shape(handle)? {
             Shape::Set => self.draft.set_remove(handle, &key),
-            Shape::Other => self.draft.map_remove(handle, &key),
+            Shape::Register | Shape::Other => self.draft.map_remove(handle, &key),
         };
         self.step(removed)
     }
@@ -100,7 +100,7 @@ impl state::HostCollection for Host {
         let handle = handle(&collection);
         let count = match self.shape(handle)? {
             Shape::Set => self.draft.set_len(handle),
-            Shape::Other => self.draft.map_len(handle),
+            Shape::Register | Shape::Other => self.draft.map_len(handle),
         };
         self.step(count)
     }
@@ -108,10 +108,10 @@ impl state::HostCollection for Host {
     fn clear(&mut self, collection: Resource<Collection>) -> wasmtime::Result<()> {
         self.enter_to_write()?;
         let handle = handle(&collection);
-        let done = match self.step(self.draft.kind(handle))? {
-            mesto_crdt::Kind::Register => self.draft.register_clear(handle).map(|_| ()),
-            mesto_crdt::Kind::Set => self.draft.set_clear(handle),
-            _ => self.draft.map_clear(handle),
+        let done = match self.shape(handle)? {
+            Shape::Set => self.draft.set_clear(handle),
+            Shape::Register => self.draft.register_clear(handle).map(|_| ()),
+            Shape::Other => self.draft.map_clear(handle),
         };
         self.step(done)
     }
@@ -129,7 +129,7 @@ impl state::HostCollection for Host {
                 let members = self.draft.set_scan(handle, after, limit)?;
                 Ok(members.into_iter().map(|key| state::Entry { key, value: Vec::new() }).collect())
             }),
-            Shape::Other => page(after, limit, |after, limit| {
+            Shape::Register | Shape::Other => page(after, limit, |after, limit| {
                 let entries = self.draft.map_scan(handle, after, limit)?;
                 let entries = entries.into_iter();
                 Ok(entries.map(|(key, value)| state::Entry { key, value: plain(value).unwrap_or_default() }).collect())
@@ -147,13 +147,21 @@ impl state::HostCollection for Host {
 /// Which of the draft's functions a function that several kinds share means. The draft refuses kinds that have neither.
 enum Shape {
     Set,
+    Register,
     Other,
 }
 
 impl Host {
     fn shape(&mut self, handle: Handle) -> wasmtime::Result<Shape> {
         let kind = self.draft.kind(handle);
-        Ok(if self.step(kind)? == mesto_crdt::Kind::Set { Shape::Set } else { Shape::Other })
+        let kind = self.step(kind)?;
+        Ok(if kind == mesto_crdt::Kind::Set {
+            Shape::Set
+        } else if kind == mesto_crdt::Kind::Register {
+            Shape::Register
+        } else {
+            Shape::Other
+        })
     }
 }
 

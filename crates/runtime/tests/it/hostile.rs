@@ -5,9 +5,7 @@ use std::sync::Arc;
 use mesto_node::executor::{CallError, Executor as _, MethodKind};
 use mesto_runtime::Limits;
 
-use crate::guest::{
-    SCHEMA, bundle, call, component, component_with, no_state, repeat, run, run_component, runtime,
-};
+use crate::guest::{SCHEMA, bundle, call, component, component_with, no_state, repeat, run, run_component, runtime};
 
 fn limit(limit: &str, max: &str) -> CallError {
     CallError::Limit { limit: limit.to_owned(), max: max.to_owned() }
@@ -82,7 +80,9 @@ fn calls_of_the_host_beyond_their_limit() {
 #[test]
 fn a_key_beyond_its_limit() {
     let body = |length: u32| {
-        format!("call $open (call $insert (global.get $map) (i32.const 256) (i32.const {length}) (i32.const 256) (i32.const 1))")
+        format!(
+            "call $open (call $insert (global.get $map) (i32.const 256) (i32.const {length}) (i32.const 256) (i32.const 1))"
+        )
     };
     assert_eq!(stopped(limits(), &body(1_025)), limit("key_bytes", "1024 bytes"));
     assert!(run(limits(), &body(1_024)).is_ok());
@@ -114,7 +114,9 @@ fn collections_beyond_their_limit() {
 #[test]
 fn events_beyond_their_limits() {
     let emit = |length: u32| {
-        format!("(call $emit (i32.const 256) (i32.const {length}) (i32.const 32) (i32.const 2) (i32.const 0) (i32.const 0) (i32.const 0))")
+        format!(
+            "(call $emit (i32.const 256) (i32.const {length}) (i32.const 32) (i32.const 2) (i32.const 0) (i32.const 0) (i32.const 0))"
+        )
     };
     assert_eq!(stopped(limits(), &repeat(101, &emit(1))), limit("events", "100 events"));
     assert_eq!(run(limits(), &repeat(100, &emit(1))).expect("runs").events.len(), 100);
@@ -148,7 +150,8 @@ fn arguments_beyond_their_limit() {
 
 #[test]
 fn a_result_beyond_its_limit() {
-    let long = "(drop (memory.grow (i32.const 200))) (memory.fill (i32.const 65536) (i32.const 32) (i32.const 10485761))
+    let long =
+        "(drop (memory.grow (i32.const 200))) (memory.fill (i32.const 65536) (i32.const 32) (i32.const 10485761))
         (global.set $text (i32.const 65536)) (global.set $text_len (i32.const 10485761))";
     assert_eq!(stopped(limits(), long), limit("result_bytes", "10485760 bytes"));
 }
@@ -210,7 +213,10 @@ fn a_panic_is_answered_with_its_text_and_leaves_nothing() {
 
 #[test]
 fn a_limit_is_told_even_if_the_guest_says_something_else() {
-    let body = format!("(call $panicked (i32.const 256) (i32.const 3)) {}", repeat(1_025, "(call $log (i32.const 256) (i32.const 1))"));
+    let body = format!(
+        "(call $panicked (i32.const 256) (i32.const 3)) {}",
+        repeat(1_025, "(call $log (i32.const 256) (i32.const 1))")
+    );
     assert_eq!(stopped(limits(), &body), limit("logs", "1024 lines"));
 }
 

@@ -26,7 +26,8 @@ fn only_components_are_loaded() {
 
 #[test]
 fn an_app_cannot_ask_for_more_than_the_world_has() {
-    let text = r#"(component (import "wasi:clocks/monotonic-clock@0.2.0" (instance (export "now" (func (result u64))))))"#;
+    let text =
+        r#"(component (import "wasi:clocks/monotonic-clock@0.2.0" (instance (export "now" (func (result u64))))))"#;
     let wasm = wat::parse_str(text).expect("a component");
     assert!(matches!(refused(&wasm), LoadError::AnotherWorld(text) if text.contains("wasi:clocks")));
     let empty = wat::parse_str("(component)").expect("a component");
@@ -70,7 +71,8 @@ fn methods_are_those_of_the_schema() {
 
 #[test]
 fn private_methods_cannot_be_called_from_outside_and_init_runs_only_as_such() {
-    let schema = r#"{"schema":1,"methods":[{"name":"hidden","kind":"mutate","private":true},{"name":"start","kind":"init"}]}"#;
+    let schema =
+        r#"{"schema":1,"methods":[{"name":"hidden","kind":"mutate","private":true},{"name":"start","kind":"init"}]}"#;
     let runtime = runtime(Limits::default());
     runtime.load(bundle(), &component_with(schema, "", "")).expect("loads");
     let execute = |method, kind| runtime.execute(&call(method, "{}", kind), no_state());
