@@ -1,0 +1,183 @@
+//! Apps that run in this process: one that uses every collection, written straight on the host's drafts.
+//!
+//! A call that is to fail says so in its arguments and fails after it has written, so that whatever it wrote can
+//! be looked for in every state later.
+
+use std::sync::Arc;
+
+use mesto_crdt::{Author, Draft, DraftError, DraftLimits, Handle, Kind, Read};
+use mesto_governance::BlobId;
+use mesto_node::{Call, CallError, Event, Executor, MethodKind, Outcome};
+use serde_json::Value;
+
+/// What the value of a call begins with that is to stop after writing it.
+pub(crate) const POISON: &str = "poison-";
+
+/// The executor of all hosts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct NativeApps;
+
+type State = Arc<dyn Read + Send + Sync>;
+
+impl Executor for NativeApps {
+    fn method_kind(&self, _bundle: &BlobId, method: &str) -> Result<Option<MethodKind>, CallError> {
+        Ok(match method {
+            "get" => Some(MethodKind::View),
+            "set" | "remove" | "clear" | "incr" | "add" | "drop" | "nest" | "tally" | "write" | "refuse" | "idle" => {
+                Some(MethodKind::Mutate)
+            }
+            _ => None,
+        })
+    }
+
+    fn execute(&self, call: &Call, state: State) -> Result<Outcome, CallError> {
+        let args: Value =
+            serde_json::from_slice(&call.args).map_err(|error| CallError::BadArguments(error.to_string()))?;
+        let text = |name: &str| args.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let number = |name: &str| args.get(name).and_then(Value::as_i64).unwrap_or_default();
+        let mut draft = Draft::new(state, Author(*call.caller.as_bytes()), DraftLimits::default());
+        let output = match call.kind {
+            MethodKind::Init => set_register(&mut draft, "title", &text("title")).map(|()| Value::Null),
+            MethodKind::View | MethodKind::Mutate => {
+                run(&mut draft, &call.method, &text("key"), &text("value"), number("by"))
+            }
+        };
+        let output = output.map_err(|error| CallError::Trap(error.to_string()))?;
+        let Some(output) = output.as_known() else { return Err(CallError::MethodNotFound(call.method.clone())) };
+        if call.method == "refuse" {
+            return Err(CallError::App { message: "as asked".to_owned(), data: b"null".to_vec() });
+        }
+        if text("value").starts_with(POISON) {
+            return Err(CallError::Trap("as asked".to_owned()));
+        }
+        let ops = draft.finish().map_err(|error| CallError::Trap(error.to_string()))?;
+        let events = if ops.is_empty() { Vec::new() } else { vec![event(&call.method)] };
+        Ok(Outcome { output: output.to_string().into_bytes(), ops, events, logs: Vec::new() })
+    }
+}
+
+/// A result; the marker of a method that does not exist is not one.
+trait Known {
+    fn as_known(&self) -> Option<&Value>;
+}
+
+const UNKNOWN_METHOD: &str = "\u{0}unknown";
+
+impl Known for Value {
+    fn as_known(&self) -> Option<&Value> {
+        (self.as_str() != Some(UNKNOWN_METHOD)).then_some(self)
+    }
+}
+
+fn event(method: &str) -> Event {
+    Event { kind: method.to_owned(), payload: b"{}".to_vec(), handler: None }
+}
+
+fn run(draft: &mut Draft<State>, method: &str, key: &str, value: &str, by: i64) -> Result<Value, DraftError> {
+    let key = key.as_bytes();
+    Ok(match method {
+        "get" => {
+            let items = draft.open_root("items", Kind::Map)?;
+            Value::Bool(draft.map_contains(items, key)?)
+        }
+        "set" => {
+            let items = draft.open_root("items", Kind::Map)?;
+            draft.map_insert(items, key, value.as_bytes().to_vec())?;
+            Value::Null
+        }
+        "refuse" => {
+            let items = draft.open_root("items", Kind::Map)?;
+            draft.map_insert(items, b"refused", value.as_bytes().to_vec())?;
+            Value::Null
+        }
+        "remove" => {
+            let items = draft.open_root("items", Kind::Map)?;
+            Value::Bool(draft.map_remove(items, key)?)
+        }
+        "clear" => {
+            let items = draft.open_root("items", Kind::Map)?;
+            draft.map_clear(items)?;
+            Value::Null
+        }
+        "incr" => {
+            let hits = draft.open_root("hits", Kind::Counter)?;
+            draft.counter_add(hits, by)?;
+            Value::from(draft.counter_value(hits)?)
+        }
+        "add" => {
+            let tags = draft.open_root("tags", Kind::Set)?;
+            Value::Bool(draft.set_insert(tags, key)?)
+        }
+        "drop" => {
+            let tags = draft.open_root("tags", Kind::Set)?;
+            Value::Bool(draft.set_remove(tags, key)?)
+        }
+        "nest" => {
+            let rooms = draft.open_root("rooms", Kind::Map)?;
+            let room = draft.open_child(rooms, key, Kind::Map)?;
+            draft.map_insert(room, &by.to_be_bytes(), value.as_bytes().to_vec())?;
+            Value::Null
+        }
+        "tally" => {
+            let tallies = draft.open_root("tallies", Kind::Map)?;
+            if by == 0 {
+                return Ok(Value::Bool(draft.map_remove(tallies, key)?));
+            }
+            let tally = draft.open_child(tallies, key, Kind::Counter)?;
+            draft.counter_add(tally, by)?;
+            Value::from(draft.counter_value(tally)?)
+        }
+        "write" => {
+            set_register(draft, "title", value)?;
+            Value::Null
+        }
+        "idle" => Value::Null,
+        _ => Value::String(UNKNOWN_METHOD.to_owned()),
+    })
+}
+
+fn set_register(draft: &mut Draft<State>, field: &str, value: &str) -> Result<(), DraftError> {
+    let register: Handle = draft.open_root(field, Kind::Register)?;
+    draft.register_set(register, value.as_bytes().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mesto_crdt::{Hlc, MemoryState};
+    use mesto_governance::ContextId;
+    use mesto_oplog::PublicKey;
+
+    fn call(method: &str, args: &str) -> Call {
+        Call {
+            context: ContextId::default(),
+            bundle: BlobId::default(),
+            method: method.to_owned(),
+            args: args.as_bytes().to_vec(),
+            kind: MethodKind::Mutate,
+            caller: PublicKey::default(),
+            stamp: Hlc::ZERO,
+            seed: [0; 32],
+        }
+    }
+
+    #[test]
+    fn every_method_that_is_named_runs_and_another_does_not() {
+        let empty: State = Arc::new(MemoryState::new());
+        for method in ["set", "remove", "clear", "incr", "add", "drop", "nest", "tally", "write", "idle"] {
+            assert!(NativeApps.method_kind(&BlobId::default(), method).unwrap().is_some());
+            NativeApps.execute(&call(method, r#"{"key":"k","value":"v","by":1}"#), Arc::clone(&empty)).unwrap();
+        }
+        let unknown = NativeApps.execute(&call("fly", "{}"), Arc::clone(&empty));
+        assert_eq!(unknown, Err(CallError::MethodNotFound("fly".to_owned())));
+    }
+
+    #[test]
+    fn what_is_poisoned_or_refused_gives_no_operations() {
+        let empty: State = Arc::new(MemoryState::new());
+        let trapped = NativeApps.execute(&call("set", r#"{"key":"k","value":"poison-1"}"#), Arc::clone(&empty));
+        assert!(matches!(trapped, Err(CallError::Trap(_))));
+        let refused = NativeApps.execute(&call("refuse", r#"{"value":"poison-2"}"#), empty);
+        assert!(matches!(refused, Err(CallError::App { .. })));
+    }
+}

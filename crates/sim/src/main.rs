@@ -1,0 +1,80 @@
+//! `mesto-sim --seeds N --seed S [--verbose]`: runs seeds, and tells which broke a rule.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use mesto_sim::{Outcome, Profile, run, run_twice};
+
+/// A line of progress comes after so many seeds.
+const LINE_EVERY: u64 = 50;
+/// Events shown before a violation.
+const LINES_MAX: usize = 400;
+
+const USAGE: &str = "usage: mesto-sim [--seeds N] [--seed S] [--verbose]
+  --seeds N   how many seeds to run (default 200)
+  --seed S    the first (default 1)
+  --verbose   show what happened";
+
+struct Options {
+    seeds: u64,
+    first: u64,
+    is_verbose: bool,
+}
+
+fn main() -> ExitCode {
+    let Some(options) = options(std::env::args().skip(1)) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let mut totals = BTreeMap::new();
+    let mut failed = 0;
+    for (done, seed) in (1..).zip(options.first..options.first.saturating_add(options.seeds)) {
+        let outcome = if options.is_verbose { run(seed, Profile::of(seed), true) } else { run_twice(seed) };
+        for (what, count) in &outcome.counts {
+            *totals.entry(*what).or_insert(0) += count;
+        }
+        *totals.entry("events").or_insert(0) += outcome.events;
+        if options.is_verbose {
+            show(&outcome);
+        }
+        if !outcome.violations.is_empty() {
+            failed += 1;
+            tell(&outcome);
+        }
+        if done % LINE_EVERY == 0 {
+            println!("{done} of {} seeds, {failed} failed", options.seeds);
+        }
+    }
+    let totals: Vec<String> = totals.iter().map(|(what, count)| format!("{count} {what}")).collect();
+    println!("{} seeds, {failed} failed; {}", options.seeds, totals.join(", "));
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn options(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
+    let mut options = Options { seeds: 200, first: 1, is_verbose: false };
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--seeds" => options.seeds = arguments.next()?.parse().ok()?,
+            "--seed" => options.first = arguments.next()?.parse().ok()?,
+            "--verbose" => options.is_verbose = true,
+            _ => return None,
+        }
+    }
+    Some(options)
+}
+
+fn tell(outcome: &Outcome) {
+    println!("seed {}: {:?}", outcome.seed, outcome.profile);
+    for violation in &outcome.violations {
+        println!("  {violation}");
+    }
+    println!("  repeat: cargo xtask sim --seeds 1 --seed {}", outcome.seed);
+}
+
+fn show(outcome: &Outcome) {
+    let from = outcome.lines.len().saturating_sub(LINES_MAX);
+    for line in outcome.lines.get(from..).unwrap_or_default() {
+        println!("{line}");
+    }
+    println!("seed {}: {} events, ended at {} ms", outcome.seed, outcome.events, outcome.ended / 1000);
+}

@@ -1,0 +1,112 @@
+//! What a seed has in store: how many hosts, how bad the network, which faults.
+
+use crate::random::Random;
+use crate::world::Micros;
+
+/// The conditions of one run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Profile {
+    /// Hosts with a node.
+    pub hosts: usize,
+    /// How long the workload and the faults last.
+    pub active: Micros,
+    /// How often a host does something, in microseconds.
+    pub pace: (Micros, Micros),
+    /// What a frame takes.
+    pub latency: (Micros, Micros),
+    /// What a commit takes.
+    pub commit: (Micros, Micros),
+    /// How much gossip is lost, in thousandths.
+    pub gossip_loss: u64,
+    /// How much gossip comes twice to a node, in thousandths.
+    pub gossip_again: u64,
+    /// Whether ways are cut.
+    pub cuts: bool,
+    /// Whether links are closed for no reason.
+    pub churn: bool,
+    /// Whether hosts crash.
+    pub crashes: bool,
+    /// Whether disks fill up.
+    pub full_disks: bool,
+    /// How far clocks are off at first, in milliseconds.
+    pub skew_ms: i64,
+    /// Whether clocks jump.
+    pub jumps: bool,
+    /// Calls that trap or are refused, in thousandths.
+    pub failing_calls: u64,
+    /// Whether the last host breaks the rules.
+    pub liar: bool,
+    /// Whether somebody who is no member tries to get in.
+    pub outsider: bool,
+}
+
+impl Profile {
+    /// The conditions that a seed stands for.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        let mut random = Random::new(seed).split("profile", 0);
+        if random.chance(120) {
+            return Self::calm(3);
+        }
+        let slow_disk = random.chance(200);
+        let slow_network = random.chance(300);
+        Self {
+            hosts: random.index(4) + 2,
+            active: random.between(5, 14) * 1_000_000,
+            pace: (60_000, random.between(200, 700) * 1000),
+            latency: if slow_network { (20_000, 200_000) } else { (300, 4_000) },
+            commit: if slow_disk { (5_000, 80_000) } else { (200, 4_000) },
+            gossip_loss: if random.chance(500) { random.between(20, 600) } else { 0 },
+            gossip_again: if random.chance(300) { random.between(20, 400) } else { 0 },
+            cuts: random.chance(450),
+            churn: random.chance(350),
+            crashes: random.chance(450),
+            full_disks: random.chance(120),
+            skew_ms: if random.chance(400) { 90_000 } else { 0 },
+            jumps: random.chance(200),
+            failing_calls: if random.chance(500) { 120 } else { 0 },
+            liar: random.chance(350),
+            outsider: random.chance(300),
+        }
+    }
+
+    /// No faults at all.
+    #[must_use]
+    pub const fn calm(hosts: usize) -> Self {
+        Self {
+            hosts,
+            active: 6_000_000,
+            pace: (60_000, 300_000),
+            latency: (300, 2_000),
+            commit: (200, 2_000),
+            gossip_loss: 0,
+            gossip_again: 0,
+            cuts: false,
+            churn: false,
+            crashes: false,
+            full_disks: false,
+            skew_ms: 0,
+            jumps: false,
+            failing_calls: 0,
+            liar: false,
+            outsider: false,
+        }
+    }
+
+    /// The same without faults: what remains is to come together.
+    pub const fn heal(&mut self) {
+        self.gossip_loss = 0;
+        self.gossip_again = 0;
+        self.cuts = false;
+        self.churn = false;
+        self.crashes = false;
+        self.full_disks = false;
+        self.jumps = false;
+    }
+
+    /// Whether anything goes wrong now and then.
+    #[must_use]
+    pub const fn has_faults(&self) -> bool {
+        self.cuts || self.churn || self.crashes || self.full_disks || self.jumps
+    }
+}
