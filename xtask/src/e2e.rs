@@ -1,7 +1,6 @@
 //! `cargo xtask e2e`: the tests that drive the real program from outside.
 
 use anyhow::{Result, bail};
-use cargo_metadata::TargetKind;
 
 use crate::apps;
 use crate::build::{self, Profile};
@@ -11,7 +10,7 @@ use crate::workspace::{Workspace, run as run_command};
 const TESTS: &str = "it";
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    if !workspace.has_target("mesto", &TargetKind::Test, TESTS) {
+    if !workspace.has_target("mesto", "test", TESTS) {
         bail!("the package mesto has no tests/{TESTS}.rs");
     }
     apps::set_up()?;

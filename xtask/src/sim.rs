@@ -1,12 +1,11 @@
 //! `cargo xtask sim`: whole networks in one process, decided by a seed.
 
 use anyhow::{Result, bail};
-use cargo_metadata::TargetKind;
 
 use crate::workspace::{Workspace, run as run_command};
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    if !workspace.has_target("mesto-sim", &TargetKind::Bin, "mesto-sim") {
+    if !workspace.has_target("mesto-sim", "bin", "mesto-sim") {
         bail!("the package mesto-sim has no program: `cargo test --package mesto-sim` runs its seeds");
     }
     let mut cargo = vec!["run", "--package", "mesto-sim", "--"];

@@ -50,8 +50,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         bail!("`cargo xtask tidy` takes no arguments");
     }
     let tree = Tree::read(workspace.root(), workspace.target())?;
-    let packages = dependencies::packages(workspace.metadata());
-    let mut findings = dependencies::check(&packages, tree.text("docs/dependencies.md"));
+    let packages = workspace.packages();
+    let mut findings = dependencies::check(packages, tree.text("docs/dependencies.md"));
     findings.extend(tree.rust().flat_map(|file| source::check(&file.path, &file.text)));
     findings.extend(tree.rust().filter(|file| is_pure(file)).flat_map(|file| purity::check(&file.path, &file.text)));
     findings.extend(purity::check_settings(|name| tree.text(&format!("crates/{name}/clippy.toml"))));

@@ -1,11 +1,9 @@
 //! Who may depend on whom.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-
-use cargo_metadata::{DependencyKind, Metadata};
 
 use super::{Finding, PURE};
+use crate::workspace::Package;
 
 /// The packages that each package of the workspace may depend on. Directions are those of ARCHITECTURE.md.
 const EDGES: [(&str, &[&str]); 15] = [
@@ -63,33 +61,6 @@ const PURE_EXTERNAL: [&str; 13] = [
     "zeroize",
 ];
 
-/// A package of the workspace, as far as the rules look at it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Package {
-    name: String,
-    manifest: PathBuf,
-    /// Packages of the workspace that it depends on, tests aside.
-    inner: BTreeSet<String>,
-    /// Other packages that it depends on, tests aside.
-    external: BTreeSet<String>,
-}
-
-/// The packages of the workspace.
-pub(crate) fn packages(metadata: &Metadata) -> Vec<Package> {
-    let root = metadata.workspace_root.as_std_path();
-    let packages = metadata.workspace_packages();
-    packages
-        .iter()
-        .map(|package| {
-            let used = package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development);
-            let (inner, external) = used.map(|dependency| dependency.name.clone()).partition(|name| is_ours(name));
-            let manifest = package.manifest_path.as_std_path();
-            let manifest = manifest.strip_prefix(root).unwrap_or(manifest).to_owned();
-            Package { name: package.name.to_string(), manifest, inner, external }
-        })
-        .collect()
-}
-
 /// Checks the directions, the outside of the pure core, and that every external package is explained in `explained`.
 pub(crate) fn check(packages: &[Package], explained: Option<&str>) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -119,24 +90,32 @@ fn check_edges(package: &Package) -> Vec<Finding> {
     };
     let may =
         |used: &str| allowed.iter().any(|one| used == *one || (*one == APP_PREFIX && used.starts_with(APP_PREFIX)));
-    let wrong = package.inner.iter().filter(|used| !may(used));
+    let wrong = inner(package).filter(|used| !may(used));
     wrong.map(|used| Finding::new(&package.manifest, 0, format!("{name} must not depend on {used}"))).collect()
 }
 
 fn check_pure(package: &Package) -> Vec<Finding> {
     let is_pure = package.name.strip_prefix("mesto-").is_some_and(|name| PURE.contains(&name));
-    let wrong = package.external.iter().filter(|used| is_pure && !PURE_EXTERNAL.contains(&used.as_str()));
+    let wrong = external(package).filter(|used| is_pure && !PURE_EXTERNAL.contains(&used.as_str()));
     let text = |used: &String| format!("{} is of the pure core, which does not know {used}", package.name);
     wrong.map(|used| Finding::new(&package.manifest, 0, text(used))).collect()
 }
 
 /// Each external package is explained once, whoever depends on it.
 fn check_explained(packages: &[Package], explained: &str) -> Vec<Finding> {
-    let used: BTreeSet<&String> = packages.iter().flat_map(|package| &package.external).collect();
+    let used: BTreeSet<&String> = packages.iter().flat_map(external).collect();
     let missing = used.into_iter().filter(|name| !explained.contains(&format!("`{name}`")));
     missing
         .map(|name| Finding::new("docs/dependencies.md", 0, format!("`{name}` has no line: why this one?")))
         .collect()
+}
+
+fn inner(package: &Package) -> impl Iterator<Item = &String> {
+    package.dependencies.iter().filter(|name| is_ours(name))
+}
+
+fn external(package: &Package) -> impl Iterator<Item = &String> {
+    package.dependencies.iter().filter(|name| !is_ours(name))
 }
 
 fn is_ours(name: &str) -> bool {
@@ -148,8 +127,8 @@ mod tests {
     use super::*;
 
     fn package(name: &str, inner: &[&str], external: &[&str]) -> Package {
-        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Package { name: name.to_owned(), manifest: "Cargo.toml".into(), inner: set(inner), external: set(external) }
+        let dependencies = inner.iter().chain(external).map(|name| (*name).to_owned()).collect();
+        Package { name: name.to_owned(), manifest: "Cargo.toml".into(), dependencies, targets: Vec::new() }
     }
 
     fn texts(packages: &[Package], explained: &str) -> Vec<String> {
