@@ -115,6 +115,9 @@ pub struct Opened {
     pub kind: String,
     /// Names the stream in subscriptions.
     pub session_id: String,
+    /// Whether a stream that broke goes on without a gap; absent if the stream is a new one by request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<bool>,
 }
 
 /// Asks a stream to carry, or to stop carrying, what happens in contexts and groups.

@@ -6,11 +6,13 @@
 mod applications;
 mod blobs;
 mod body;
+mod connections;
 mod contexts;
 mod convert;
 mod groups;
 mod guard;
 mod hub;
+mod idempotency;
 mod jsonrpc;
 mod node;
 mod refusal;
@@ -25,15 +27,17 @@ use std::io;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
-use axum::serve::ListenerExt as _;
 use mesto_api::ErrorCode;
 use tokio::net::TcpListener;
 use zeroize::Zeroizing;
 
 use crate::driver::Handle;
+use connections::Connections;
 use guard::{Guard, Rules};
 use hub::Hub;
+use idempotency::Answers;
 use refusal::Refusal;
 
 /// What the interface needs to know.
@@ -66,25 +70,27 @@ pub(crate) async fn serve(
     let hub = Arc::new(Hub::new());
     let dispatcher = tokio::spawn(hub::dispatch(Arc::clone(&hub), node.clone()));
     let router = router(Arc::new(Shared { node, hub: Arc::clone(&hub) }), Guard::new(rules));
-    let listener = listener.tap_io(|stream| {
-        // Answers are written whole, so waiting for more to send along only adds latency.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot switch off Nagle's algorithm");
-        }
-    });
     let closing = Arc::clone(&hub);
     let stop = async move {
         stop.await;
         closing.close();
     };
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop).await;
+    let served = axum::serve(Connections::new(listener), router).with_graceful_shutdown(stop).await;
     hub.close();
     dispatcher.abort();
     served
 }
 
 fn router(shared: Arc<Shared>, guard: Guard) -> Router {
+    // What a lost answer must not make happen twice.
+    let creating = Router::new()
+        .route("/groups", post(groups::create))
+        .route("/groups/join", post(groups::join))
+        .route("/groups/{group}/invitations", post(groups::invite))
+        .route("/contexts", post(contexts::create))
+        .route_layer(from_fn_with_state(Arc::<Answers>::default(), idempotency::once));
     let admin = Router::new()
+        .merge(creating)
         .route("/health", get(node::health))
         .route("/status", get(node::status))
         .route("/usage", get(node::usage))
@@ -96,16 +102,14 @@ fn router(shared: Arc<Shared>, guard: Guard) -> Router {
         .route("/applications/{app}", get(applications::show))
         .route("/applications/{app}/versions", get(applications::versions))
         .route("/applications/{app}/schema", get(applications::schema))
-        .route("/groups", get(groups::list).post(groups::create))
-        .route("/groups/join", post(groups::join))
+        .route("/groups", get(groups::list))
         .route("/groups/{group}", get(groups::show))
         .route("/groups/{group}/members", get(groups::members))
-        .route("/groups/{group}/invitations", post(groups::invite))
         .route("/groups/{group}/join", get(groups::join_status))
         .route("/groups/{group}/contexts", get(groups::contexts))
         .route("/groups/{group}/sync", post(groups::sync))
         .route("/groups/{group}/log", get(groups::log))
-        .route("/contexts", get(contexts::list).post(contexts::create))
+        .route("/contexts", get(contexts::list))
         .route("/contexts/{context}", get(contexts::show))
         .route("/contexts/{context}/join", post(contexts::join))
         .route("/contexts/{context}/sync", get(contexts::sync_status).post(contexts::sync))

@@ -41,7 +41,10 @@ impl Invite {
         let invited = session.client()?.invite(&self.group, &request)?;
         if output.for_a_person() {
             match QrCode::new(invited.ticket.as_bytes()) {
-                Ok(code) => output.note(&code.render::<Dense1x2>().quiet_zone(true).build()),
+                // Inverted, because most terminals are dark: cameras want the quiet zone to be the light part.
+                Ok(code) => output.note(
+                    &code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).quiet_zone(true).build(),
+                ),
                 Err(_) => output.note("(the ticket is too long for a QR code)"),
             }
             output.note(&format!("Whoever has this ticket can join until {}:", invited.expires_at));

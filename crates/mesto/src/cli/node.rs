@@ -71,7 +71,7 @@ impl Init {
     pub(crate) fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
         let home = Home::init(&session.folder()?, &self.settings.overrides())?;
         let made = Made {
-            home: home.folder().display().to_string(),
+            home: home.folder().canonicalize().as_deref().unwrap_or(home.folder()).display().to_string(),
             peer_id: peer_id(&home)?,
             api: format!("http://{}", home.config(&Overrides::default())?.config.api_listen),
         };

@@ -4,8 +4,9 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process;
 
 use comfy_table::{ContentArrangement, Table, presets};
+use mesto_api::ErrorCode;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::Value;
 
 use super::failure::Failure;
 
@@ -80,7 +81,7 @@ impl Output {
     /// Prints one object of a stream.
     pub(crate) fn json_line(&self, value: &impl Serialize) -> Result<(), Failure> {
         let mut line = serde_json::to_string(value)
-            .map_err(|error| Failure::new(mesto_api::ErrorCode::InternalError, error.to_string()))?;
+            .map_err(|error| Failure::new(ErrorCode::InternalError, error.to_string()))?;
         line.push('\n');
         self.data(line.as_bytes())
     }
@@ -99,7 +100,7 @@ impl Output {
             Ok(()) => Ok(()),
             // Whoever reads has seen enough, as `head` does: that is no failure of ours.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => process::exit(0),
-            Err(error) => Err(Failure::new(mesto_api::ErrorCode::FileError, format!("standard output: {error}"))),
+            Err(error) => Err(Failure::new(ErrorCode::FileError, format!("standard output: {error}"))),
         }
     }
 
@@ -114,11 +115,15 @@ impl Output {
     pub(crate) fn failure(&self, failure: &Failure) {
         let problem = failure.problem();
         let text = if self.json {
-            let mut error = json!({ "code": problem.code, "detail": problem.detail, "hint": problem.hint });
-            if let (Some(data), Some(fields)) = (&problem.data, error.as_object_mut()) {
-                fields.insert("data".to_owned(), data.clone());
-            }
-            json!({ "error": error }).to_string()
+            let shown = Shown {
+                error: ShownError {
+                    code: problem.code,
+                    detail: &problem.detail,
+                    hint: problem.hint.as_deref(),
+                    data: problem.data.as_ref(),
+                },
+            };
+            serde_json::to_string(&shown).unwrap_or_default() // texts and JSON always encode
         } else {
             let mut text = format!("error: {}", problem.detail);
             if let Some(data) = &problem.data {
@@ -131,6 +136,21 @@ impl Output {
         };
         let _ = writeln!(io::stderr(), "{text}"); // there is nowhere else to say it
     }
+}
+
+/// A failure as JSON.
+#[derive(Serialize)]
+struct Shown<'a> {
+    error: ShownError<'a>,
+}
+
+#[derive(Serialize)]
+struct ShownError<'a> {
+    code: ErrorCode,
+    detail: &'a str,
+    hint: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Value>,
 }
 
 /// An id as tables show it.

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use mesto_api::ErrorCode;
-use serde_json::json;
+use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -30,6 +30,16 @@ pub(crate) struct Run {
     ready_fd: Option<u32>,
     #[command(flatten)]
     settings: Settings,
+}
+
+/// The line that tells that the node can be used.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ready<'a> {
+    event: &'a str,
+    api: &'a str,
+    peer_id: &'a str,
+    listen: &'a [String],
 }
 
 impl Run {
@@ -99,12 +109,13 @@ impl Run {
 
     /// Tells whoever started the node that it can be used.
     fn ready(&self, info: &NodeInfo, output: &Output) -> Result<(), Failure> {
-        let line = json!({ "event": "ready", "api": info.api, "peerId": info.peer_id, "listen": info.listen });
-        output.json_line(&line)?;
+        let ready = Ready { event: "ready", api: &info.api, peer_id: &info.peer_id, listen: &info.listen };
+        output.json_line(&ready)?;
         if let Some(number) = self.ready_fd {
             // Through the name that the system gives to open descriptors: the number alone proves nothing about
             // who owns it.
             let path = format!("/dev/fd/{number}");
+            let line = serde_json::to_string(&ready).unwrap_or_default(); // texts always encode
             let written = OpenOptions::new().write(true).open(&path).and_then(|mut file| writeln!(file, "{line}"));
             written.map_err(|error| Failure::new(ErrorCode::FileError, format!("--ready-fd {number}: {error}")))?;
         }

@@ -23,7 +23,7 @@ pub(super) async fn install(State(shared): Serving, request: Request) -> Result<
     }
     let version = shared.node.install(mpk.to_vec()).await.map_err(refused)?;
     let signer = shared.node.installed().into_iter().find(|app| app.version.bundle == version.bundle).map(|app| app.signer);
-    body::created(convert::application(&version, signer))
+    body::data(convert::application(&version, signer))
 }
 
 fn refused(error: InstallError) -> Refusal {

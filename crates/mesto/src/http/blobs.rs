@@ -40,7 +40,7 @@ pub(super) async fn put(State(shared): Serving, request: Request) -> Result<Resp
     }
     let stored = incoming.finish().await?;
     let id = stored.id.to_string();
-    body::created(Uploaded { blob_id: id.clone(), blob_id_snake: id, size: stored.len })
+    body::data(Uploaded { blob_id: id.clone(), blob_id_snake: id, size: stored.len })
 }
 
 pub(super) async fn list(State(shared): Serving) -> Result<Response, Refusal> {

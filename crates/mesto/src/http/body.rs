@@ -2,7 +2,7 @@
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use http_body_util::LengthLimitError;
 use mesto_api::{Data, ErrorCode, List};
@@ -13,7 +13,7 @@ use serde_json::error::Category;
 use super::refusal::Refusal;
 
 /// Longest JSON body of a REST route, in bytes: the arguments of an `init` are the largest thing in any of them.
-const JSON_LEN_MAX: usize = 1024 * 1024;
+pub(super) const JSON_LEN_MAX: usize = 1024 * 1024;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -38,7 +38,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
 pub(super) fn parse<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Refusal> {
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
         Category::Data => Refusal::new(ErrorCode::InvalidArgument, error.to_string()),
-        Category::Io | Category::Syntax | Category::Eof => Refusal::new(ErrorCode::ParseError, format!("the body is not JSON: {error}")),
+        Category::Io | Category::Syntax | Category::Eof => Refusal::new(ErrorCode::ParseError, format!("this is not JSON: {error}")),
     })
 }
 
@@ -80,27 +80,22 @@ pub(super) fn check_json_type(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// `{"data": …}`.
 pub(super) fn data<T: Serialize>(data: T) -> Result<Response, Refusal> {
-    json(StatusCode::OK, &Data { data })
-}
-
-/// `{"data": …}` of something new.
-pub(super) fn created<T: Serialize>(data: T) -> Result<Response, Refusal> {
-    json(StatusCode::CREATED, &Data { data })
+    json(&Data { data })
 }
 
 /// `{"data": […], "nextCursor": null}`.
 pub(super) fn list<T: Serialize>(elements: Vec<T>) -> Result<Response, Refusal> {
-    json(StatusCode::OK, &List::whole(elements))
+    json(&List::whole(elements))
 }
 
-fn json(status: StatusCode, value: &impl Serialize) -> Result<Response, Refusal> {
+fn json(value: &impl Serialize) -> Result<Response, Refusal> {
     let text = serde_json::to_vec(value).map_err(|error| Refusal::new(ErrorCode::InternalError, error.to_string()))?;
-    Ok(raw_json(status, text))
+    Ok(raw_json(text))
 }
 
 /// JSON that is written already.
-pub(super) fn raw_json(status: StatusCode, text: Vec<u8>) -> Response {
-    let mut response = (status, text).into_response();
+pub(super) fn raw_json(text: Vec<u8>) -> Response {
+    let mut response = text.into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     response
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use mesto_api::ErrorCode;
 use mesto_api::context::{CreateContext, StartSync};
@@ -27,7 +26,7 @@ pub(super) async fn create(State(shared): Serving, Json(request): Json<CreateCon
         init,
     };
     match shared.node.command(command).await? {
-        Reply::ContextCreated { context, identity } => body::created(convert::context_created(context, identity)),
+        Reply::ContextCreated { context, identity } => body::data(convert::context_created(context, identity)),
         _ => Err(Refusal::mismatch("context create")),
     }
 }
@@ -135,5 +134,5 @@ pub(super) async fn schema(State(shared): Serving, Path(context): Path<String>) 
 
 /// `{"data": …}` of JSON that is written already.
 pub(super) fn schema_answer(schema: &str) -> Response {
-    body::raw_json(StatusCode::OK, format!("{{\"data\":{schema}}}").into_bytes())
+    body::raw_json(format!("{{\"data\":{schema}}}").into_bytes())
 }

@@ -25,7 +25,7 @@ pub(super) async fn create(State(shared): Serving, Json(request): Json<CreateGro
     };
     match shared.node.command(command).await? {
         Reply::GroupCreated { group, member } => {
-            body::created(GroupCreated { group_id: group.to_string(), member_id: member.to_string() })
+            body::data(GroupCreated { group_id: group.to_string(), member_id: member.to_string() })
         }
         _ => Err(Refusal::mismatch("group create")),
     }
@@ -70,7 +70,7 @@ pub(super) async fn invite(
         uses: request.uses.unwrap_or(1),
     };
     match shared.node.command(command).await? {
-        Reply::Invited { ticket, invitation, expires_at_ms } => body::created(Invited {
+        Reply::Invited { ticket, invitation, expires_at_ms } => body::data(Invited {
             ticket,
             invitation_id: invitation.to_string(),
             expires_at: mesto_api::time::rfc3339(expires_at_ms),

@@ -4,7 +4,6 @@
 //! built of them here.
 
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use mesto_api::ErrorCode;
 use mesto_api::call::{Execute, RpcRequest};
@@ -34,7 +33,7 @@ pub(super) async fn execute(State(shared): Serving, request: Request) -> Respons
     if let Err(refusal) = body::check_json_type(&parts.headers) {
         return refusal.into_response();
     }
-    body::raw_json(StatusCode::OK, answer(&shared.node, &bytes).await)
+    body::raw_json(answer(&shared.node, &bytes).await)
 }
 
 /// The JSON text that answers the JSON text of one request or of a batch.

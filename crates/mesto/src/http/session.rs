@@ -81,14 +81,18 @@ impl Session {
         &self.id
     }
 
-    /// Adds topics or takes them away; false if there would be too many.
+    /// Adds topics or takes them away; false, and nothing added, if there would be too many.
     pub(super) fn subscribe(&self, topics: Topics, on: bool) -> bool {
         let mut inside = self.inside();
         if on {
+            let held = inside.topics.contexts.len() + inside.topics.groups.len();
+            if held + topics.contexts.len() + topics.groups.len() > TOPICS_MAX {
+                return false;
+            }
             inside.topics.contexts.extend(topics.contexts);
             inside.topics.groups.extend(topics.groups);
             inside.topics.everything |= topics.everything;
-            inside.topics.contexts.len() + inside.topics.groups.len() <= TOPICS_MAX
+            true
         } else {
             inside.topics.contexts.retain(|context| !topics.contexts.contains(context));
             inside.topics.groups.retain(|group| !topics.groups.contains(group));
@@ -211,5 +215,108 @@ impl Drop for Reader {
         if inside.generation == self.generation {
             inside.absent_since = Some(Instant::now());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::{ContextEvent, ContextEventKind};
+
+    fn told(context: u8, group: u8) -> Arc<Told> {
+        let event = ContextEvent {
+            seq: 1,
+            context: Some(ContextId::from_bytes([context; 32])),
+            group: GroupId::from_bytes([group; 32]),
+            kind: ContextEventKind::SyncStatus { root: [0; 32] },
+        };
+        Arc::new(Told::new(Arc::new(event)))
+    }
+
+    fn session_of(context: u8) -> Arc<Session> {
+        let session = Arc::new(Session::new("s".to_owned()));
+        let topics = Topics { contexts: [ContextId::from_bytes([context; 32])].into(), ..Topics::default() };
+        assert!(session.subscribe(topics, true));
+        session
+    }
+
+    async fn number(reader: &mut Reader) -> Option<u64> {
+        match reader.next().await {
+            Next::Told(number, _) => Some(number),
+            Next::Missed | Next::Closed => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_is_told_what_it_wants_in_order() {
+        let session = session_of(1);
+        let mut reader = session.attach(0);
+        session.tell(&told(1, 9));
+        session.tell(&told(2, 9));
+        session.tell(&told(1, 9));
+        assert_eq!((number(&mut reader).await, number(&mut reader).await), (Some(1), Some(2)));
+        let group = Topics { groups: [GroupId::from_bytes([9; 32])].into(), ..Topics::default() };
+        session.subscribe(group, true);
+        session.tell(&told(2, 9));
+        assert_eq!(number(&mut reader).await, Some(3), "a group stands for all of its contexts");
+        session.close();
+        assert_eq!(number(&mut reader).await, None);
+    }
+
+    #[tokio::test]
+    async fn who_comes_back_finds_what_it_missed() {
+        let session = session_of(1);
+        let mut reader = session.attach(0);
+        session.tell(&told(1, 9));
+        assert_eq!(number(&mut reader).await, Some(1));
+        drop(reader);
+        assert!(session.absent_since().is_some());
+        session.tell(&told(1, 9));
+        session.tell(&told(1, 9));
+        assert!(session.covers(1) && session.covers(3) && !session.covers(4));
+        let mut reader = session.attach(1);
+        assert_eq!((number(&mut reader).await, number(&mut reader).await), (Some(2), Some(3)));
+        let mut newer = session.attach(3);
+        assert_eq!(number(&mut reader).await, None, "another connection has taken over");
+        session.tell(&told(1, 9));
+        assert_eq!(number(&mut newer).await, Some(4));
+    }
+
+    #[tokio::test]
+    async fn who_is_too_slow_is_told_so_and_takes_no_more_memory() {
+        let session = session_of(1);
+        let mut reader = session.attach(0);
+        let message = told(1, 9);
+        for _ in 0..=WAITING_MAX {
+            session.tell(&message);
+        }
+        assert_eq!(session.inside().waiting.len(), WAITING_MAX);
+        assert!(!session.covers(0));
+        assert!(matches!(reader.next().await, Next::Missed));
+    }
+
+    #[test]
+    fn topics_are_bounded_and_can_be_taken_back() {
+        let session = session_of(1);
+        let many = (0..=TOPICS_MAX).map(|n| {
+            let mut id = [7; 32];
+            id[..8].copy_from_slice(&(n as u64).to_be_bytes());
+            ContextId::from_bytes(id)
+        });
+        assert!(!session.subscribe(Topics { contexts: many.collect(), ..Topics::default() }, true));
+        let one = Topics { contexts: [ContextId::from_bytes([1; 32])].into(), ..Topics::default() };
+        session.subscribe(one, false);
+        session.tell(&told(1, 9));
+        assert!(session.inside().waiting.is_empty());
+    }
+
+    #[test]
+    fn an_absent_subscriber_is_forgotten_in_the_end() {
+        let session = session_of(1);
+        let now = Instant::now();
+        assert!(!session.is_over(now));
+        assert!(session.is_over(now + ABSENT_MAX + Duration::from_secs(1)));
+        let _reader = session.attach(0);
+        assert!(!session.is_over(now + ABSENT_MAX * 2));
     }
 }

@@ -8,6 +8,8 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::stream::{self, Stream};
+use mesto_api::ErrorCode;
+use mesto_api::event::Opened;
 use serde_json::json;
 
 use super::refusal::Refusal;
@@ -32,12 +34,11 @@ pub(super) async fn open(
         Some(reader) => reader,
         None => shared.hub.open()?.attach(0),
     };
-    let mut opened = json!({ "type": "connect", "session_id": reader.session().id() });
-    if last.is_some() && let Some(fields) = opened.as_object_mut() {
-        // False: something was missed, and the subscriptions are to be made again.
-        fields.insert("resumed".to_owned(), was_resumed.into());
-    }
-    let first = Event::default().retry(RETRY).data(opened.to_string());
+    // False: something was missed, and the subscriptions are to be made again.
+    let resumed = last.is_some().then_some(was_resumed);
+    let opened = Opened { kind: "connect".to_owned(), session_id: reader.session().id().to_owned(), resumed };
+    let opened = serde_json::to_string(&opened).map_err(|error| Refusal::new(ErrorCode::InternalError, error.to_string()))?;
+    let first = Event::default().retry(RETRY).data(opened);
     let stream = stream::unfold(Place::First(Box::new(first), reader, shared), step);
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive")))
 }

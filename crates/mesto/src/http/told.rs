@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use mesto_api::event::{Envelope, EventLine, Happened};
+use mesto_api::event::{Emitted, Envelope, EventLine, Happened, Mutation};
 use mesto_governance::{ContextId, GroupId};
+use mesto_node::Event;
 use mesto_oplog::id::to_text;
 use serde_json::{Value, json};
 
@@ -69,20 +70,18 @@ impl Told {
 fn kind_and_data(kind: &ContextEventKind) -> (&'static str, Value) {
     match kind {
         ContextEventKind::StateMutation { new_root, events, delta, author } => {
-            let events: Vec<Value> = events
-                .iter()
-                .map(|event| {
-                    let data: Value = serde_json::from_slice(&event.payload).unwrap_or(Value::Null);
-                    json!({ "kind": event.kind, "data": data, "handler": event.handler })
-                })
-                .collect();
-            let data = json!({
-                "newRoot": to_text(new_root),
-                "events": events,
-                "deltaId": delta.to_string(),
-                "author": author.to_string(),
-            });
-            ("StateMutation", data)
+            let emitted = |event: &Event| Emitted {
+                kind: event.kind.clone(),
+                data: serde_json::from_slice(&event.payload).unwrap_or(Value::Null),
+                handler: event.handler.clone(),
+            };
+            let mutation = Mutation {
+                new_root: to_text(new_root),
+                events: events.iter().map(emitted).collect(),
+                delta_id: Some(delta.to_string()),
+                author: Some(author.to_string()),
+            };
+            ("StateMutation", serde_json::to_value(mutation).unwrap_or_default()) // texts and JSON always encode
         }
         ContextEventKind::SyncStatus { root } => ("SyncStatus", json!({ "rootHash": to_text(root) })),
         ContextEventKind::MemberAdded { member } => ("MemberAdded", json!({ "memberId": member.to_string() })),

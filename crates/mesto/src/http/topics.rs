@@ -1,7 +1,6 @@
 //! `POST /sse/subscription` and `GET /admin-api/events`: what subscribers want.
 
 use axum::extract::{RawQuery, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use mesto_api::ErrorCode;
 use mesto_api::event::{self, Subscription};
@@ -33,7 +32,7 @@ pub(super) async fn subscription(State(shared): Serving, Json(request): Json<Sub
     };
     let now = change(&shared, &session, &request.params, on).await?;
     let text = json!({ "id": request.id, "result": now }).to_string();
-    Ok(body::raw_json(StatusCode::OK, text.into_bytes()))
+    Ok(body::raw_json(text.into_bytes()))
 }
 
 /// Subscribes, or takes it back; gives the full ids of what was named.
