@@ -60,7 +60,7 @@ const CHORES: [Chore; 8] = [
     Chore {
         name: "sim",
         arguments: "[--seeds N] [--seed S]",
-        about: "run the simulator over N seeds, or over the one seed S",
+        about: "run the simulator over N seeds (200) from S (1) on",
         run: sim::run,
     },
     Chore {
