@@ -18,6 +18,7 @@ mod handle;
 mod inbound;
 mod metrics;
 mod outbound;
+mod ports;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -101,7 +102,7 @@ impl Driver {
         let (node, first) =
             Node::open(peer, installed, time, &mut entropy, &snapshot).map_err(StartError::Unreadable)?;
 
-        let (network, events, network_owner) = Network::start(net_config(*peer_key.seed(), config)).await?;
+        let (network, events, network_owner) = network(home, config, *peer_key.seed()).await?;
         let metrics = Arc::new(Metrics::default());
         let (signals, inbox) = crossbeam_channel::unbounded();
         let committer = Committer::start(store, core::Durability::new(signals.clone()))?;
@@ -181,6 +182,29 @@ fn runtime(cache: PathBuf, config: &Config, blobs: Blobs) -> Result<Runtime, Sta
         ..RuntimeConfig::default()
     };
     Runtime::new(settings).map_err(|error| StartError::Runtime(error.to_string()))
+}
+
+/// Starts the network on the ports of last time, or else on those of the configuration.
+async fn network(
+    home: &Home,
+    config: &Config,
+    seed: [u8; 32],
+) -> Result<(Network, NetEvents, NetworkOwner), crate::net::NetError> {
+    let listen = ports::remembered(home.folder(), &config.listen);
+    let started = if listen == config.listen {
+        Network::start(net_config(seed, config)).await?
+    } else {
+        match Network::start(NetConfig { listen, ..net_config(seed, config) }).await {
+            Ok(started) => started,
+            Err(error) => {
+                tracing::info!(%error, "the ports of last time are taken; others are used");
+                Network::start(net_config(seed, config)).await?
+            }
+        }
+    };
+    let given = started.0.listen_addrs().await.unwrap_or_default();
+    ports::remember(home.folder(), &config.listen, &given);
+    Ok(started)
 }
 
 fn net_config(seed: [u8; 32], config: &Config) -> NetConfig {
