@@ -74,6 +74,10 @@ pub fn ensure_toolchain() -> Result<GuestToolchain, ToolchainError> {
     }
     if on_path("apt-get") {
         eprintln!("guests: installing {} through apt-get", DEBIAN_PACKAGES.join(" "));
+        // A fresh machine has no list of packages, or an old one that names versions which are gone.
+        if let Err(error) = run(unconfigured("apt-get").args(["update", "--quiet=2"])) {
+            note(error);
+        }
         let installed =
             run(unconfigured("apt-get").args(["install", "--yes", "--no-install-recommends"]).args(DEBIAN_PACKAGES));
         if let Err(error) = installed {

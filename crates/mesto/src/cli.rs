@@ -2,6 +2,7 @@
 
 mod app;
 mod arguments;
+mod bench_store;
 mod blob;
 mod build;
 mod bundle;
@@ -117,6 +118,9 @@ enum Command {
     /// Store and fetch content-addressed bytes
     #[command(subcommand)]
     Blob(blob::Blob),
+    /// Measure what the disk gives without a node
+    #[command(hide = true)]
+    BenchStore(bench_store::BenchStore),
     /// Print a script that completes commands in your shell
     Completions {
         /// Which shell
@@ -164,6 +168,7 @@ fn dispatch(command: Command, global: &Global, output: &Output) -> Result<(), Fa
         Command::Events(events) => events.run(&session, output),
         Command::Sync(sync) => sync.run(&session, output),
         Command::Blob(blob) => blob.run(&session, output),
+        Command::BenchStore(bench) => bench.run(output),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "mesto", &mut std::io::stdout());
             Ok(())
