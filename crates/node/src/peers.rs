@@ -27,6 +27,10 @@ pub(crate) struct Session {
     pub(crate) summaries: BTreeMap<LogId, Summary>,
     /// The heads in the last summary that we sent of each log.
     pub(crate) told: BTreeMap<LogId, Vec<EntryId>>,
+    /// Where it says that it listens.
+    pub(crate) addresses: Vec<String>,
+    /// What it last told of the nodes of a group's members, until it is known to be a member itself.
+    pub(crate) introduced: BTreeMap<GroupId, Vec<(Peer, Vec<String>)>>,
 }
 
 impl Session {
@@ -39,6 +43,8 @@ impl Session {
             welcomed: BTreeSet::new(),
             summaries: BTreeMap::new(),
             told: BTreeMap::new(),
+            addresses: Vec::new(),
+            introduced: BTreeMap::new(),
         }
     }
 

@@ -138,9 +138,13 @@ impl Node {
         if !group.is_member(member) || !session.welcomed.insert(id) {
             return;
         }
+        let addresses = session.addresses.clone();
+        let introduced = session.introduced.remove(&id).unwrap_or_default();
         self.tell_all(turn, peer, id);
+        self.remember_peer(turn, peer, &addresses);
         self.tell_addresses(turn, peer, id);
-        self.remember_peer(turn, peer, &[]);
+        self.introduce(turn, peer, id);
+        self.addresses_heard(turn, peer, id, introduced);
         self.timers.set(Timer::Keys(id), turn.time.wall_ms);
         self.want_bundles(turn);
     }
@@ -229,18 +233,27 @@ impl Node {
         self.timers.set(Timer::Keys(id), turn.time.wall_ms + AGAIN_MS);
     }
 
-    pub(crate) fn peer_addresses(&mut self, turn: &mut Turn<'_>, peer: Peer, addresses: Vec<String>) {
+    pub(crate) fn peer_addresses(&mut self, turn: &mut Turn<'_>, peer: Peer, mut addresses: Vec<String>) {
+        addresses.truncate(ADDRESSES_MAX);
+        // Kept for the session, because whoever is about to join says where it listens before it is a member.
+        if let Some(session) = self.sessions.get_mut(&peer) {
+            session.addresses.clone_from(&addresses);
+        }
         let groups: Vec<GroupId> =
             self.groups.keys().copied().filter(|group| self.is_member_peer(&peer, group)).collect();
         if groups.is_empty() {
-            // Remembered only for members; a session's addresses come again with the next identify.
             return;
         }
         self.remember_peer(turn, peer, &addresses);
         for group in groups {
-            for other in self.members_online(&group).into_iter().filter(|other| *other != peer) {
-                self.tell_addresses(turn, other, group);
-            }
+            self.introduce(turn, peer, group);
+        }
+    }
+
+    /// Tells the other members that are connected where a member's node listens.
+    fn introduce(&mut self, turn: &mut Turn<'_>, peer: Peer, group: GroupId) {
+        for other in self.members_online(&group).into_iter().filter(|other| *other != peer) {
+            self.tell_addresses(turn, other, group);
         }
     }
 
@@ -285,6 +298,12 @@ impl Node {
 
     fn addresses_heard(&mut self, turn: &mut Turn<'_>, peer: Peer, group: GroupId, peers: Vec<(Peer, Vec<String>)>) {
         if !self.is_member_peer(&peer, &group) {
+            // A joiner is told before the log is here that shows who told it.
+            if let Some(session) = self.sessions.get_mut(&peer)
+                && session.claims.contains_key(&group)
+            {
+                session.introduced.insert(group, peers);
+            }
             return;
         }
         for (other, addresses) in peers {
