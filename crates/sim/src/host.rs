@@ -28,6 +28,8 @@ pub(crate) struct Pending {
     pub(crate) topic: String,
     pub(crate) bytes: Frame,
     pub(crate) from: usize,
+    /// Whether it came for the first time; the network passes nothing on twice.
+    pub(crate) is_new: bool,
 }
 
 /// One machine.

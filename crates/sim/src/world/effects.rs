@@ -47,7 +47,7 @@ impl World {
             Effect::Judge(token, verdict) => {
                 let Some(pending) = self.hosts[index].pending.remove(&token) else { return };
                 invariants::judged(self, index, &pending, verdict);
-                if verdict == Verdict::Accept {
+                if verdict == Verdict::Accept && pending.is_new {
                     self.spread(index, Some(pending.from), &pending.topic, &pending.bytes);
                 }
             }

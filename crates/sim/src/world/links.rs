@@ -181,16 +181,18 @@ impl World {
             }
             return self.count("gossip refused");
         };
-        self.give_gossip(from, to, topic, bytes, gossip);
+        let pending = Pending { topic: topic.to_owned(), bytes, from, is_new };
+        self.give_gossip(to, pending, gossip);
     }
 
-    fn give_gossip(&mut self, from: usize, to: usize, topic: &str, bytes: Frame, gossip: CheckedGossip) {
-        let peer = self.hosts[from].peer;
+    fn give_gossip(&mut self, to: usize, pending: Pending, gossip: CheckedGossip) {
+        let from = self.hosts[pending.from].peer;
+        let topic = pending.topic.clone();
         let host = &mut self.hosts[to];
         host.last_token += 1;
         let token = host.last_token;
-        host.pending.insert(token, Pending { topic: topic.to_owned(), bytes, from });
-        self.step(to, Input::Gossip { token, topic: topic.to_owned(), from: peer, gossip });
+        host.pending.insert(token, pending);
+        self.step(to, Input::Gossip { token, topic, from, gossip });
     }
 
     /// A host listens to a topic from now on.
