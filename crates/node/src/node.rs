@@ -205,6 +205,7 @@ impl Node {
 
     /// What a start or restart sets in motion.
     fn begin(&mut self, turn: &mut Turn<'_>) {
+        self.forget_unregistered(turn);
         for log in self.logs.keys().copied().collect::<Vec<_>>() {
             turn.effect(Effect::Subscribe(self.topic(&log)));
             self.readmit_waiting(turn, log);

@@ -240,7 +240,9 @@ impl Node {
     ) -> Result<(), CommandError> {
         let id = self.context_id(selector)?;
         let identity = self.join_context(turn, id)?;
-        self.with_context(turn, &id, |_, work| {
+        let group = self.contexts.get(&id).map(|context| context.group).ok_or(CommandError::NotJoined(id))?;
+        // The op that binds our identity is written last.
+        self.with_group(turn, &group, |_, work| {
             work.after(Effect::Reply(ticket, Box::new(Ok(Reply::ContextCreated { context: id, identity }))));
         });
         Ok(())

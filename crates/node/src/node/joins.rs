@@ -294,6 +294,7 @@ impl Node {
             joined_by: None,
         };
         let identity = SigningKey::from_seed(&record.identity_seed);
+        let before = turn.step.batches.len();
         let op = self
             .with_group(turn, &group_id, |group, work| {
                 let action = group.join_context(ContextRef::Id(id), &nonce, &identity);
@@ -301,17 +302,22 @@ impl Node {
             })
             .unwrap_or(Err(CommandError::NotJoined(id)))?;
         record.joined_by = Some(op);
-        self.begin_context(turn, id, record);
+        self.begin_context(turn, id, record, before);
         self.touched(turn, group_id.log());
         Ok(identity.public())
     }
 
-    /// Makes the machine of a context that we are part of.
-    fn begin_context(&mut self, turn: &mut Turn<'_>, id: ContextId, record: ContextRecord) {
+    /// Makes the machine of a context that we are part of. Its record, and in it the secret of our identity,
+    /// goes to the disk ahead of the batches from `before` on: a crash between them must not leave an op that
+    /// binds an identity which nobody has.
+    fn begin_context(&mut self, turn: &mut Turn<'_>, id: ContextId, record: ContextRecord, before: usize) {
         let context = Context::new(id, record);
         let group = context.group;
         self.adopt_context(context);
         self.with_context(turn, &id, |context, work| context.save_record(work));
+        if let Some(later) = turn.step.batches.get_mut(before..) {
+            later.rotate_right(1);
+        }
         turn.effect(Effect::Subscribe(self.topic(&id.log())));
         self.schedule_heartbeat(turn, id.log(), true);
         self.want_bundles(turn);
@@ -411,6 +417,7 @@ impl Node {
         };
         let identity = SigningKey::from_seed(&record.identity_seed);
         let here = ContextRef::Here(0);
+        let before = turn.step.batches.len();
         let op = self
             .with_group(turn, &group_id, |group, work| {
                 let mut actions = vec![
@@ -431,7 +438,7 @@ impl Node {
         let id = here.resolve(op);
         turn.report(Report::Flow { flow: "f01", step: "context registered", subject: id.to_string() });
         record.joined_by = Some(op);
-        self.begin_context(turn, id, record);
+        self.begin_context(turn, id, record, before);
         self.touched(turn, group_id.log());
         let view = self.groups.get(&group_id).and_then(Group::view);
         self.with_context(turn, &id, |context, work| {
@@ -441,6 +448,25 @@ impl Node {
             context.pump(work);
         });
         Ok(())
+    }
+
+    /// A creation of which a crash left only the record never happened: nobody was told of it.
+    pub(crate) fn forget_unregistered(&mut self, turn: &mut Turn<'_>) {
+        let mut unregistered = Vec::new();
+        for context in self.contexts.values().filter(|context| context.record.init.is_some()) {
+            let is_registered = self.groups.get(&context.group).is_some_and(|group| {
+                let view = group.flight.view(turn.snapshot);
+                context.record.joined_by.is_some_and(|op| group.log.holds(&view, &op))
+            });
+            if !is_registered {
+                unregistered.push(context.id);
+            }
+        }
+        for id in unregistered {
+            self.contexts.remove(&id);
+            self.logs.remove(&id.log());
+            self.with_own(turn, |work| work.remove(Keyspace::Meta, layout::context(&id)));
+        }
     }
 
     /// A creation that a crash cut short is completed: the init runs now.
