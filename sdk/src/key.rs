@@ -142,6 +142,16 @@ mod tests {
     }
 
     #[test]
+    fn the_bytes_are_those_that_states_are_stored_under() {
+        assert_eq!(*"tea".to_owned().key_bytes(), *b"tea");
+        assert_eq!(*1_u32.key_bytes(), [0, 0, 0, 1]);
+        assert_eq!(*1_i16.key_bytes(), [0x80, 1]);
+        assert_eq!(*(-1_i64).key_bytes(), [0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+        assert_eq!(*true.key_bytes(), [1]);
+        assert_eq!(*[7_u8, 0].key_bytes(), [7, 0]);
+    }
+
+    #[test]
     fn bytes_of_another_type_are_not_a_key() {
         assert_eq!(u32::from_key_bytes(&[1]), None);
         assert_eq!(bool::from_key_bytes(&[2]), None);

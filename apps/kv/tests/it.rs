@@ -1,7 +1,7 @@
 //! What the app promises, as its users would check it.
 
 use mesto_app_kv::{Error, Event, Kv};
-use mesto_sdk::native::CallError;
+use mesto_sdk::native::{CallError, NativeApp};
 use mesto_sdk::testing::Replicas;
 use serde_json::{Value, json};
 
@@ -15,6 +15,13 @@ fn set(group: &mut Replicas<Kv>, replica: usize, key: &str, value: &str) {
 
 fn get(group: &mut Replicas<Kv>, replica: usize, key: &str) -> Option<String> {
     group.view(replica, |kv| kv.get(key.into()))
+}
+
+#[test]
+fn the_schema_is_the_one_that_clients_were_written_for() {
+    let schema: Value = serde_json::from_str(&NativeApp::new::<Kv>().schema_json()).expect("JSON");
+    let golden: Value = serde_json::from_str(include_str!("golden/schema.json")).expect("JSON");
+    assert_eq!(schema, golden);
 }
 
 #[test]

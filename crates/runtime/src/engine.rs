@@ -1,6 +1,6 @@
 //! wasmtime's engine, set up so that guests are deterministic, bounded and cheap to start.
 
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use crate::config::RuntimeConfig;
 
@@ -9,9 +9,11 @@ use crate::config::RuntimeConfig;
 const CORE_INSTANCES_PER_CALL: u32 = 8;
 /// Tables in a component: the module's, the shims', and room.
 const TABLES_PER_CALL: u32 = 8;
-/// Memory that stays with a pooled instance when it is cleared, in bytes: to clear the pages that a small call touches
-/// is cheaper than to give them back and fault them in again.
-const KEEP_RESIDENT_BYTES: usize = 256 << 10;
+/// Memory that stays with a pooled instance when it is reset, in bytes: more than a small call touches. To clear the
+/// touched pages is cheaper than to give them back and fault them in again, where the system tells which they are.
+const MEMORY_KEEP_RESIDENT_BYTES: usize = 256 << 10;
+/// The same for tables, which guests hardly change.
+const TABLE_KEEP_RESIDENT_BYTES: usize = 16 << 10;
 
 /// The engine.
 pub(crate) fn engine(config: &RuntimeConfig) -> Result<Engine, wasmtime::Error> {
@@ -53,7 +55,9 @@ fn pool(config: &RuntimeConfig) -> PoolingAllocationConfig {
         .max_tables_per_component(TABLES_PER_CALL)
         .max_memory_size(config.limits.memory_bytes)
         .table_elements(config.limits.table_elements)
-        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
-        .table_keep_resident(KEEP_RESIDENT_BYTES);
+        .linear_memory_keep_resident(MEMORY_KEEP_RESIDENT_BYTES)
+        .table_keep_resident(TABLE_KEEP_RESIDENT_BYTES)
+        // Linux since 6.7; halves the cost of a small call.
+        .pagemap_scan(Enabled::Auto);
     pool
 }

@@ -209,6 +209,7 @@ fn refused(error: DraftError) -> CallError {
         DraftError::ValueTooLarge { max, .. } => limit("value_bytes", max, "bytes"),
         DraftError::DeltaTooLarge { max } => limit("delta_bytes", max, "bytes"),
         DraftError::TooManyHandles { max } => limit("collections", max, "collections"),
+        DraftError::TooDeep { max } => CallError::Limit { limit: "nesting", max: format!("{max} levels") },
         other => CallError::Trap(other.to_string()),
     }
 }

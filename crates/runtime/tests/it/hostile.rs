@@ -236,6 +236,24 @@ fn nothing_lasts_from_one_call_to_the_next() {
 }
 
 #[test]
+fn random_bytes_are_a_function_of_the_calls_seed() {
+    let mut expected = [0; 8];
+    let mut hasher = blake3::Hasher::new_derive_key("mesto 2026 call randomness v1");
+    hasher.update(&call("run", "{}", MethodKind::Mutate).seed);
+    hasher.finalize_xof().fill(&mut expected);
+    let [first, second] = [0, 4].map(|at| u32::from_le_bytes([0, 1, 2, 3].map(|byte| expected[at + byte])));
+    // Two draws of four bytes are one of eight.
+    let draw = |expected: u32| {
+        format!(
+            "(call $random (i32.const 4) (i32.const 128))
+            (if (i32.ne (i32.load (i32.load (i32.const 128))) (i32.const {expected})) (then unreachable))"
+        )
+    };
+    assert!(run(limits(), &format!("{} {}", draw(first), draw(second))).is_ok());
+    assert!(run(limits(), &draw(second)).is_err());
+}
+
+#[test]
 fn there_is_one_nan() {
     // A machine that passed a payload on would give 0x7fe00001 or, with the sign of 0/0 on x86, 0xffc00000.
     let nans = "(f32.store (i32.const 128) (f32.add (f32.const nan:0x200001) (f32.const 1)))
