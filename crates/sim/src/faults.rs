@@ -76,6 +76,7 @@ impl World {
     /// All faults end: ways are mended, hosts start.
     pub(crate) fn heal(&mut self) {
         self.profile.heal();
+        self.reveal();
         for (from, to) in self.network.cuts() {
             self.mend(from, to);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mesto_node::verify::{self, CheckedGossip};
+use mesto_node::verify::{self, CheckedGossip, CheckedMessage};
 use mesto_node::{Input, Lane};
 use mesto_sync::{Gossip, Message};
 
@@ -127,7 +127,13 @@ impl World {
             return self.outsider_hears(to, from, &bytes);
         }
         let peer = self.hosts[from].peer;
-        match verify::message(&bytes) {
+        let checked = verify::message(&bytes);
+        if self.hosts[to].role == Role::Liar
+            && let Ok(CheckedMessage { message: Message::Proof(proof), .. }) = &checked
+        {
+            self.remember_proof(proof.clone());
+        }
+        match checked {
             Ok(checked) => self.step(to, Input::Message(peer, checked)),
             Err(error) if self.hosts[from].role == Role::Honest => {
                 self.violated(Violation::Unreadable { host: from, reason: error.to_string() });
