@@ -1,13 +1,15 @@
 //! Group commit: one thread turns all waiting batches into one durable write, then tells of them in order.
 //!
-//! Nothing waits artificially: an idle committer takes a lone batch at once, and what arrives during its fsync makes
-//! the next group, so that groups grow with the load.
+//! An idle committer takes a lone batch at once, and what arrives during its fsync makes the next group, so that
+//! groups grow with the load. Only writers that share commits wait for each other, for a fraction of an fsync: see
+//! [`Pace`].
 
 use std::{
     collections::VecDeque,
     io, mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use mesto_node::store::{Batch, CommitError, Snapshot, Store};
@@ -170,6 +172,40 @@ enum Phase {
     Failed,
 }
 
+/// How long to wait for company before a commit.
+///
+/// Writers that wait for their commits come back together, but the first of them would be committed alone, and the
+/// others would wait for two syncs instead of one. So when commits have lately been shared, the next one waits for
+/// as long as others keep coming, and no longer than a part of what the sync itself takes. Who writes alone never
+/// waits.
+#[derive(Default)]
+struct Pace {
+    /// Sizes of the last two groups.
+    sizes: [usize; 2],
+    /// A running mean of what commits take.
+    commit: Duration,
+}
+
+impl Pace {
+    /// Longest wait in all, whatever the disk.
+    const LINGER_MAX: Duration = Duration::from_millis(2);
+    /// Bounds of the pause after which nobody else is expected: above what a thread takes to wake up, below what
+    /// people notice.
+    const GAP: (Duration, Duration) = (Duration::from_micros(50), Duration::from_micros(500));
+
+    fn observe(&mut self, size: usize, took: Duration) {
+        self.sizes = [self.sizes[1], size];
+        self.commit = (self.commit * 7 + took) / 8;
+    }
+
+    /// The pause after which to go on, and the longest wait in all; nothing if commits are not shared.
+    fn linger(&self) -> Option<(Duration, Duration)> {
+        let is_shared = self.sizes.iter().any(|size| *size > 1);
+        let (least, most) = Self::GAP;
+        is_shared.then(|| ((self.commit / 16).clamp(least, most), (self.commit / 2).min(Self::LINGER_MAX)))
+    }
+}
+
 /// What waited, ready for one commit.
 struct Group {
     batches: Vec<Batch>,
@@ -207,10 +243,20 @@ impl Queue {
     }
 
     /// All that waits, as soon as something does; `None` at the end.
-    fn take(&self) -> Option<Group> {
+    fn take(&self, pace: &Pace) -> Option<Group> {
         let mut state = self.lock();
         while state.waiting.is_empty() && state.phase == Phase::Open {
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if let Some((gap, longest)) = pace.linger() {
+            let begun = Instant::now();
+            while state.phase == Phase::Open && begun.elapsed() < longest {
+                let before = state.waiting.len();
+                state = self.work.wait_timeout(state, gap).unwrap_or_else(PoisonError::into_inner).0;
+                if state.waiting.len() == before {
+                    break;
+                }
+            }
         }
         if state.waiting.is_empty() || state.phase == Phase::Failed {
             return None;
@@ -249,11 +295,15 @@ fn commit_all(queue: &Queue, store: &dyn Store, mut observer: impl CommitObserve
         }
     }
     let _fail_on_exit = FailOnExit(queue);
-    while let Some(group) = queue.take() {
+    let mut pace = Pace::default();
+    while let Some(group) = queue.take(&pace) {
         if group.refused {
             observer.room();
         }
-        match store.commit(&group.batches) {
+        let begun = Instant::now();
+        let committed = store.commit(&group.batches);
+        pace.observe(group.batches.len(), begun.elapsed());
+        match committed {
             Ok(()) => observer.durable(group.names, store.snapshot()),
             Err(error) => {
                 queue.close(Phase::Failed);
