@@ -112,6 +112,7 @@ impl Context {
             digest: self.root.0,
             governance: self.governance.as_ref().map(|view| view.heads.clone()).unwrap_or_default(),
         }
+        .within_bounds()
     }
 
     /// Gives up the cached tree nodes of a context in which nothing has happened since the last call, so that idle

@@ -164,8 +164,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_view_shows_what_a_store_with_the_writes_would_show(
-            stored in proptest::collection::btree_map(proptest::collection::vec(0u8..3, 0..4), 0u8..9, 0..20),
-            written in proptest::collection::vec((proptest::collection::vec(0u8..3, 0..4), proptest::option::of(0u8..9)), 0..20),
+            stored in proptest::collection::btree_map(proptest::collection::vec(0u8..3, 1..4), 0u8..9, 0..20),
+            written in proptest::collection::vec((proptest::collection::vec(0u8..3, 1..4), proptest::option::of(0u8..9)), 0..20),
             prefix in proptest::collection::vec(0u8..3, 0..3),
             after in proptest::option::of(proptest::collection::vec(0u8..3, 0..4)),
             limit in 1usize..6,

@@ -23,6 +23,9 @@ use crate::view::View;
 /// How far ahead of our clock an entry may be before it has to wait: 5 minutes, in milliseconds.
 pub(crate) const FUTURE_MS_MAX: u64 = 5 * 60 * 1000;
 
+/// More heads than this are merged by whoever comes first: half of what a delta can name, so that there is time.
+const HEADS_MERGED_FROM: usize = mesto_oplog::entry::PARENTS_MAX / 2;
+
 /// What contexts need to know of their group: immutable, replaced when the group changes.
 #[derive(Clone, Debug)]
 pub(crate) struct GroupView {
@@ -142,6 +145,7 @@ impl Group {
             governance: heads.clone(),
             heads,
         }
+        .within_bounds()
     }
 
     /// The key that new deltas are sealed under, if we hold it.
@@ -154,6 +158,18 @@ impl Group {
         let Some(state) = self.state() else { return Vec::new() };
         let keys = state.epochs().filter(|epoch| epoch.context.is_none()).map(|epoch| epoch.key);
         keys.filter(|id| !self.keys.contains_key(id)).collect()
+    }
+
+    /// Merges the heads, if they are so many that soon no delta could name them all.
+    pub(crate) fn merge_heads(&mut self, work: &mut Work<'_>) -> Result<(), CommandError> {
+        if self.needs_merge() && self.we_are_member() {
+            self.author(work, vec![Action::Merge])?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn needs_merge(&self) -> bool {
+        self.log.dag.heads().len() > HEADS_MERGED_FROM
     }
 
     /// Signs an op on top of all heads, applies it, and publishes it once it is durable.

@@ -49,6 +49,8 @@ pub(crate) enum Timer {
     Clock(LogId),
     /// Ask for keys.
     Keys(GroupId),
+    /// Merge the heads of a group's log.
+    Merge(GroupId),
     /// Go on with a join.
     Join(GroupId),
     /// Fetch a bundle.
@@ -198,6 +200,7 @@ impl Node {
             Timer::Pull(log) => self.pull_overdue(turn, log),
             Timer::Clock(log) => self.clock_reached(turn, log),
             Timer::Keys(group) => self.ask_for_keys(turn, group),
+            Timer::Merge(group) => self.merge_heads(turn, group),
             Timer::Join(group) => self.continue_join(turn, group),
             Timer::Blob(blob) => self.fetch_blob(turn, blob),
         }
@@ -219,6 +222,7 @@ impl Node {
         }
         for group in self.groups.keys().copied().collect::<Vec<_>>() {
             self.timers.set(Timer::Keys(group), turn.time.wall_ms);
+            self.expect_merge(turn, group);
         }
         self.want_bundles(turn);
         self.rejoin_contexts(turn);
@@ -285,6 +289,7 @@ impl Node {
             News::Ops(_) => {
                 self.touched(turn, group.log());
                 self.welcome_new_members(turn, group);
+                self.expect_merge(turn, group);
             }
             News::Keys(_) => self.check_caught_up(turn, group.log()),
             News::Changed(changes) if !changes.is_empty() => {

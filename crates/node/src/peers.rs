@@ -25,8 +25,8 @@ pub(crate) struct Session {
     pub(crate) welcomed: BTreeSet<GroupId>,
     /// Their newest summary of each log.
     pub(crate) summaries: BTreeMap<LogId, Summary>,
-    /// The heads in the last summary that we sent of each log.
-    pub(crate) told: BTreeMap<LogId, Vec<EntryId>>,
+    /// The heads and the count in the last summary that we sent of each log.
+    pub(crate) told: BTreeMap<LogId, (Vec<EntryId>, u64)>,
     /// Where it says that it listens.
     pub(crate) addresses: Vec<String>,
     /// What it last told of the nodes of a group's members, until it is known to be a member itself.
@@ -77,6 +77,8 @@ pub(crate) struct Pull {
     pub(crate) cursor: u64,
     /// Entries that this round of pages has brought so far.
     pub(crate) taken: usize,
+    /// Entries of this round that brought us nothing.
+    pub(crate) known: u64,
 }
 
 /// How a log is being brought up to date.
@@ -86,10 +88,72 @@ pub(crate) struct Fetch {
     pub(crate) active: Option<Pull>,
     /// Peers that may have what we lack, tried in turn.
     pub(crate) candidates: BTreeSet<Peer>,
+    /// Who was asked last: the turn goes to the next after it, so that nobody is asked for ever.
+    pub(crate) last: Option<Peer>,
+    /// Rounds in a row that brought nothing.
+    pub(crate) idle_rounds: u32,
     /// Whether the next round allows for forked chains, because the last one brought nothing.
     pub(crate) careful: bool,
     /// Bytes of requests and answers so far.
     pub(crate) bytes: u64,
     /// Requests that were answered.
     pub(crate) round_trips: u64,
+}
+
+/// How long gossip has to bring an entry before we ask for it, in milliseconds.
+const GRACE_MS: u64 = 60;
+/// Doublings of the grace while nobody has what we lack: to some four seconds, so that an entry that never comes
+/// costs little, and half a heartbeat's interval at most.
+const IDLE_DOUBLINGS_MAX: u32 = 6;
+
+impl Fetch {
+    /// How long to wait before asking.
+    pub(crate) fn grace_ms(&self) -> u64 {
+        GRACE_MS << self.idle_rounds.min(IDLE_DOUBLINGS_MAX)
+    }
+
+    /// A round has ended that brought so many entries.
+    pub(crate) fn round_brought(&mut self, taken: usize) {
+        self.idle_rounds = if taken == 0 { self.idle_rounds.saturating_add(1) } else { 0 };
+    }
+
+    /// The candidate whose turn it is.
+    pub(crate) fn pop_candidate(&mut self) -> Option<Peer> {
+        let next = after(self.last, self.candidates.iter().copied())?;
+        self.candidates.remove(&next);
+        Some(next)
+    }
+}
+
+/// The first of `peers`, which ascend, that is after `last`; the first of all if there is none.
+pub(crate) fn after(last: Option<Peer>, peers: impl Iterator<Item = Peer> + Clone) -> Option<Peer> {
+    peers.clone().find(|peer| last.is_none_or(|last| *peer > last)).or_else(|| peers.min())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_take_turns_although_the_first_comes_back_each_time() {
+        let [a, b, c] = [1, 2, 3].map(|n| Peer::from_bytes([n; 32]));
+        let mut fetch = Fetch { candidates: BTreeSet::from([a, b, c]), ..Fetch::default() };
+        let asked = [(); 4].map(|()| {
+            let next = fetch.pop_candidate();
+            fetch.last = next;
+            fetch.candidates.insert(a);
+            next
+        });
+        assert_eq!(asked, [Some(a), Some(b), Some(c), Some(a)]);
+    }
+
+    #[test]
+    fn the_grace_grows_while_nothing_comes_and_is_short_again_when_something_does() {
+        let mut fetch = Fetch::default();
+        let first = fetch.grace_ms();
+        (0..100).for_each(|_| fetch.round_brought(0));
+        assert_eq!(fetch.grace_ms(), first << IDLE_DOUBLINGS_MAX);
+        fetch.round_brought(1);
+        assert_eq!(fetch.grace_ms(), first);
+    }
 }

@@ -2,7 +2,7 @@
 
 use mesto_oplog::EntryId;
 
-use crate::message::Summary;
+use crate::message::{SUMMARY_HEADS_MAX, Summary};
 
 /// A way to bring two replicas together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,11 +45,25 @@ const VECTOR_BYTES_PER_AUTHOR: u64 = 32 + 8 + 4 + 8 + 32;
 /// Compares their summary with ours. `holds` tells whether we hold an entry; `authors` is how many ours has.
 #[must_use]
 pub fn compare(ours: &Summary, theirs: &Summary, authors: u64, holds: impl Fn(&EntryId) -> bool) -> Comparison {
+    // Heads beyond what a summary holds are left out, so that equal lists of so many prove nothing; then the
+    // counts tell who is ahead.
+    if ours.heads == theirs.heads && ours.heads.len() >= SUMMARY_HEADS_MAX && ours.count != theirs.count {
+        let we_lack = ours.count < theirs.count;
+        return Comparison {
+            we_lack,
+            they_lack: !we_lack,
+            diverged: false,
+            protocol: Protocol::Delta,
+            estimate: estimate(ours, theirs, authors),
+        };
+    }
     if ours.heads == theirs.heads {
         return Comparison {
             we_lack: false,
             they_lack: false,
-            diverged: ours.governance == theirs.governance && ours.digest != theirs.digest,
+            diverged: ours.heads.len() < SUMMARY_HEADS_MAX
+                && ours.governance == theirs.governance
+                && ours.digest != theirs.digest,
             protocol: Protocol::None,
             estimate: Estimate::default(),
         };
@@ -63,11 +77,15 @@ pub fn compare(ours: &Summary, theirs: &Summary, authors: u64, holds: impl Fn(&E
         they_lack,
         diverged: false,
         protocol: Protocol::Delta,
-        estimate: Estimate {
-            overhead_bytes: authors * VECTOR_BYTES_PER_AUTHOR,
-            round_trips: 1,
-            entries: theirs.count.abs_diff(ours.count),
-        },
+        estimate: estimate(ours, theirs, authors),
+    }
+}
+
+fn estimate(ours: &Summary, theirs: &Summary, authors: u64) -> Estimate {
+    Estimate {
+        overhead_bytes: authors * VECTOR_BYTES_PER_AUTHOR,
+        round_trips: 1,
+        entries: theirs.count.abs_diff(ours.count),
     }
 }
 
@@ -102,6 +120,17 @@ mod tests {
         let c = compare(&summary(&[1], 1), &summary(&[2], 1), 1, |_| false);
         assert!(c.we_lack);
         assert_eq!(c.protocol, Protocol::Delta);
+    }
+
+    #[test]
+    fn lists_of_heads_that_were_cut_alike_are_told_apart_by_the_counts() {
+        let many: Vec<EntryId> = (0..SUMMARY_HEADS_MAX).map(|n| EntryId::from_bytes([n as u8; 32])).collect();
+        let mut ours = summary(&[], 1);
+        ours.heads = many;
+        let mut theirs = ours.clone();
+        theirs.count += 1;
+        let c = compare(&ours, &theirs, 1, |_| true);
+        assert_eq!((c.we_lack, c.they_lack, c.diverged), (true, false, false));
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub const REASON_LEN_MAX: usize = 512;
 pub struct Summary {
     /// Which log.
     pub log: LogId,
-    /// Its heads, strictly ascending, at most [`SUMMARY_HEADS_MAX`].
+    /// Its heads, strictly ascending, at most [`SUMMARY_HEADS_MAX`]: of more the first.
     pub heads: Vec<EntryId>,
     /// How many entries.
     pub count: u64,
@@ -226,6 +226,14 @@ impl Message {
 }
 
 impl Summary {
+    /// Leaves out the heads that are too many, as somebody who signs many branches can make them.
+    #[must_use]
+    pub fn within_bounds(mut self) -> Self {
+        self.heads.truncate(SUMMARY_HEADS_MAX);
+        self.governance.truncate(SUMMARY_HEADS_MAX);
+        self
+    }
+
     /// Checks the bounds.
     ///
     /// # Errors

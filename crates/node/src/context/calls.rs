@@ -6,7 +6,7 @@
 
 use mesto_crdt::encode_ops;
 use mesto_oplog::dag::Next;
-use mesto_oplog::entry::{DELTA_BODY_LEN_MAX, Draft};
+use mesto_oplog::entry::{DELTA_BODY_LEN_MAX, Draft, PARENTS_MAX};
 use mesto_oplog::{EntryId, Header, Verified};
 use mesto_sync::{Gossip, gossip};
 
@@ -25,6 +25,8 @@ pub(crate) struct Running {
     pub(crate) execution: u64,
     call: WaitingCall,
     header: Header,
+    /// Heads of the group's log when it started.
+    governance: Vec<EntryId>,
 }
 
 impl Context {
@@ -45,7 +47,8 @@ impl Context {
         while self.running.is_none() {
             let (Some(bundle), Some(view)) = (self.bundle, self.governance.clone()) else { return };
             let may_begin = self.log.dag.count() > 0 || self.calls.front().is_some_and(|call| call.is_init);
-            if !may_begin {
+            // A delta names all heads of the group's log; when they are too many a member is about to merge them.
+            if !may_begin || view.heads.len() > PARENTS_MAX {
                 return;
             }
             let Some(call) = self.calls.pop_front() else { return };
@@ -72,7 +75,7 @@ impl Context {
                 },
                 view: work.view.clone(),
             });
-            self.running = Some(Running { execution: self.executions, call, header });
+            self.running = Some(Running { execution: self.executions, call, header, governance: view.heads });
         }
     }
 
@@ -119,14 +122,14 @@ impl Context {
     }
 
     fn conclude(&mut self, work: &mut Work<'_>, running: Running, outcome: Outcome) -> Result<Called, CommandError> {
-        let Running { call, header, .. } = running;
+        let Running { call, header, governance, .. } = running;
         for line in outcome.logs {
             work.now(Effect::Report(Report::AppLog { context: self.id, line }));
         }
         let is_idle = outcome.ops.is_empty() && outcome.events.is_empty() && !call.is_init;
         // Rights are asked for again: they may have been taken away while the call ran.
         let may_write = self.may_write(&self.identity.public()).is_ok();
-        let (Some(view), true, false) = (self.governance.clone(), may_write, is_idle) else {
+        let (Some(mut view), true, false) = (self.governance.clone(), may_write, is_idle) else {
             let root = self.root.0;
             return Ok(Called { output: outcome.output, committed: false, delta: None, root, events: outcome.events });
         };
@@ -135,6 +138,10 @@ impl Context {
             ops: outcome.ops,
             events: outcome.events.clone(),
         };
+        // More heads than a delta can name came up meanwhile: those that the call started with do as well.
+        if view.heads.len() > PARENTS_MAX {
+            view.heads = governance;
+        }
         let delta = self.commit(work, &view, header, payload)?;
         if call.is_init {
             self.record.init = None;

@@ -9,6 +9,8 @@ use crate::step::Effect;
 
 /// A change is told after this long, in milliseconds, so that a burst is told once.
 const AFTER_CHANGE_MS: (u64, u64) = (150, 300);
+/// Heads that are too many wait this long for another member to merge them, in milliseconds.
+const BEFORE_MERGE_MS: (u64, u64) = (50, 1_000);
 /// Without changes a log is told this often, in milliseconds.
 const IDLE_MS: (u64, u64) = (8_000, 12_000);
 
@@ -51,6 +53,20 @@ impl Node {
         self.after_durable(turn, &log, effect);
     }
 
+    /// Many heads of a group's log are to be merged, by one member and not by all at once.
+    pub(crate) fn expect_merge(&mut self, turn: &mut Turn<'_>, id: GroupId) {
+        if self.groups.get(&id).is_some_and(crate::group::Group::needs_merge) {
+            let (low, high) = BEFORE_MERGE_MS;
+            let delay = turn.entropy.between(low, high);
+            self.timers.set(Timer::Merge(id), turn.time.wall_ms + delay);
+        }
+    }
+
+    pub(crate) fn merge_heads(&mut self, turn: &mut Turn<'_>, id: GroupId) {
+        // Who may not merge leaves it to others.
+        self.with_group(turn, &id, |group, work| group.merge_heads(work).is_ok());
+    }
+
     /// An effect that tells of a log's state: it leaves once that state is durable.
     pub(crate) fn after_durable(&mut self, turn: &mut Turn<'_>, log: &LogId, effect: Effect) {
         match self.logs.get(log).copied() {
@@ -68,7 +84,8 @@ impl Node {
     pub(crate) fn tell(&mut self, turn: &mut Turn<'_>, peer: Peer, log: LogId) {
         let Some(summary) = self.summary(&log) else { return };
         let Some(session) = self.sessions.get_mut(&peer) else { return };
-        if session.told.insert(log, summary.heads.clone()).is_some_and(|told| told == summary.heads) {
+        let standing = (summary.heads.clone(), summary.count);
+        if session.told.insert(log, standing.clone()).is_some_and(|told| told == standing) {
             return;
         }
         let effect = Effect::Send(peer, crate::step::Lane::Sync, Message::Summaries(vec![summary]));

@@ -18,8 +18,6 @@ use crate::verify::{CheckedGossip, CheckedMessage};
 
 /// Members' peers that we remember: more than anybody keeps connections to.
 const KNOWN_PEERS_MAX: usize = 1024;
-/// How long gossip has to bring an entry before we ask for it, in milliseconds.
-pub(crate) const GRACE_MS: u64 = 60;
 
 impl Node {
     pub(crate) fn peer_up(&mut self, turn: &mut Turn<'_>, peer: Peer) {
@@ -351,8 +349,7 @@ impl Node {
 
     /// Someone whom we do not know speaks on a topic: maybe we are the one who lags.
     fn suspect_behind(&mut self, turn: &mut Turn<'_>, group: GroupId, from: Peer) {
-        self.fetches.entry(group.log()).or_default().candidates.insert(from);
-        self.timers.set(Timer::Pull(group.log()), turn.time.wall_ms + GRACE_MS);
+        self.may_have(turn, group.log(), from);
     }
 
     fn heartbeat_heard(&mut self, turn: &mut Turn<'_>, from: Peer, heartbeat: mesto_sync::Heartbeat) {

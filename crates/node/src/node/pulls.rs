@@ -3,10 +3,9 @@
 use mesto_oplog::{LogId, Verified};
 use mesto_sync::{Message, Peer, Protocol, Summary};
 
-use super::messages::GRACE_MS;
 use super::{LogOwner, Node, Timer, Turn};
 use crate::log::Need;
-use crate::peers::Pull;
+use crate::peers::{Pull, after};
 use crate::step::{Effect, Lane, Report};
 
 /// How long a page may take before another peer is asked, in milliseconds.
@@ -44,8 +43,7 @@ impl Node {
             if at_once {
                 self.fetch_from(turn, log, peer);
             } else {
-                self.fetches.entry(log).or_default().candidates.insert(peer);
-                self.timers.set(Timer::Pull(log), turn.time.wall_ms + GRACE_MS);
+                self.may_have(turn, log, peer);
             }
         } else if comparison.they_lack && self.group_of(&log).is_some_and(|group| self.is_member_peer(&peer, &group)) {
             // They are behind and may never have heard of what we told them before: say it again. They will ask,
@@ -75,6 +73,13 @@ impl Node {
         }
     }
 
+    /// A peer may have what we lack of a log: it is asked in a while, unless gossip is faster.
+    pub(crate) fn may_have(&mut self, turn: &mut Turn<'_>, log: LogId, peer: Peer) {
+        let fetch = self.fetches.entry(log).or_default();
+        fetch.candidates.insert(peer);
+        self.timers.set(Timer::Pull(log), turn.time.wall_ms + fetch.grace_ms());
+    }
+
     /// Asks a peer for what we lack of a log, now or after the request that is out.
     pub(crate) fn fetch_from(&mut self, turn: &mut Turn<'_>, log: LogId, peer: Peer) {
         let fetch = self.fetches.entry(log).or_default();
@@ -83,10 +88,11 @@ impl Node {
             return;
         }
         fetch.candidates.remove(&peer);
-        self.ask_for_page(turn, log, peer, 0, 0);
+        fetch.last = Some(peer);
+        self.ask_for_page(turn, log, Pull { from: peer, deadline_ms: 0, cursor: 0, taken: 0, known: 0 });
     }
 
-    fn ask_for_page(&mut self, turn: &mut Turn<'_>, log: LogId, from: Peer, cursor: u64, taken: usize) {
+    fn ask_for_page(&mut self, turn: &mut Turn<'_>, log: LogId, pull: Pull) {
         let vector = match self.logs.get(&log) {
             Some(LogOwner::Group(id)) => self.groups.get(id).map(|group| group.log.dag.vector()),
             Some(LogOwner::Context(id)) => self.contexts.get(id).map(|context| context.log.dag.vector()),
@@ -96,7 +102,8 @@ impl Node {
         let fetch = self.fetches.entry(log).or_default();
         let careful = fetch.careful;
         let deadline_ms = turn.time.wall_ms + PAGE_MS_MAX;
-        fetch.active = Some(Pull { from, deadline_ms, cursor, taken });
+        let (from, cursor) = (pull.from, pull.cursor);
+        fetch.active = Some(Pull { deadline_ms, ..pull });
         self.timers.set(Timer::Pull(log), deadline_ms);
         // What it tells, which entries we hold, must not outlive a crash that we forget them in.
         let message = Message::Pull { log, vector, cursor, careful };
@@ -107,10 +114,10 @@ impl Node {
         let Page { log, entries, next, summary, len } = page;
         let Some(fetch) = self.fetches.get_mut(&log) else { return };
         // Only what was asked for: nobody can push entries past the pace that we set.
-        let Some(pull) = fetch.active.take_if(|active| active.from == peer) else { return };
+        let Some(mut pull) = fetch.active.take_if(|active| active.from == peer) else { return };
         fetch.bytes += len;
         fetch.round_trips += 1;
-        let is_empty = entries.is_empty();
+        let came = entries.len();
         let entries: Vec<Verified> = entries.into_iter().filter(|entry| entry.log() == log).collect();
         let taken = match self.logs.get(&log).copied() {
             Some(LogOwner::Group(id)) => self.with_group(turn, &id, |group, work| group.ingest(work, peer, entries)),
@@ -133,11 +140,26 @@ impl Node {
         {
             session.remember(summary.clone());
         }
-        match next.filter(|next| *next > pull.cursor && !is_empty) {
-            Some(next) => self.ask_for_page(turn, log, peer, next, pull.taken + taken),
-            None => self.round_ended(turn, peer, log, &summary, pull.taken + taken),
+        pull.taken += taken;
+        pull.known += came.saturating_sub(taken) as u64;
+        // A careful round can bring again what we hold or have set aside, but no more than that: whoever sends
+        // more only keeps us from asking others.
+        let held = self.held(&log);
+        match next.filter(|next| *next > pull.cursor && came > 0 && pull.known <= held) {
+            Some(next) => self.ask_for_page(turn, log, Pull { cursor: next, ..pull }),
+            None => self.round_ended(turn, peer, log, &summary, pull.taken),
         }
         self.check_caught_up(turn, log);
+    }
+
+    /// Entries of a log that are here, accepted or waiting.
+    fn held(&self, log: &LogId) -> u64 {
+        let of = |log: &crate::log::Log| log.dag.count() + log.parked();
+        match self.logs.get(log) {
+            Some(LogOwner::Group(id)) => self.groups.get(id).map_or(0, |group| of(&group.log)),
+            Some(LogOwner::Context(id)) => self.contexts.get(id).map_or(0, |context| of(&context.log)),
+            None => 0,
+        }
     }
 
     /// The last page of a round has come.
@@ -146,6 +168,10 @@ impl Node {
             let (_, is_lacking) = self.lacks(turn, &log, summary);
             if let Some(fetch) = self.fetches.get_mut(&log) {
                 fetch.careful = is_lacking && taken == 0 && !fetch.careful;
+                fetch.round_brought(taken);
+                if !fetch.candidates.is_empty() {
+                    self.timers.set(Timer::Pull(log), turn.time.wall_ms + fetch.grace_ms());
+                }
             }
             self.compare(turn, peer, summary, false);
             if self.group_of(&log).is_some_and(|group| self.is_member_peer(&peer, &group)) {
@@ -164,13 +190,11 @@ impl Node {
         for need in needs {
             match need {
                 Need::Parent(_) => {
-                    self.fetches.entry(log).or_default().candidates.insert(from);
-                    self.timers.set(Timer::Pull(log), turn.time.wall_ms + GRACE_MS);
+                    self.may_have(turn, log, from);
                 }
                 Need::Op(_) => {
                     let Some(group) = self.group_of(&log) else { continue };
-                    self.fetches.entry(group.log()).or_default().candidates.insert(from);
-                    self.timers.set(Timer::Pull(group.log()), turn.time.wall_ms + GRACE_MS);
+                    self.may_have(turn, group.log(), from);
                 }
                 Need::Key(_) => {
                     let Some(group) = self.group_of(&log) else { continue };
@@ -207,7 +231,7 @@ impl Node {
     fn next_candidate(&mut self, turn: &mut Turn<'_>, log: LogId) {
         let Some(group) = self.group_of(&log) else { return };
         loop {
-            let Some(peer) = self.fetches.get_mut(&log).and_then(|fetch| fetch.candidates.pop_first()) else { break };
+            let Some(peer) = self.fetches.get_mut(&log).and_then(crate::peers::Fetch::pop_candidate) else { break };
             let summary = self.sessions.get(&peer).and_then(|session| session.summaries.get(&log)).cloned();
             let is_known = self.sessions.get(&peer).is_some_and(|session| session.claims.contains_key(&group));
             let has_news = summary.is_none_or(|summary| self.lacks(turn, &log, &summary).1);
@@ -217,7 +241,8 @@ impl Node {
         }
         // Nobody is left to ask, and yet entries wait: whoever is a member may know.
         if self.is_anything_wanted(&log) {
-            if let Some(peer) = self.members_online(&group).first().copied() {
+            let last = self.fetches.get(&log).and_then(|fetch| fetch.last);
+            if let Some(peer) = after(last, self.members_online(&group).into_iter()) {
                 self.fetch_from(turn, log, peer);
             }
         }
