@@ -85,7 +85,10 @@ fn natively(app: &NativeApp, call: &Call, state: Arc<MemoryState>) -> Result<Out
         native::CallError::MethodNotFound(method) => CallError::MethodNotFound(method),
         native::CallError::BadArguments(text) => CallError::BadArguments(text),
         native::CallError::App { message, data } => CallError::App { message, data },
-        other => panic!("{other}"),
+        native::CallError::Trap(text) => CallError::Trap(text),
+        native::CallError::Limit { limit, max } => CallError::Limit { limit: limit.to_owned(), max },
+        native::CallError::ViewWrites(method) => CallError::ViewWrites(method),
+        _ => panic!("{error}"),
     })?;
     let native::Outcome { output, ops, events, logs } = outcome;
     let events = events.into_iter().map(|native::Emitted { kind, payload, handler }| Event { kind, payload, handler });
