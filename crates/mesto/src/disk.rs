@@ -138,6 +138,17 @@ impl DiskStore {
         Ok(Opened { keyspaces, database, failed: AtomicBool::new(false) })
     }
 
+    /// Moves what is in memory and in the journals into tables, so that the next opening has nothing to replay. To be
+    /// called last, when nobody commits any more; nothing is lost without it.
+    pub fn settle(&self) {
+        for keyspace in &self.opened.keyspaces {
+            if let Err(error) = keyspace.rotate_memtable_and_wait() {
+                tracing::warn!(%error, "the store was not settled: the next start replays its journal");
+                return;
+            }
+        }
+    }
+
     /// Bytes on disk, of the journals and all tables.
     #[must_use]
     pub fn disk_bytes(&self) -> u64 {

@@ -76,6 +76,7 @@ pub struct Driver {
     network: Network,
     network_owner: NetworkOwner,
     committer: Committer,
+    store: Arc<DiskStore>,
     core: Option<std::thread::JoinHandle<()>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -105,7 +106,7 @@ impl Driver {
         let (network, events, network_owner) = network(home, config, *peer_key.seed()).await?;
         let metrics = Arc::new(Metrics::default());
         let (signals, inbox) = crossbeam_channel::unbounded();
-        let committer = Committer::start(store, core::Durability::new(signals.clone()))?;
+        let committer = Committer::start(Arc::clone(&store) as _, core::Durability::new(signals.clone()))?;
         let executor: Arc<dyn Executor> = runtime;
         let executors = execute::start(Arc::clone(&executor), signals.clone())?;
         let (outbound, outbound_task) = outbound::start(network.clone(), apps.clone(), signals.clone());
@@ -140,6 +141,7 @@ impl Driver {
             network,
             network_owner,
             committer,
+            store,
             core: Some(core),
             tasks: vec![outbound_task, inbound_task],
         };
@@ -156,8 +158,13 @@ impl Driver {
                 // A core that panicked has said so on standard error.
                 let _ = tokio::task::spawn_blocking(move || core.join()).await;
             }
-            let committer = self.committer;
-            let _ = tokio::task::spawn_blocking(move || committer.stop()).await;
+            let (committer, store) = (self.committer, self.store);
+            let settled = move || {
+                committer.stop();
+                store.settle();
+            };
+            // A thread that panicked has said so on standard error.
+            let _ = tokio::task::spawn_blocking(settled).await;
             self.network_owner.ended().await;
             for task in self.tasks {
                 task.abort();
