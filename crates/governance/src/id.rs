@@ -6,8 +6,6 @@ use mesto_oplog::{EntryId, LogId, id_type};
 pub const CONTEXT_ID_CONTEXT: &str = "mesto 2026 context id v1";
 /// Domain of invitation ids.
 pub const INVITATION_ID_CONTEXT: &str = "mesto 2026 invitation id v1";
-/// Domain of application ids.
-pub const APPLICATION_ID_CONTEXT: &str = "mesto 2026 application id v1";
 /// Domain of key ids.
 pub const KEY_ID_CONTEXT: &str = "mesto 2026 epoch key id v1";
 
@@ -112,17 +110,6 @@ impl InvitationId {
     }
 }
 
-impl ApplicationId {
-    /// The application line of a package name under a signer's Ed25519 key (raw 32 bytes).
-    #[must_use]
-    pub fn of_package(package: &str, signer: &[u8; 32]) -> Self {
-        let mut hasher = blake3::Hasher::new_derive_key(APPLICATION_ID_CONTEXT);
-        hasher.update(signer);
-        hasher.update(package.as_bytes());
-        Self::from_bytes(*hasher.finalize().as_bytes())
-    }
-}
-
 impl BlobId {
     /// The id of these bytes.
     #[must_use]
@@ -155,7 +142,6 @@ mod tests {
         let ids = [
             ContextId::of_action(op, 2).to_string(),
             InvitationId::of_action(op, 2).to_string(),
-            ApplicationId::of_package("org.example.kv", &[3; 32]).to_string(),
             BlobId::of_bytes(b"hello").to_string(),
         ];
         assert_eq!(ids.join("\n"), include_str!("../tests/golden/derived.ids").trim());
