@@ -1,4 +1,5 @@
-//! Apps that run in this process: one that uses every collection, written straight on the host's drafts.
+//! Apps that run in this process: the sample app `kv`, and one that uses every collection, written straight on the
+//! host's drafts.
 //!
 //! A call that is to fail says so in its arguments and fails after it has written, so that whatever it wrote can
 //! be looked for in every state later.
@@ -8,18 +9,84 @@ use std::sync::Arc;
 use mesto_crdt::{Author, Draft, DraftError, DraftLimits, Handle, Kind, Read};
 use mesto_governance::BlobId;
 use mesto_node::{Call, CallError, Event, Executor, MethodKind, Outcome};
+use mesto_sdk::native::{self, NativeApp};
 use serde_json::Value;
 
 /// What the value of a call begins with that is to stop after writing it.
 pub(crate) const POISON: &str = "poison-";
 
-/// The executor of all hosts.
+/// An app that a run can be about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum App {
+    /// One that uses every collection.
+    Collections,
+    /// The sample app.
+    Kv,
+}
+
+impl App {
+    /// Its executor in this process.
+    #[must_use]
+    pub fn native(self) -> Arc<dyn Executor> {
+        match self {
+            Self::Collections => Arc::new(Collections),
+            Self::Kv => Arc::new(Kv(NativeApp::new::<mesto_app_kv::Kv>())),
+        }
+    }
+}
+
+/// The sample app.
+struct Kv(NativeApp);
+
+impl Executor for Kv {
+    fn method_kind(&self, _bundle: &BlobId, method: &str) -> Result<Option<MethodKind>, CallError> {
+        Ok(self.0.method_kind(method).map(|kind| match kind {
+            mesto_sdk::MethodKind::View => MethodKind::View,
+            mesto_sdk::MethodKind::Mutate => MethodKind::Mutate,
+            mesto_sdk::MethodKind::Init => MethodKind::Init,
+        }))
+    }
+
+    fn execute(&self, call: &Call, state: State) -> Result<Outcome, CallError> {
+        let kind = match call.kind {
+            MethodKind::View => mesto_sdk::MethodKind::View,
+            MethodKind::Mutate => mesto_sdk::MethodKind::Mutate,
+            MethodKind::Init => mesto_sdk::MethodKind::Init,
+        };
+        let native = native::Call {
+            method: &call.method,
+            args: &call.args,
+            kind,
+            caller: *call.caller.as_bytes(),
+            context: *call.context.as_bytes(),
+            stamp: call.stamp,
+            seed: call.seed,
+        };
+        let done = self.0.invoke(&native, state).map_err(failure)?;
+        let event = |event: native::Emitted| Event { kind: event.kind, payload: event.payload, handler: event.handler };
+        let events = done.events.into_iter().map(event).collect();
+        Ok(Outcome { output: done.output, ops: done.ops, events, logs: done.logs })
+    }
+}
+
+fn failure(error: native::CallError) -> CallError {
+    match error {
+        native::CallError::MethodNotFound(method) => CallError::MethodNotFound(method),
+        native::CallError::BadArguments(text) => CallError::BadArguments(text),
+        native::CallError::App { message, data } => CallError::App { message, data },
+        native::CallError::Limit { limit, max } => CallError::Limit { limit: limit.to_owned(), max },
+        native::CallError::ViewWrites(method) => CallError::ViewWrites(method),
+        other => CallError::Trap(other.to_string()),
+    }
+}
+
+/// The app that uses every collection.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct NativeApps;
+pub(crate) struct Collections;
 
 type State = Arc<dyn Read + Send + Sync>;
 
-impl Executor for NativeApps {
+impl Executor for Collections {
     fn method_kind(&self, _bundle: &BlobId, method: &str) -> Result<Option<MethodKind>, CallError> {
         Ok(match method {
             "get" => Some(MethodKind::View),
@@ -165,19 +232,19 @@ mod tests {
     fn every_method_that_is_named_runs_and_another_does_not() {
         let empty: State = Arc::new(MemoryState::new());
         for method in ["set", "remove", "clear", "incr", "add", "drop", "nest", "tally", "write", "idle"] {
-            assert!(NativeApps.method_kind(&BlobId::default(), method).unwrap().is_some());
-            NativeApps.execute(&call(method, r#"{"key":"k","value":"v","by":1}"#), Arc::clone(&empty)).unwrap();
+            assert!(Collections.method_kind(&BlobId::default(), method).unwrap().is_some());
+            Collections.execute(&call(method, r#"{"key":"k","value":"v","by":1}"#), Arc::clone(&empty)).unwrap();
         }
-        let unknown = NativeApps.execute(&call("fly", "{}"), Arc::clone(&empty));
+        let unknown = Collections.execute(&call("fly", "{}"), Arc::clone(&empty));
         assert_eq!(unknown, Err(CallError::MethodNotFound("fly".to_owned())));
     }
 
     #[test]
     fn what_is_poisoned_or_refused_gives_no_operations() {
         let empty: State = Arc::new(MemoryState::new());
-        let trapped = NativeApps.execute(&call("set", r#"{"key":"k","value":"poison-1"}"#), Arc::clone(&empty));
+        let trapped = Collections.execute(&call("set", r#"{"key":"k","value":"poison-1"}"#), Arc::clone(&empty));
         assert!(matches!(trapped, Err(CallError::Trap(_))));
-        let refused = NativeApps.execute(&call("refuse", r#"{"value":"poison-2"}"#), empty);
+        let refused = Collections.execute(&call("refuse", r#"{"value":"poison-2"}"#), empty);
         assert!(matches!(refused, Err(CallError::App { .. })));
     }
 }

@@ -80,6 +80,12 @@ impl World {
         for (from, to) in self.network.cuts() {
             self.mend(from, to);
         }
+        // What a liar withheld of its greetings it says now.
+        for (a, b) in self.network.open_links() {
+            if [a, b].iter().any(|host| self.hosts[*host].role == Role::Liar) {
+                self.close_link(a, b);
+            }
+        }
         for host in 0..self.hosts.len() {
             if !self.hosts[host].is_up() {
                 self.after(1_000, Event::Start { host });

@@ -445,7 +445,9 @@ fn settled_context(has_liar: bool, id: ContextId, infos: &[(usize, ContextInfo)]
                 if info.root == best.root { "" } else { "un" }
             ));
         }
-        if !info.ready || !info.bundle_held {
+        // What only a liar holds may never come.
+        let is_lonely = has_liar && best.entries == 0;
+        if !(info.ready || is_lonely) || !info.bundle_held {
             return Err(format!("{id:?}: host {host} is not ready; bundle held: {}", info.bundle_held));
         }
         // What waits for an entry that a liar withholds can only wait.

@@ -27,7 +27,8 @@ mod trace;
 mod workload;
 mod world;
 
+pub use executor::App;
 pub use invariants::Violation;
 pub use profile::Profile;
-pub use run::{Outcome, run, run_twice};
+pub use run::{Outcome, run, run_twice, run_with};
 pub use world::Micros;

@@ -1,11 +1,14 @@
 //! What a seed has in store: how many hosts, how bad the network, which faults.
 
+use crate::executor::App;
 use crate::random::Random;
 use crate::world::Micros;
 
 /// The conditions of one run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Profile {
+    /// What they run.
+    pub app: App,
     /// Hosts with a node.
     pub hosts: usize,
     /// How long the workload and the faults last.
@@ -51,6 +54,7 @@ impl Profile {
         let slow_disk = random.chance(200);
         let slow_network = random.chance(300);
         Self {
+            app: if random.split("app", 0).chance(300) { App::Kv } else { App::Collections },
             hosts: random.index(4) + 2,
             active: random.between(5, 14) * 1_000_000,
             pace: (60_000, random.between(200, 700) * 1000),
@@ -74,6 +78,7 @@ impl Profile {
     #[must_use]
     pub const fn calm(hosts: usize) -> Self {
         Self {
+            app: App::Collections,
             hosts,
             active: 6_000_000,
             pace: (60_000, 300_000),

@@ -1,4 +1,12 @@
 //! Seeds that once failed. Each stays, with what it found.
 
 /// A seed and what was wrong.
-pub const SEEDS: &[(u64, &str)] = &[];
+pub const SEEDS: &[(u64, &str)] = &[
+    (8, "members who joined over a third never learned each other's addresses"),
+    (142, "addresses were told before the log was here that shows who told them"),
+    (25, "a crash between the op that registers a context and its record left a context that nobody can begin"),
+    (22, "a log with more heads than a summary holds made honest summaries unreadable"),
+    (179, "deltas named more governance heads than is allowed, and were refused by all others"),
+    (32, "entries that are refused were asked for again without a pause"),
+    (168, "only the first member was asked for a log that it has not joined"),
+];

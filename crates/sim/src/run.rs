@@ -1,6 +1,9 @@
 //! One seed, from the first start to the last comparison.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mesto_node::Executor;
 
 use crate::host::Role;
 use crate::invariants::{self, Violation};
@@ -15,6 +18,8 @@ const COMPARE_EVERY: Micros = 1_500_000;
 const SETTLE_EVERY: Micros = 500_000;
 /// How long members may take to come together once nothing goes wrong any more: some heartbeats.
 const SETTLE_MAX: Micros = 90_000_000;
+/// How much longer if clocks jumped or stamps were forged: as far as an entry can be ahead of a clock.
+const STAMPS_MAX: Micros = 600_000_000;
 
 /// What came of a seed.
 #[derive(Clone, Debug)]
@@ -52,7 +57,14 @@ pub fn run_twice(seed: u64) -> Outcome {
 /// Runs a seed under given conditions.
 #[must_use]
 pub fn run(seed: u64, profile: Profile, is_verbose: bool) -> Outcome {
-    let mut world = World::new(seed, profile.clone(), is_verbose);
+    let executor = profile.app.native();
+    run_with(seed, profile, executor, is_verbose)
+}
+
+/// The same with another executor of the app: whatever runs it must come to the same.
+#[must_use]
+pub fn run_with(seed: u64, profile: Profile, executor: Arc<dyn Executor>, is_verbose: bool) -> Outcome {
+    let mut world = World::new(seed, profile.clone(), executor, is_verbose);
     let mut workload = Workload::new(&mut world, seed);
     world.after(0, Event::Redial);
     world.after(1_000_000, Event::Fault);
@@ -61,7 +73,7 @@ pub fn run(seed: u64, profile: Profile, is_verbose: bool) -> Outcome {
             world.after(2_000_000, Event::Mischief { host });
         }
     }
-    let mut run = Run { world: &mut world, workload: &mut workload, is_active: true };
+    let mut run = Run { world: &mut world, workload: &mut workload, is_active: true, has_jumps: profile.jumps };
     let active = profile.active;
     while run.world.now < active && run.world.violations.is_empty() {
         run.until((run.world.now + COMPARE_EVERY).min(active));
@@ -94,6 +106,7 @@ struct Run<'a> {
     world: &'a mut World,
     workload: &'a mut Workload,
     is_active: bool,
+    has_jumps: bool,
 }
 
 impl Run<'_> {
@@ -118,7 +131,8 @@ impl Run<'_> {
 
     /// Waits until all have come together.
     fn settle(&mut self) {
-        let deadline = self.world.now + SETTLE_MAX;
+        let has_odd_stamps = self.world.hosts.iter().any(|host| host.role == Role::Liar) || self.has_jumps;
+        let deadline = self.world.now + SETTLE_MAX + if has_odd_stamps { STAMPS_MAX } else { 0 };
         loop {
             self.until(self.world.now + SETTLE_EVERY);
             if !self.world.violations.is_empty() {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use mesto_governance::{ApplicationId, BlobId, Capabilities, Capability, ContextId, GroupId, Role as MemberRole};
 use mesto_node::command::{AppVersion, Command, CommandError, ContextInfo, GroupInfo, Policy, Reply, Selector};
-use mesto_node::{Input, Ticket};
+use mesto_node::Ticket;
 
-use crate::executor::POISON;
+use crate::executor::{App, POISON};
 use crate::host::Role;
 use crate::random::Random;
 use crate::world::{Event, World};
@@ -117,8 +117,11 @@ impl Workload {
             if !world.is_honest(host) {
                 continue;
             }
-            for info in joined(world, host) {
-                let args = format!(r#"{{"key":"closing {host}","value":"v","by":1}}"#);
+            for info in joined(world, host).into_iter().filter(|info| info.entries > 0) {
+                let args = match world.profile.app {
+                    App::Collections => format!(r#"{{"key":"closing {host}","value":"v","by":1}}"#),
+                    App::Kv => format!(r#"{{"key":"closing {host}","value":"v"}}"#),
+                };
                 let ticket = self.ask(world, host, call_of(info.context, "set", args), What::Closing(info.context));
                 world.called.insert(ticket, info.context);
             }
@@ -199,7 +202,10 @@ impl Workload {
             group: Selector(info.group.to_string()),
             application: None,
             name,
-            init: br#"{"title":"new"}"#.to_vec(),
+            init: match world.profile.app {
+                App::Collections => br#"{"title":"new"}"#.to_vec(),
+                App::Kv => b"{}".to_vec(),
+            },
         };
         self.ask(world, host, command, What::Context);
     }
@@ -230,6 +236,9 @@ impl Workload {
 
     /// A method with its arguments; the value is a different one each time.
     fn method(&mut self, world: &World) -> (&'static str, String) {
+        if world.profile.app == App::Kv {
+            return self.method_of_kv();
+        }
         let key = self.random.below(KEYS);
         let by = self.random.between(0, 5);
         let number = self.random.number();
@@ -241,6 +250,20 @@ impl Workload {
         };
         let mark = if failing { POISON } else { "v" };
         (method.copied().unwrap_or("set"), format!(r#"{{"key":"k{key}","value":"{mark}{number}","by":{by}}}"#))
+    }
+}
+
+impl Workload {
+    fn method_of_kv(&mut self) -> (&'static str, String) {
+        let (key, number) = (self.random.below(KEYS), self.random.number());
+        match self.random.below(20) {
+            0..=11 => ("set", format!(r#"{{"key":"k{key}","value":"v{number}"}}"#)),
+            12..=15 => ("remove", format!(r#"{{"key":"k{key}"}}"#)),
+            16 => ("clear", "{}".to_owned()),
+            17 => ("get_or_error", format!(r#"{{"key":"k{key}"}}"#)),
+            18 => ("set", format!(r#"{{"key":"k{key}"}}"#)),
+            _ => ("fly", "{}".to_owned()),
+        }
     }
 }
 
@@ -275,8 +298,3 @@ fn bundle(random: &mut Random) -> (AppVersion, Vec<u8>) {
     (app, bytes)
 }
 
-/// Tells a host's node of a bundle that was put there while it runs.
-pub(crate) fn install(world: &mut World, host: usize, app: &AppVersion, bytes: &[u8]) {
-    world.hosts[host].blobs.insert(app.bundle, bytes.to_vec());
-    world.step(host, Input::Installed(app.clone()));
-}

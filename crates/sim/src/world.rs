@@ -5,11 +5,12 @@ mod links;
 mod power;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use mesto_governance::{BlobId, ContextId, GroupId};
 use mesto_node::command::{AppVersion, Command, CommandError, Reply};
 use mesto_node::verify::CheckedGossip;
-use mesto_node::{Entropy, Input, Lane, Ticket, Time};
+use mesto_node::{Entropy, Executor, Input, Lane, Ticket, Time};
 use mesto_oplog::LogId;
 use mesto_sync::Peer;
 
@@ -61,9 +62,18 @@ pub(crate) enum Event {
     Mischief { host: usize },
 }
 
+/// What runs the apps of all hosts.
+pub(crate) struct Apps(pub(crate) Arc<dyn Executor>);
+
+impl std::fmt::Debug for Apps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Apps(..)")
+    }
+}
+
 /// One run.
 #[derive(Debug)]
-pub struct World {
+pub(crate) struct World {
     pub(crate) now: Micros,
     queue: BTreeMap<(Micros, u64), Event>,
     last_event: u64,
@@ -72,6 +82,7 @@ pub struct World {
     pub(crate) profile: Profile,
     pub(crate) random: Random,
     pub(crate) trace: Trace,
+    pub(crate) executor: Apps,
     pub(crate) bundles: BTreeMap<BlobId, (AppVersion, Vec<u8>)>,
     pub(crate) violations: Vec<Violation>,
     /// Replies that the workload has not looked at yet.
@@ -96,7 +107,7 @@ pub struct World {
 
 impl World {
     /// A world in which nothing has happened.
-    pub(crate) fn new(seed: u64, profile: Profile, is_verbose: bool) -> Self {
+    pub(crate) fn new(seed: u64, profile: Profile, executor: Arc<dyn Executor>, is_verbose: bool) -> Self {
         let root = Random::new(seed);
         let mut clocks = root.split("clocks", 0);
         let mut hosts = Vec::new();
@@ -121,6 +132,7 @@ impl World {
             profile,
             random: root.split("world", 0),
             trace: Trace::new(is_verbose),
+            executor: Apps(executor),
             bundles: BTreeMap::new(),
             violations: Vec::new(),
             answers: VecDeque::new(),

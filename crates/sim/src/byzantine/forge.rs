@@ -13,7 +13,7 @@ use mesto_oplog::dag::{DagRead, Next};
 use mesto_oplog::{Draft, EntryId, Header, Incarnation, SigningKey, Stamp, Verified};
 use mesto_sync::{Gossip, gossip};
 
-use crate::executor::NativeApps;
+use crate::executor::Collections;
 use crate::ledger::{self, Ledger};
 use crate::world::{Event, World};
 
@@ -289,7 +289,7 @@ impl World {
             seed: [0; 32],
         };
         let state = Arc::new(ledger::state(&desk.snapshot, &desk.context));
-        NativeApps.execute(&call, state).map(|outcome| outcome.ops).unwrap_or_default()
+        Collections.execute(&call, state).map(|outcome| outcome.ops).unwrap_or_default()
     }
 
     fn delta(&mut self, desk: &Desk, header: Header, governance: Vec<EntryId>, ops: Vec<Change>) -> Option<Verified> {

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use mesto_governance::BlobId;
-use mesto_node::{Call, ContextState, Effect, Executor, Input, Lane, Report, Step, Verdict, View};
+use mesto_node::{Call, ContextState, Effect, Input, Lane, Report, Step, Verdict, View};
 use mesto_sync::message::BLOB_CHUNK_LEN_MAX;
 use mesto_sync::{Message, Peer};
 
 use super::{Event, World};
-use crate::executor::NativeApps;
 use crate::host::Role;
 use crate::invariants::{self, Violation};
 
@@ -75,7 +74,7 @@ impl World {
     /// Runs a call at once; its result comes when its time is over.
     fn execute(&mut self, index: usize, execution: u64, call: &Call, view: View) {
         let state = Arc::new(ContextState::new(view, &call.context));
-        let result = NativeApps.execute(call, state);
+        let result = self.executor.0.execute(call, state);
         let delay = self.execution_time();
         let life = self.hosts[index].life;
         let input = Box::new(Input::Executed { context: call.context, execution, result });
