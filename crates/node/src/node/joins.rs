@@ -60,6 +60,8 @@ impl Node {
             self.with_group(turn, &id, |group, work| group.save_record(work));
             turn.effect(Effect::Subscribe(self.topic(&id.log())));
         }
+        // Who asks again, perhaps only to wait, still wants what was asked for before.
+        let contexts_all = contexts_all || self.joins.get(&id).is_some_and(|join| join.contexts_all && !join.caught_up);
         let record = JoinRecord { ticket: text.to_owned(), contexts_all, refused: None, caught_up: false };
         self.save_join(turn, id, record);
         if let Ok(peer) = <[u8; 32]>::try_from(ticket.peer.as_slice()) {
