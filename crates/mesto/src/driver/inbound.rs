@@ -51,7 +51,7 @@ pub(super) fn start(
             .spawn(move || jobs.iter().for_each(|job| verifier.verify(job)))?;
         queues.push(queue);
     }
-    let inbound = Inbound { network, queues, lanes: HashMap::new(), signals, metrics };
+    let inbound = Inbound { network, queues, lanes: HashMap::new(), addresses: HashMap::new(), signals, metrics };
     Ok(tokio::spawn(inbound.run(events)))
 }
 
@@ -59,6 +59,8 @@ struct Inbound {
     network: Network,
     queues: Vec<Sender<Unverified>>,
     lanes: HashMap<(Peer, Lane), Assembler>,
+    /// Where each connected peer says that it listens.
+    addresses: HashMap<Peer, Vec<String>>,
     signals: Signals,
     metrics: Arc<Metrics>,
 }
@@ -77,6 +79,10 @@ impl Inbound {
                 self.lanes.insert((peer, lane), Assembler::default());
                 if lane == Lane::Sync {
                     self.pass(&peer, Unverified::Input(Input::PeerUp(peer))).await;
+                    // They often come before the lane is open, when the core does not know the peer yet.
+                    if let Some(addresses) = self.addresses.get(&peer).cloned() {
+                        self.pass(&peer, Unverified::Input(Input::PeerAddresses(peer, addresses))).await;
+                    }
                 }
             }
             NetEvent::LaneReset { peer, lane, reason, .. } => {
@@ -115,7 +121,8 @@ impl Inbound {
             }
             NetEvent::PeerAddrs { peer: id, addresses } => {
                 let Some(peer) = peer_of(&id) else { return };
-                let addresses = addresses.iter().map(ToString::to_string).collect();
+                let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                self.addresses.insert(peer, addresses.clone());
                 self.pass(&peer, Unverified::Input(Input::PeerAddresses(peer, addresses))).await;
             }
             NetEvent::ListenAddr { .. } | NetEvent::ListenAddrExpired { .. } | NetEvent::ExternalAddr { .. } => {
@@ -129,7 +136,12 @@ impl Inbound {
                 tracing::debug!(?peer, ?address, %failure, "a dial failed");
             }
             NetEvent::PeerConnected { peer } => tracing::debug!(%peer, "connected"),
-            NetEvent::PeerDisconnected { peer } => tracing::debug!(%peer, "disconnected"),
+            NetEvent::PeerDisconnected { peer: id } => {
+                tracing::debug!(peer = %id, "disconnected");
+                if let Some(peer) = peer_of(&id) {
+                    self.addresses.remove(&peer);
+                }
+            }
             NetEvent::Unsubscribed { .. } => {}
         }
     }
