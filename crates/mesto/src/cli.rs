@@ -260,6 +260,13 @@ mod tests {
     }
 
     #[test]
+    fn flags_are_understood_after_the_arguments_of_a_call() {
+        let cli = parse("mesto call c set key=a value=b --as me --json").unwrap();
+        let Command::Call(call) = cli.command else { panic!("a call") };
+        assert_eq!((call.args.len(), call.identity.as_deref(), cli.global.json), (2, Some("me"), true));
+    }
+
+    #[test]
     fn what_is_not_understood_is_a_usage_error() {
         for line in ["mesto", "mesto nothing", "mesto call", "mesto init --port 1", "mesto group create --policy never", "mesto join t --timeout soon", "mesto -q -v status"] {
             let error = parse(line).err().unwrap();

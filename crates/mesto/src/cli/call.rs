@@ -15,11 +15,11 @@ pub(crate) struct Call {
     /// The method
     method: String,
     /// Its arguments: one JSON object, @FILE, - for standard input, or KEY=VALUE pairs
-    #[arg(value_name = "JSON or KEY=VALUE", allow_hyphen_values = true)]
-    args: Vec<String>,
+    #[arg(value_name = "JSON or KEY=VALUE")]
+    pub(super) args: Vec<String>,
     /// As which of this node's identities
     #[arg(long = "as", value_name = "IDENTITY")]
-    identity: Option<String>,
+    pub(super) identity: Option<String>,
 }
 
 impl Call {
