@@ -1,0 +1,36 @@
+//! The program as its users meet it: real processes that talk over real sockets and keep their state on a real disk.
+//!
+//! Tests whose names begin with `f` and a number belong to the flow of that number.
+
+#[path = "it/apps.rs"]
+mod apps;
+#[path = "it/blobs.rs"]
+mod blobs;
+#[path = "it/bundles.rs"]
+mod bundles;
+#[path = "it/contexts.rs"]
+mod contexts;
+#[path = "it/crashes.rs"]
+mod crashes;
+#[path = "it/events.rs"]
+mod events;
+#[path = "it/face.rs"]
+mod face;
+#[path = "it/http.rs"]
+mod http;
+#[path = "it/joining.rs"]
+mod joining;
+#[path = "it/life.rs"]
+mod life;
+#[path = "it/network.rs"]
+mod network;
+#[path = "it/node.rs"]
+mod node;
+#[path = "it/replication.rs"]
+mod replication;
+#[path = "it/rpc.rs"]
+mod rpc;
+#[path = "it/strangers.rs"]
+mod strangers;
+#[path = "it/websocket.rs"]
+mod websocket;
