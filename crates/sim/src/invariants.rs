@@ -310,10 +310,12 @@ fn group_of(world: &mut World, host: usize, log: LogId) -> Option<GroupId> {
     if let Some(group) = world.groups_of.get(&log) {
         return Some(*group);
     }
-    let group = match world.look(host, Command::ContextShow(Selector(log.to_string()))) {
-        Some(Reply::Contexts(infos)) => infos.first()?.group,
-        _ => GroupId::from(log),
+    // A list is told at once; one context is told when what is said of it is on disk.
+    let group = match world.look(host, Command::ContextList(None)) {
+        Some(Reply::Contexts(infos)) => infos.iter().find(|info| info.context.log() == log).map(|info| info.group),
+        _ => None,
     };
+    let group = group.unwrap_or(GroupId::from(log));
     world.groups_of.insert(log, group);
     Some(group)
 }
