@@ -41,7 +41,8 @@ pub(crate) fn path_text(path: &Path) -> &str {
 }
 
 fn mesto(args: &[&str]) {
-    let built = Command::new(env!("CARGO_BIN_EXE_mesto")).arg("--quiet").args(args).output().expect("the program starts");
+    let built =
+        Command::new(env!("CARGO_BIN_EXE_mesto")).arg("--quiet").args(args).output().expect("the program starts");
     assert!(built.status.success(), "{args:?}: {}", String::from_utf8_lossy(&built.stderr));
 }
 

@@ -65,7 +65,8 @@ fn f20_one_command_builds_signs_and_packs() {
     let key = stage.path("signer.pem");
     let signer = node.cli(&["key", "generate", "-o", path_text(&key)]).ok();
     let source = kv_source();
-    let built = node.cli(&["app", "build", path_text(&source), "-o", path_text(&bundle), "--key", path_text(&key)]).ok();
+    let built =
+        node.cli(&["app", "build", path_text(&source), "-o", path_text(&bundle), "--key", path_text(&key)]).ok();
     assert_eq!((&built["path"], &built["signerId"]), (&json!(path_text(&bundle)), &signer["did"]));
     let installed = node.cli(&["app", "install", path_text(&bundle)]).ok();
     for same in ["applicationId", "blobId", "signerId", "package", "version", "size"] {

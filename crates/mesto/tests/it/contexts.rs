@@ -173,7 +173,8 @@ fn f04_a_join_can_bring_all_open_contexts_along() {
     let second = text(&anna.cli(&["context", "create", &shared.group]).ok(), "contextId");
     set(&anna, &second, "tea", "green");
     let joined = boris.cli(&["join", &ticket(&anna, &shared.group), "--wait", "--contexts", "all"]).ok();
-    let mut contexts: Vec<_> = joined["contexts"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    let mut contexts: Vec<_> =
+        joined["contexts"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
     contexts.sort_unstable();
     let mut both = [shared.context.as_str(), second.as_str()];
     both.sort_unstable();

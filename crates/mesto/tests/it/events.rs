@@ -11,9 +11,9 @@ fn is_set(message: &Value, context: &str, key: &str) -> bool {
     let result = &message["result"];
     result["contextId"] == context
         && result["type"] == "StateMutation"
-        && result["data"]["events"].as_array().is_some_and(|events| {
-            events.iter().any(|event| event["kind"] == "Set" && event["data"]["key"] == key)
-        })
+        && result["data"]["events"]
+            .as_array()
+            .is_some_and(|events| events.iter().any(|event| event["kind"] == "Set" && event["data"]["key"] == key))
 }
 
 #[test]
@@ -115,7 +115,8 @@ fn the_command_line_follows_events() {
 
     let past = boris.cli(&["events", context]);
     assert_eq!(past.status, Some(0), "{}", past.stderr);
-    let kinds: Vec<Value> = past.stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["kind"].clone()).collect();
+    let kinds: Vec<Value> =
+        past.stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["kind"].clone()).collect();
     assert_eq!(kinds.iter().filter(|kind| *kind == "Set").count(), 2, "{kinds:?}");
 }
 
@@ -131,7 +132,8 @@ fn a_new_member_is_told_to_whom_follows_the_group() {
     let member = text(&boris.cli(&["whoami", "friends"]).ok(), "memberId");
     let told = eventually("the new member is told", ARRIVES_WITHIN, || {
         let told = socket.next();
-        (told["result"]["type"] == "MemberAdded" && told["result"]["data"]["memberId"] == member.as_str()).then_some(told)
+        (told["result"]["type"] == "MemberAdded" && told["result"]["data"]["memberId"] == member.as_str())
+            .then_some(told)
     });
     assert_eq!(told["result"]["groupId"], shared.group.as_str());
 }

@@ -10,7 +10,8 @@ use crate::node::{Stage, number, text};
 fn without_a_node_commands_end_with_status_3() {
     let stage = Stage::of(0);
     let home = stage.home("home");
-    for command in [&["status"][..], &["context", "ls"], &["call", "c", "m"], &["join", "t"], &["app", "install", "f"]] {
+    for command in [&["status"][..], &["context", "ls"], &["call", "c", "m"], &["join", "t"], &["app", "install", "f"]]
+    {
         let error = home.cli(command).fails(3, "NotReachable");
         assert!(text(&error, "hint").contains("run"), "{error}");
     }
@@ -100,7 +101,8 @@ fn what_is_not_there_ends_with_status_5_and_what_is_there_twice_with_2() {
 
     let twins = [group(&node, "twins"), group(&node, "twins")];
     let error = node.cli(&["group", "show", "twins"]).fails(2, "Ambiguous");
-    let mut candidates: Vec<_> = error["data"]["candidates"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    let mut candidates: Vec<_> =
+        error["data"]["candidates"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
     candidates.sort_unstable();
     let mut both = twins.each_ref().map(String::as_str);
     both.sort_unstable();

@@ -33,7 +33,9 @@ fn f03_join_by_invitation_and_every_member_lists_the_new_one() {
     let shown = |node: &Node| node.cli(&["group", "show", &group]).ok();
     let digest = text(&shown(&anna), "digest");
     for node in [&boris, &clara] {
-        eventually("the logs are the same", ARRIVES_WITHIN, || (shown(node)["digest"] == digest.as_str()).then_some(()));
+        eventually("the logs are the same", ARRIVES_WITHIN, || {
+            (shown(node)["digest"] == digest.as_str()).then_some(())
+        });
     }
     assert_eq!((&shown(&boris)["role"], &shown(&boris)["keyHeld"]), (&json!("member"), &json!(true)));
     boris.cli(&["join", &ticket, "--wait"]).ok();
@@ -86,7 +88,8 @@ fn f03_expired_altered_and_foreign_tickets_let_nobody_in() {
     // Well-formed, but about an invitation that nobody made.
     let mut ticket: Ticket = good.parse().expect("a ticket");
     ticket.invitation = mesto_governance::InvitationId::from_bytes([9; 32]);
-    let error = boris.cli(&["join", &ticket.to_text().expect("text"), "--wait", "--timeout", "2s"]).fails(6, "TimedOut");
+    let error =
+        boris.cli(&["join", &ticket.to_text().expect("text"), "--wait", "--timeout", "2s"]).fails(6, "TimedOut");
     assert!(text(&error, "detail").contains("no member has let this node in"), "{error}");
     assert_eq!(members(&anna, &group).len(), 1);
 

@@ -75,8 +75,13 @@ fn a_node_that_starts_again_has_everything() {
     equal(&[&anna, &boris], &shared.context, 3);
     let log = anna.http().get(&format!("/admin-api/contexts/{}/log", shared.context)).data();
     let author = text(&before[0], "identity");
-    let mut places: Vec<u64> =
-        log.as_array().expect("lines").iter().filter(|line| line["author"] == author.as_str()).map(|line| number(line, "seq")).collect();
+    let mut places: Vec<u64> = log
+        .as_array()
+        .expect("lines")
+        .iter()
+        .filter(|line| line["author"] == author.as_str())
+        .map(|line| number(line, "seq"))
+        .collect();
     places.sort_unstable();
     places.dedup();
     assert_eq!(places.len(), 3, "one chain, and no place in it twice: {log}");
@@ -122,7 +127,11 @@ fn a_second_signal_does_not_wait() {
     eventually("the node runs", PATIENCE, || home.folder().join("run/node.json").exists().then_some(()));
     signal("-TERM", child.id());
     // It may have ended by now: then there is nobody to tell.
-    let _ = std::process::Command::new("kill").arg("-TERM").arg(child.id().to_string()).stderr(std::process::Stdio::null()).status();
+    let _ = std::process::Command::new("kill")
+        .arg("-TERM")
+        .arg(child.id().to_string())
+        .stderr(std::process::Stdio::null())
+        .status();
     wait_for_end(&mut child);
     home.start().cli(&["status"]).ok();
 }

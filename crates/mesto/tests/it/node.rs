@@ -154,18 +154,26 @@ impl Home {
     pub(crate) fn start(&self) -> Node {
         let log = self.log();
         let file = File::options().create(true).append(true).open(&log).expect("a log");
-        let mut child = self.command().arg("run").stdout(Stdio::piped()).stderr(file).spawn().expect("the program starts");
+        let mut child =
+            self.command().arg("run").stdout(Stdio::piped()).stderr(file).spawn().expect("the program starts");
         let lines = lines_of(child.stdout.take().expect("piped"));
-        let mut node = Node { home: self.clone(), child, api: String::new(), peer_id: String::new(), listen: Vec::new() };
+        let mut node =
+            Node { home: self.clone(), child, api: String::new(), peer_id: String::new(), listen: Vec::new() };
         let line = match lines.recv_timeout(PATIENCE) {
             Ok(line) => line,
             Err(error) => panic!("the node did not become ready ({error}): {:?}", node.child.try_wait()),
         };
-        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in the ready line: {line}"));
+        let ready: Value =
+            serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in the ready line: {line}"));
         assert_eq!(ready["event"], "ready", "{line}");
         node.api = text(&ready, "api");
         node.peer_id = text(&ready, "peerId");
-        node.listen = ready["listen"].as_array().expect("addresses").iter().map(|a| a.as_str().expect("text").to_owned()).collect();
+        node.listen = ready["listen"]
+            .as_array()
+            .expect("addresses")
+            .iter()
+            .map(|a| a.as_str().expect("text").to_owned())
+            .collect();
         node
     }
 

@@ -72,7 +72,10 @@ fn f09_ingest_what_both_sides_wrote_apart() {
     }
     let anna = anna.start();
     equal(&[&anna, &boris], &shared.context, 5);
-    assert_eq!((get(&boris, &shared.context, "anna"), get(&anna, &shared.context, "boris")), (json!("alone"), json!("alone 2")));
+    assert_eq!(
+        (get(&boris, &shared.context, "anna"), get(&anna, &shared.context, "boris")),
+        (json!("alone"), json!("alone 2"))
+    );
 }
 
 #[test]

@@ -27,14 +27,23 @@ fn a_call_and_its_failures_have_the_known_shapes() {
         json!({"jsonrpc": "2.0", "id": "x",
             "result": {"output": "green", "committed": false, "deltaId": null, "rootHash": root}})
     );
-    assert_eq!(http.rpc(&execute("get", json!(r#"{"key":"tea"}"#)))["result"]["output"], "green", "text that holds JSON");
+    assert_eq!(
+        http.rpc(&execute("get", json!(r#"{"key":"tea"}"#)))["result"]["output"],
+        "green",
+        "text that holds JSON"
+    );
 
     let mut error = |text: &str| {
         let answer = http.rpc(text);
         assert_eq!(answer["jsonrpc"], "2.0", "{answer}");
         assert!(answer.get("result").is_none(), "{answer}");
         assert!(answer["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{answer}");
-        (answer["id"].clone(), answer["error"]["code"].as_i64(), text_of(&answer, "type"), answer["error"]["data"].clone())
+        (
+            answer["id"].clone(),
+            answer["error"]["code"].as_i64(),
+            text_of(&answer, "type"),
+            answer["error"]["data"].clone(),
+        )
     };
     let mut fails = |text: &str, code: i64, kind: &str| {
         let (_, found, found_kind, data) = error(text);
@@ -118,7 +127,11 @@ fn when_1024_calls_wait_further_ones_are_refused_and_those_that_wait_are_done() 
     for socket in &mut sockets {
         for _ in 0..CALLS_EACH {
             let answer = socket.next();
-            let what = if answer["result"]["committed"] == true { "done" } else { answer["error"]["type"].as_str().unwrap_or("?") };
+            let what = if answer["result"]["committed"] == true {
+                "done"
+            } else {
+                answer["error"]["type"].as_str().unwrap_or("?")
+            };
             *counts.entry(what.to_owned()).or_default() += 1;
         }
     }

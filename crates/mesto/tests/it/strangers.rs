@@ -119,7 +119,10 @@ fn garbage_on_the_api_is_refused_and_the_api_goes_on() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     for (path, body) in [("/admin-api/groups", format!("{{\"name\":{deep}}}")), ("/jsonrpc", deep)] {
         let answer = http.request("POST", path, &json_body, body.as_bytes());
-        assert!(answer.status < 500 && String::from_utf8_lossy(&answer.body).contains("invalid type"), "{path}: {answer:?}");
+        assert!(
+            answer.status < 500 && String::from_utf8_lossy(&answer.body).contains("invalid type"),
+            "{path}: {answer:?}"
+        );
     }
     let large = vec![b' '; 2 << 20];
     node.http().request("POST", "/admin-api/groups", &json_body, &large).problem(413, "PayloadTooLarge");
