@@ -8,12 +8,11 @@ use mesto_governance::{ContextId, EpochKey, GroupId, Op, Role as MemberRole};
 use mesto_node::delta::{DeltaBody, Payload};
 use mesto_node::record::GroupRecord;
 use mesto_node::store::Snapshot;
-use mesto_node::{Call, Executor, MethodKind};
+use mesto_node::{Call, MethodKind};
 use mesto_oplog::dag::{DagRead, Next};
 use mesto_oplog::{Draft, EntryId, Header, Incarnation, SigningKey, Stamp, Verified};
 use mesto_sync::{Gossip, gossip};
 
-use crate::executor::Collections;
 use crate::ledger::{self, Ledger};
 use crate::world::{Event, World};
 
@@ -289,7 +288,7 @@ impl World {
             seed: [0; 32],
         };
         let state = Arc::new(ledger::state(&desk.snapshot, &desk.context));
-        Collections.execute(&call, state).map(|outcome| outcome.ops).unwrap_or_default()
+        self.executor.0.execute(&call, state).map(|outcome| outcome.ops).unwrap_or_default()
     }
 
     fn delta(&mut self, desk: &Desk, header: Header, governance: Vec<EntryId>, ops: Vec<Change>) -> Option<Verified> {
