@@ -62,15 +62,18 @@ impl Connection {
         Self { reader: BufReader::new(stream), address: address.to_owned(), token: token.map(str::to_owned) }
     }
 
-    /// Sends a request; `headers` may replace `Host`.
+    /// Sends a request; `headers` may replace `Host`, the token and the length.
     pub(crate) fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         self.send(method, path, headers, body).expect("the request is sent");
         self.answer(method).expect("an answer")
     }
 
     fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> std::io::Result<()> {
-        let mut head = format!("{method} {path} HTTP/1.1\r\ncontent-length: {}\r\n", body.len());
+        let mut head = format!("{method} {path} HTTP/1.1\r\n");
         let given = |name: &str| headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+        if !given("content-length") {
+            head.push_str(&format!("content-length: {}\r\n", body.len()));
+        }
         if !given("host") {
             head.push_str(&format!("host: {}\r\n", self.address));
         }
