@@ -51,7 +51,18 @@ pub fn message(bytes: &[u8]) -> Result<CheckedMessage, CheckError> {
     let mut message = Message::decode(bytes)?;
     let entries = match &mut message {
         Message::Page { entries, .. } => verified(std::mem::take(entries))?,
-        _ => Vec::new(),
+        Message::Hello(_)
+        | Message::Proof(_)
+        | Message::Summaries(_)
+        | Message::Pull { .. }
+        | Message::KeyPull { .. }
+        | Message::KeyPage { .. }
+        | Message::Join { .. }
+        | Message::Joined { .. }
+        | Message::Addresses { .. }
+        | Message::BlobPull { .. }
+        | Message::BlobChunk { .. }
+        | Message::BlobAbsent { .. } => Vec::new(),
     };
     Ok(CheckedMessage { message, entries, len: bytes.len() })
 }

@@ -55,7 +55,7 @@ impl Mischief {
 
 impl World {
     /// What a liar's node wants to say, changed: none, one or several messages.
-    pub(crate) fn tamper(&mut self, from: usize, to: usize, mut message: Message) -> Vec<Vec<u8>> {
+    pub(crate) fn tamper(&mut self, mut message: Message) -> Vec<Vec<u8>> {
         if let Message::Proof(proof) = &message {
             self.remember_proof(proof.clone());
         }
@@ -92,12 +92,18 @@ impl World {
                     *first ^= 1;
                 }
             }
-            Message::Addresses { peers, .. } => {
-                if mischief.hides(200) {
-                    peers.iter_mut().for_each(|(_, addresses)| *addresses = vec!["/sim/99".to_owned()]);
-                }
+            Message::Addresses { peers, .. } if mischief.hides(200) => {
+                peers.iter_mut().for_each(|(_, addresses)| *addresses = vec!["/sim/99".to_owned()]);
             }
-            _ => {}
+            Message::Addresses { .. }
+            | Message::Hello(_)
+            | Message::Proof(_)
+            | Message::Pull { .. }
+            | Message::KeyPull { .. }
+            | Message::Join { .. }
+            | Message::Joined { .. }
+            | Message::BlobPull { .. }
+            | Message::BlobAbsent { .. } => {}
         }
         let mut said = vec![message.encode()];
         if mischief.dares(40) {
@@ -108,7 +114,6 @@ impl World {
         {
             said.push(Message::Proof(proof.clone()).encode());
         }
-        let _ = (from, to);
         said
     }
 

@@ -70,13 +70,15 @@ impl Executor for Kv {
 }
 
 fn failure(error: native::CallError) -> CallError {
+    let text = error.to_string();
     match error {
         native::CallError::MethodNotFound(method) => CallError::MethodNotFound(method),
         native::CallError::BadArguments(text) => CallError::BadArguments(text),
         native::CallError::App { message, data } => CallError::App { message, data },
         native::CallError::Limit { limit, max } => CallError::Limit { limit: limit.to_owned(), max },
         native::CallError::ViewWrites(method) => CallError::ViewWrites(method),
-        other => CallError::Trap(other.to_string()),
+        native::CallError::Trap(text) => CallError::Trap(text),
+        _ => CallError::Trap(text),
     }
 }
 
@@ -104,13 +106,13 @@ impl Executor for Collections {
         let number = |name: &str| args.get(name).and_then(Value::as_i64).unwrap_or_default();
         let mut draft = Draft::new(state, Author(*call.caller.as_bytes()), DraftLimits::default());
         let output = match call.kind {
-            MethodKind::Init => set_register(&mut draft, "title", &text("title")).map(|()| Value::Null),
+            MethodKind::Init => set_register(&mut draft, "title", &text("title")).map(|()| Some(Value::Null)),
             MethodKind::View | MethodKind::Mutate => {
                 run(&mut draft, &call.method, &text("key"), &text("value"), number("by"))
             }
         };
         let output = output.map_err(|error| CallError::Trap(error.to_string()))?;
-        let Some(output) = output.as_known() else { return Err(CallError::MethodNotFound(call.method.clone())) };
+        let output = output.ok_or_else(|| CallError::MethodNotFound(call.method.clone()))?;
         if call.method == "refuse" {
             return Err(CallError::App { message: "as asked".to_owned(), data: b"null".to_vec() });
         }
@@ -123,26 +125,14 @@ impl Executor for Collections {
     }
 }
 
-/// A result; the marker of a method that does not exist is not one.
-trait Known {
-    fn as_known(&self) -> Option<&Value>;
-}
-
-const UNKNOWN_METHOD: &str = "\u{0}unknown";
-
-impl Known for Value {
-    fn as_known(&self) -> Option<&Value> {
-        (self.as_str() != Some(UNKNOWN_METHOD)).then_some(self)
-    }
-}
-
 fn event(method: &str) -> Event {
     Event { kind: method.to_owned(), payload: b"{}".to_vec(), handler: None }
 }
 
-fn run(draft: &mut Draft<State>, method: &str, key: &str, value: &str, by: i64) -> Result<Value, DraftError> {
+/// Runs a method; nothing if there is none of this name.
+fn run(draft: &mut Draft<State>, method: &str, key: &str, value: &str, by: i64) -> Result<Option<Value>, DraftError> {
     let key = key.as_bytes();
-    Ok(match method {
+    Ok(Some(match method {
         "get" => {
             let items = draft.open_root("items", Kind::Map)?;
             Value::Bool(draft.map_contains(items, key)?)
@@ -188,7 +178,7 @@ fn run(draft: &mut Draft<State>, method: &str, key: &str, value: &str, by: i64) 
         "tally" => {
             let tallies = draft.open_root("tallies", Kind::Map)?;
             if by == 0 {
-                return Ok(Value::Bool(draft.map_remove(tallies, key)?));
+                return Ok(Some(Value::Bool(draft.map_remove(tallies, key)?)));
             }
             let tally = draft.open_child(tallies, key, Kind::Counter)?;
             draft.counter_add(tally, by)?;
@@ -199,8 +189,8 @@ fn run(draft: &mut Draft<State>, method: &str, key: &str, value: &str, by: i64) 
             Value::Null
         }
         "idle" => Value::Null,
-        _ => Value::String(UNKNOWN_METHOD.to_owned()),
-    })
+        _ => return Ok(None),
+    }))
 }
 
 fn set_register(draft: &mut Draft<State>, field: &str, value: &str) -> Result<(), DraftError> {

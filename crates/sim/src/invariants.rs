@@ -174,7 +174,14 @@ pub(crate) fn replied(world: &mut World, host: usize, ticket: Ticket, reply: &Re
             }
             return;
         }
-        _ => return,
+        Reply::Status(_)
+        | Reply::Groups(_)
+        | Reply::Members(_)
+        | Reply::Whoami(_)
+        | Reply::Contexts(_)
+        | Reply::Callable { .. }
+        | Reply::Sync(_)
+        | Reply::Log(_) => return,
     };
     if !is_there(world, host, &done) {
         world.violated(Violation::TooEarly { host, what: format!("{done:?}") });
@@ -336,14 +343,14 @@ pub(crate) fn judged(world: &mut World, host: usize, pending: &Pending, verdict:
 
 /// A node reports something.
 pub(crate) fn reported(world: &mut World, host: usize, report: &Report) {
-    let is_suspicious = match report {
+    let is_suspicious = matches!(
+        report,
         Report::Refused { .. }
-        | Report::Diverged { .. }
-        | Report::Equivocation { .. }
-        | Report::Shed { .. }
-        | Report::BundleRefused { .. } => true,
-        _ => false,
-    };
+            | Report::Diverged { .. }
+            | Report::Equivocation { .. }
+            | Report::Shed { .. }
+            | Report::BundleRefused { .. }
+    );
     if !is_suspicious {
         return;
     }
@@ -355,7 +362,9 @@ pub(crate) fn reported(world: &mut World, host: usize, report: &Report) {
 
 /// At any time: equal sets of entries are equal states.
 pub(crate) fn compare(world: &mut World) {
-    let mut states: BTreeMap<(LogId, Vec<EntryId>), (usize, Vec<EntryId>, [u8; 32])> = BTreeMap::new();
+    // Who first showed a log with such entries, and with which heads and root.
+    type State = (usize, Vec<EntryId>, [u8; 32]);
+    let mut states: BTreeMap<(LogId, Vec<EntryId>), State> = BTreeMap::new();
     let mut found = Vec::new();
     for host in 0..world.hosts.len() {
         if !world.is_honest(host) {
@@ -516,8 +525,8 @@ fn deltas_are_everywhere(world: &mut World, host: usize, context: ContextId) {
         .acknowledged
         .iter()
         .filter_map(|(by, done)| match done {
-            Acknowledged::Delta(of, delta) if *of == context => Some((*by, *delta)),
-            _ => None,
+            Acknowledged::Delta(of, delta) => (*of == context).then_some((*by, *delta)),
+            Acknowledged::Group(_) | Acknowledged::Context(_) | Acknowledged::Joining(_) => None,
         })
         .collect();
     for (by, delta) in acknowledged {

@@ -230,8 +230,7 @@ impl Node {
     /// Asks the next peer that can still have something that we lack.
     fn next_candidate(&mut self, turn: &mut Turn<'_>, log: LogId) {
         let Some(group) = self.group_of(&log) else { return };
-        loop {
-            let Some(peer) = self.fetches.get_mut(&log).and_then(crate::peers::Fetch::pop_candidate) else { break };
+        while let Some(peer) = self.fetches.get_mut(&log).and_then(crate::peers::Fetch::pop_candidate) {
             let summary = self.sessions.get(&peer).and_then(|session| session.summaries.get(&log)).cloned();
             let is_known = self.sessions.get(&peer).is_some_and(|session| session.claims.contains_key(&group));
             let has_news = summary.is_none_or(|summary| self.lacks(turn, &log, &summary).1);

@@ -85,7 +85,7 @@ impl World {
         let Some(to) = self.host_of(&peer) else { return };
         invariants::sent(self, index, to, &message);
         if self.hosts[index].role == Role::Liar {
-            for bytes in self.tamper(index, to, message) {
+            for bytes in self.tamper(message) {
                 self.send_bytes(index, to, lane, bytes);
             }
         } else {
