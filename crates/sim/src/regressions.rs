@@ -8,5 +8,6 @@ pub const SEEDS: &[(u64, &str)] = &[
     (22, "a log with more heads than a summary holds made honest summaries unreadable"),
     (179, "deltas named more governance heads than is allowed, and were refused by all others"),
     (32, "entries that are refused were asked for again without a pause"),
+    (2109, "who may only read merged the heads of a context before a call, and all others refused that entry"),
     (168, "only the first member was asked for a log that it has not joined"),
 ];

@@ -90,6 +90,8 @@ impl Context {
                 .map_err(|e| CommandError::Invalid(e.to_string()))?;
             match next {
                 Next::Entry(header) => return Ok(header),
+                // Who may only read calls as well, and commits nothing: not this either.
+                Next::MergeFirst(header) if self.may_write(&self.identity.public()).is_err() => return Ok(header),
                 Next::MergeFirst(header) => {
                     let bundle = self.bundle.unwrap_or_default();
                     let payload = Payload { bundle, ops: Vec::new(), events: Vec::new() };
