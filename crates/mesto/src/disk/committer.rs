@@ -1,7 +1,7 @@
 //! Group commit: one thread turns all waiting batches into one durable write, then tells of them in order.
 //!
 //! An idle committer takes a lone batch at once, and what arrives during its fsync makes the next group, so that
-//! groups grow with the load. Only writers that share commits wait for each other, for a fraction of an fsync: see
+//! groups grow with the load. Only writers that share commits wait for each other, for moments: see
 //! [`Pace`].
 
 use std::{
@@ -175,9 +175,9 @@ enum Phase {
 /// How long to wait for company before a commit.
 ///
 /// Writers that wait for their commits come back together, but the first of them would be committed alone, and the
-/// others would wait for two syncs instead of one. So when commits have lately been shared, the next one waits for
-/// as long as others keep coming, and no longer than a part of what the sync itself takes. Who writes alone never
-/// waits.
+/// others would wait for two syncs instead of one; and each commit costs threads of this node, and of every member's
+/// node that hears of it, a round of waking up. So when commits have lately been shared, the next one waits for as
+/// long as others keep coming, within bounds that people do not notice. Who writes alone never waits.
 #[derive(Default)]
 struct Pace {
     /// Sizes of the last two groups.
@@ -187,11 +187,11 @@ struct Pace {
 }
 
 impl Pace {
-    /// Longest wait in all, whatever the disk.
+    /// Longest wait in all.
     const LINGER_MAX: Duration = Duration::from_millis(2);
-    /// Bounds of the pause after which nobody else is expected: above what a thread takes to wake up, below what
-    /// people notice.
-    const GAP: (Duration, Duration) = (Duration::from_micros(50), Duration::from_micros(500));
+    /// Bounds of the pause after which nobody else is expected: a call takes some hundred microseconds from one
+    /// commit to the next.
+    const GAP: (Duration, Duration) = (Duration::from_micros(300), Duration::from_micros(500));
 
     fn observe(&mut self, size: usize, took: Duration) {
         self.sizes = [self.sizes[1], size];
@@ -202,7 +202,7 @@ impl Pace {
     fn linger(&self) -> Option<(Duration, Duration)> {
         let is_shared = self.sizes.iter().any(|size| *size > 1);
         let (least, most) = Self::GAP;
-        is_shared.then(|| ((self.commit / 16).clamp(least, most), (self.commit / 2).min(Self::LINGER_MAX)))
+        is_shared.then(|| ((self.commit / 16).clamp(least, most), Self::LINGER_MAX))
     }
 }
 
