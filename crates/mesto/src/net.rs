@@ -36,24 +36,24 @@ use std::time::{Duration, Instant};
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, oneshot};
 
-pub(crate) use address::{Transport, split_peer, with_peer};
+pub use address::{Transport, split_peer, with_peer};
 use commands::{Command, Lanes};
-pub(crate) use counters::NetCounters;
-pub(crate) use error::{Closed, DialFailure, LaneResetReason, NetError, PublishError, SendError, SubscribeError};
-pub(crate) use lane::Credit;
+pub use counters::NetCounters;
+pub use error::{Closed, DialFailure, LaneResetReason, NetError, PublishError, SendError, SubscribeError};
+pub use lane::Credit;
 
 /// The largest frame of a lane: a MiB of content and 64 KiB of framing around it.
-pub(crate) const FRAME_BYTES_MAX: usize = 1024 * 1024 + 64 * 1024;
+pub const FRAME_BYTES_MAX: usize = 1024 * 1024 + 64 * 1024;
 
 /// The largest gossip payload. What is larger is announced by id and fetched over a lane.
-pub(crate) const GOSSIP_PAYLOAD_BYTES_MAX: usize = 64 * 1024;
+pub const GOSSIP_PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Topics that a node may be subscribed to: two per context, and they have to fit one greeting of
 /// less than a MiB.
-pub(crate) const TOPICS_MAX: usize = 8192;
+pub const TOPICS_MAX: usize = 8192;
 
 /// The longest topic name; `/mesto/context/` and an id take 67 bytes.
-pub(crate) const TOPIC_BYTES_MAX: usize = 96;
+pub const TOPIC_BYTES_MAX: usize = 96;
 
 /// Events that wait for the consumer. Frames in it are bounded by their lanes' credit besides.
 const EVENTS_MAX: usize = 1024;
@@ -63,7 +63,7 @@ const COMMANDS_MAX: usize = 256;
 
 /// How many connections a node holds and negotiates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NetLimits {
+pub struct NetLimits {
     /// Established connections, both ways.
     pub connections_max: u32,
     /// Established connections that others dialled. Lower than the total, so that strangers cannot
@@ -83,7 +83,7 @@ impl Default for NetLimits {
 
 /// What a network is started with.
 #[derive(Clone)]
-pub(crate) struct NetConfig {
+pub struct NetConfig {
     /// The seed of the Ed25519 peer key.
     pub keypair_seed: [u8; 32],
     /// Where to listen: `/ip4/…/tcp/…` and `/ip4/…/udp/…/quic-v1`, and the same for `/ip6`. Port 0 takes
@@ -104,7 +104,7 @@ pub(crate) struct NetConfig {
 impl NetConfig {
     /// A configuration that listens nowhere and knows nobody.
     #[must_use]
-    pub(crate) fn new(keypair_seed: [u8; 32]) -> Self {
+    pub fn new(keypair_seed: [u8; 32]) -> Self {
         Self {
             keypair_seed,
             listen: Vec::new(),
@@ -133,7 +133,7 @@ impl fmt::Debug for NetConfig {
 
 /// One of the two frame channels to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Lane {
+pub enum Lane {
     /// Protocol messages: handshakes, entries, pages.
     Sync,
     /// Content of blobs, which must not hold up the former.
@@ -142,7 +142,7 @@ pub(crate) enum Lane {
 
 impl Lane {
     /// All lanes.
-    pub(crate) const ALL: [Self; 2] = [Self::Sync, Self::Blob];
+    pub const ALL: [Self; 2] = [Self::Sync, Self::Blob];
 
     fn as_slice(self) -> &'static [Self] {
         match self {
@@ -164,7 +164,7 @@ impl AsRef<str> for Lane {
 
 /// What to do with a gossip message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// It is valid: forward it.
     Accept,
     /// It is not, and who sent it to us should have known: drop it and lower their score.
@@ -175,7 +175,7 @@ pub(crate) enum Verdict {
 
 /// Names a gossip message until its verdict is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct MessageToken {
+pub struct MessageToken {
     id: libp2p::gossipsub::MessageId,
     from: PeerId,
 }
@@ -184,7 +184,7 @@ pub(crate) struct MessageToken {
 /// LaneOpened, Frame…, LaneReset, then PeerDisconnected.
 #[derive(Debug)]
 #[non_exhaustive]
-pub(crate) enum NetEvent {
+pub enum NetEvent {
     /// A peer is connected.
     PeerConnected {
         /// Who.
@@ -294,7 +294,7 @@ pub(crate) enum NetEvent {
 /// A connected peer.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub(crate) struct PeerStatus {
+pub struct PeerStatus {
     /// Who.
     pub peer: PeerId,
     /// The remote address of the connection.
@@ -321,7 +321,7 @@ pub(crate) struct PeerStatus {
 
 /// A handle on a running network.
 #[derive(Clone, Debug)]
-pub(crate) struct Network {
+pub struct Network {
     local: PeerId,
     commands: mpsc::Sender<Command>,
     lanes: Lanes,
@@ -330,13 +330,13 @@ pub(crate) struct Network {
 
 /// Ends the network when it is dropped.
 #[derive(Debug)]
-pub(crate) struct NetworkOwner {
+pub struct NetworkOwner {
     driver: tokio::task::JoinHandle<()>,
 }
 
 impl NetworkOwner {
     /// Waits until all of the network has ended, after [`Network::shutdown`].
-    pub(crate) async fn ended(mut self) {
+    pub async fn ended(mut self) {
         // A driver that panicked has ended too.
         let _ = (&mut self.driver).await;
     }
@@ -355,19 +355,19 @@ impl Network {
     ///
     /// [`NetError::AddressInUse`] and the other reasons why an address cannot be listened on; a
     /// failure of multicast DNS if that was asked for.
-    pub(crate) async fn start(config: NetConfig) -> Result<(Self, mpsc::Receiver<NetEvent>, NetworkOwner), NetError> {
+    pub async fn start(config: NetConfig) -> Result<(Self, mpsc::Receiver<NetEvent>, NetworkOwner), NetError> {
         start::start(config).await
     }
 
     /// Our own id.
     #[must_use]
-    pub(crate) fn peer_id(&self) -> PeerId {
+    pub fn peer_id(&self) -> PeerId {
         self.local
     }
 
     /// What passed so far.
     #[must_use]
-    pub(crate) fn counters(&self) -> NetCounters {
+    pub fn counters(&self) -> NetCounters {
         self.counters.read()
     }
 
@@ -376,7 +376,7 @@ impl Network {
     /// # Errors
     ///
     /// After the shutdown.
-    pub(crate) async fn listen_addrs(&self) -> Result<Vec<Multiaddr>, Closed> {
+    pub async fn listen_addrs(&self) -> Result<Vec<Multiaddr>, Closed> {
         self.ask(Command::ListenAddrs).await
     }
 
@@ -385,7 +385,7 @@ impl Network {
     /// # Errors
     ///
     /// After the shutdown.
-    pub(crate) async fn peers(&self) -> Result<Vec<PeerStatus>, Closed> {
+    pub async fn peers(&self) -> Result<Vec<PeerStatus>, Closed> {
         self.ask(Command::Peers).await
     }
 
@@ -395,7 +395,7 @@ impl Network {
     /// # Errors
     ///
     /// After the shutdown.
-    pub(crate) async fn dial(&self, address: Multiaddr) -> Result<(), Closed> {
+    pub async fn dial(&self, address: Multiaddr) -> Result<(), Closed> {
         self.tell(Command::Dial(address)).await
     }
 
@@ -405,7 +405,7 @@ impl Network {
     /// # Errors
     ///
     /// After the shutdown.
-    pub(crate) async fn keep_connected(&self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<(), Closed> {
+    pub async fn keep_connected(&self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<(), Closed> {
         self.tell(Command::KeepConnected { peer, addresses }).await
     }
 
@@ -414,7 +414,7 @@ impl Network {
     /// # Errors
     ///
     /// After the shutdown.
-    pub(crate) async fn forget(&self, peer: PeerId) -> Result<(), Closed> {
+    pub async fn forget(&self, peer: PeerId) -> Result<(), Closed> {
         self.tell(Command::Forget(peer)).await
     }
 
@@ -423,7 +423,7 @@ impl Network {
     /// # Errors
     ///
     /// After the shutdown.
-    pub(crate) async fn disconnect(&self, peer: PeerId) -> Result<(), Closed> {
+    pub async fn disconnect(&self, peer: PeerId) -> Result<(), Closed> {
         self.tell(Command::Disconnect(peer)).await
     }
 
@@ -432,7 +432,7 @@ impl Network {
     /// # Errors
     ///
     /// Too many topics, a bad name, or after the shutdown.
-    pub(crate) async fn subscribe(&self, topic: impl Into<String>) -> Result<(), SubscribeError> {
+    pub async fn subscribe(&self, topic: impl Into<String>) -> Result<(), SubscribeError> {
         let topic = topic.into();
         self.ask(|reply| Command::Subscribe { topic, reply }).await?
     }
@@ -442,7 +442,7 @@ impl Network {
     /// # Errors
     ///
     /// After the shutdown.
-    pub(crate) async fn unsubscribe(&self, topic: impl Into<String>) -> Result<(), Closed> {
+    pub async fn unsubscribe(&self, topic: impl Into<String>) -> Result<(), Closed> {
         self.tell(Command::Unsubscribe(topic.into())).await
     }
 
@@ -451,7 +451,7 @@ impl Network {
     /// # Errors
     ///
     /// [`PublishError::TooLarge`], and the reasons for which nobody got it.
-    pub(crate) async fn publish(&self, topic: impl Into<String>, bytes: Vec<u8>) -> Result<(), PublishError> {
+    pub async fn publish(&self, topic: impl Into<String>, bytes: Vec<u8>) -> Result<(), PublishError> {
         if bytes.len() > GOSSIP_PAYLOAD_BYTES_MAX {
             return Err(PublishError::TooLarge { bytes: bytes.len() });
         }
@@ -464,7 +464,7 @@ impl Network {
     /// # Errors
     ///
     /// After the shutdown.
-    pub(crate) async fn report(&self, token: MessageToken, verdict: Verdict) -> Result<(), Closed> {
+    pub async fn report(&self, token: MessageToken, verdict: Verdict) -> Result<(), Closed> {
         self.tell(Command::Report { token, verdict }).await
     }
 
@@ -474,7 +474,7 @@ impl Network {
     /// # Errors
     ///
     /// The lane is not open, the frame is too large, or the queue was full.
-    pub(crate) fn send(&self, peer: PeerId, lane: Lane, frame: Vec<u8>) -> Result<(), SendError> {
+    pub fn send(&self, peer: PeerId, lane: Lane, frame: Vec<u8>) -> Result<(), SendError> {
         self.lanes.get(peer, lane).ok_or(SendError::NotOpen)?.send(frame)
     }
 
@@ -484,7 +484,7 @@ impl Network {
     /// # Errors
     ///
     /// As [`Self::send`].
-    pub(crate) fn send_in(&self, peer: PeerId, lane: Lane, epoch: u64, frame: Vec<u8>) -> Result<(), SendError> {
+    pub fn send_in(&self, peer: PeerId, lane: Lane, epoch: u64, frame: Vec<u8>) -> Result<(), SendError> {
         let sender = self.lanes.get(peer, lane).filter(|sender| sender.epoch() == epoch);
         sender.ok_or(SendError::NotOpen)?.send(frame)
     }
@@ -494,20 +494,20 @@ impl Network {
     /// # Errors
     ///
     /// The lane is not open or ended meanwhile, or the frame is too large.
-    pub(crate) async fn send_paced(&self, peer: PeerId, lane: Lane, frame: Vec<u8>) -> Result<(), SendError> {
+    pub async fn send_paced(&self, peer: PeerId, lane: Lane, frame: Vec<u8>) -> Result<(), SendError> {
         let sender = self.lanes.get(peer, lane).ok_or(SendError::NotOpen)?;
         sender.send_paced(frame).await
     }
 
     /// Resets a lane, for example after a frame that does not parse. It is opened anew.
-    pub(crate) fn reset_lane(&self, peer: PeerId, lane: Lane) {
+    pub fn reset_lane(&self, peer: PeerId, lane: Lane) {
         if let Some(sender) = self.lanes.get(peer, lane) {
             sender.reset(LaneResetReason::Requested);
         }
     }
 
     /// Closes all connections and ends all tasks. [`NetworkOwner::ended`] waits for it.
-    pub(crate) async fn shutdown(&self) {
+    pub async fn shutdown(&self) {
         // If it has ended already, so much the better.
         let _ = self.tell(Command::Shutdown).await;
     }

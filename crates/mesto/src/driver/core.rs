@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use mesto_governance::{ContextId, GroupId};
 use mesto_node::store::{CommitError, Snapshot};
 use mesto_node::{CommandError, Effect, Entropy, Input, MachineId, Node, Reply, Step, Ticket, Time};
 
@@ -229,6 +228,3 @@ pub(super) fn wall_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
-
-/// Ids of the contexts that a notice is about.
-pub(super) type Subject = (Option<ContextId>, GroupId);

@@ -8,7 +8,7 @@ use libp2p::{Multiaddr, PeerId};
 
 /// How a connection or an address carries bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Transport {
+pub enum Transport {
     /// QUIC over UDP.
     Quic,
     /// TCP with Noise and Yamux.
@@ -17,7 +17,7 @@ pub(crate) enum Transport {
 
 /// Splits a trailing `/p2p/<peer>` off an address.
 #[must_use]
-pub(crate) fn split_peer(address: &Multiaddr) -> (Multiaddr, Option<PeerId>) {
+pub fn split_peer(address: &Multiaddr) -> (Multiaddr, Option<PeerId>) {
     let mut bare = address.clone();
     match bare.pop() {
         Some(Protocol::P2p(peer)) => (bare, Some(peer)),
@@ -31,7 +31,7 @@ pub(crate) fn split_peer(address: &Multiaddr) -> (Multiaddr, Option<PeerId>) {
 
 /// The address with `/p2p/<peer>` at its end, once.
 #[must_use]
-pub(crate) fn with_peer(address: &Multiaddr, peer: PeerId) -> Multiaddr {
+pub fn with_peer(address: &Multiaddr, peer: PeerId) -> Multiaddr {
     let (bare, _) = split_peer(address);
     bare.with(Protocol::P2p(peer))
 }

@@ -19,7 +19,7 @@ pub(super) struct Counters {
 /// A reading of all counters, each since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub(crate) struct NetCounters {
+pub struct NetCounters {
     /// Frames received on all lanes.
     pub frames_in: u64,
     /// Frames handed to streams on all lanes.

@@ -7,7 +7,7 @@ use libp2p::{Multiaddr, PeerId};
 /// Why the network could not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum NetError {
+pub enum NetError {
     /// The peer key is not usable.
     #[error("the peer key cannot be used: {0}")]
     Identity(String),
@@ -48,12 +48,12 @@ pub(crate) enum NetError {
 /// The network has shut down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the network has shut down")]
-pub(crate) struct Closed;
+pub struct Closed;
 
 /// Why a frame was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum SendError {
+pub enum SendError {
     /// The peer is not connected, or the lane is not open (yet, or any more).
     #[error("the lane to this peer is not open")]
     NotOpen,
@@ -71,7 +71,7 @@ pub(crate) enum SendError {
 /// Why a gossip message was not published.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum PublishError {
+pub enum PublishError {
     /// Larger than a gossip payload may be. Announce it by id and let peers fetch it.
     #[error("a message of {bytes} bytes is larger than {} bytes", super::GOSSIP_PAYLOAD_BYTES_MAX)]
     TooLarge {
@@ -98,7 +98,7 @@ pub(crate) enum PublishError {
 /// Why a topic was not subscribed to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum SubscribeError {
+pub enum SubscribeError {
     /// All topics have to fit one greeting.
     #[error("this node is subscribed to {} topics already, the most that it may be", super::TOPICS_MAX)]
     TooManyTopics,
@@ -119,7 +119,7 @@ pub(crate) enum SubscribeError {
 /// Why a dial did not lead to a connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum DialFailure {
+pub enum DialFailure {
     /// The address is our own.
     #[error("this is our own address")]
     OwnAddress,
@@ -143,7 +143,7 @@ pub(crate) enum DialFailure {
 /// Why a lane was reset.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum LaneResetReason {
+pub enum LaneResetReason {
     /// The connection is gone.
     #[error("the connection closed")]
     ConnectionClosed,

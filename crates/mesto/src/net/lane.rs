@@ -45,7 +45,7 @@ const PREFIX_BYTES: usize = 4;
 /// The right to have received a frame. Reading of the lane pauses while the frames whose credit has
 /// not been dropped hold more than [`INBOUND_BYTES_MAX`] bytes.
 #[derive(Debug)]
-pub(crate) struct Credit {
+pub struct Credit {
     _permit: OwnedSemaphorePermit,
 }
 
