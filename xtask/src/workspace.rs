@@ -32,7 +32,10 @@ pub(crate) struct Package {
 impl Workspace {
     /// Finds the workspace that this program belongs to. `CARGO_TARGET_DIR` and cargo's configuration are honoured.
     pub(crate) fn find() -> Result<Self> {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        // Cargo tells where it runs us from. What was true when this was compiled may be another checkout, if several
+        // share a target folder.
+        let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let manifest = Path::new(&here).join("Cargo.toml");
         let mut query = Command::new(cargo());
         query.args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"]).arg(&manifest);
         let output = query.output().context("cannot run `cargo metadata`")?;
