@@ -20,7 +20,7 @@ use crate::http::Connection;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long what one node wrote may take to be on the others. It takes milliseconds.
-pub(crate) const ARRIVES_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const ARRIVES_WITHIN: Duration = Duration::from_secs(10);
 
 /// Nodes that run at once in all tests together: enough to keep two cores busy, few enough that none starves.
 const NODES_MAX: usize = 9;
