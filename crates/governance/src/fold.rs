@@ -44,9 +44,12 @@
 //! is beside it (or only by what voids already), and resolved anew where it can. [`levels`] is the same for standings
 //! alone.
 
+pub mod above;
 mod admit;
+pub(crate) mod ancestry;
 mod change;
 mod digest;
+pub mod effects;
 pub mod graph;
 pub mod levels;
 pub(crate) mod place;
@@ -54,9 +57,10 @@ mod resolve;
 pub mod roster;
 pub(crate) mod slot;
 mod state;
+mod tree;
 pub mod view;
 
-pub use admit::Rejected;
+pub use admit::{Rejected, SUBGROUP_DEPTH_MAX};
 pub use change::Change;
 pub use digest::DIGEST_CONTEXT;
 pub use resolve::Outcome;
@@ -68,22 +72,26 @@ use std::sync::Arc;
 use mesto_oplog::entry::Stamp;
 use mesto_oplog::{EntryId, PublicKey, Verified};
 
-use crate::id::{ContextId, GroupId};
+use crate::action::Action;
+use crate::id::GroupId;
 use crate::op::Op;
 use crate::rank::Rank;
-use admit::{Candidate, admit, admit_genesis};
+use admit::{Candidate, admit};
 use change::{Touched, changes};
 use graph::Ix;
 use place::{Admitted, OpGraph};
 use view::{View, Views};
 
-/// One group's ops, who of them is dead, and what the others come to.
+/// One group's ops, who of them is dead, and what the others come to. Persistent in all its parts: a clone costs next
+/// to nothing, so that others may keep one while this goes on.
 #[derive(Clone, Debug)]
 pub struct Governance {
     group: GroupId,
     graph: OpGraph,
     views: Views<GroupState>,
     now: Arc<View<GroupState>>,
+    /// The parent, as it was last told.
+    parent: Option<Arc<Governance>>,
 }
 
 /// What an admitted op did.
@@ -111,30 +119,23 @@ pub enum Refusal {
     /// Its actions do not begin a group.
     #[error(transparent)]
     Rejected(#[from] Rejected),
+    /// Another group than the parent of this one.
+    #[error("{0} is not the parent of this group")]
+    NotTheParent(GroupId),
 }
 
 impl Governance {
-    /// Begins a group.
+    /// Begins a group without a parent.
     ///
     /// # Errors
     /// See [`Refusal`].
     pub fn genesis(entry: &Verified) -> Result<Self, Refusal> {
-        if !entry.is_genesis() {
-            return Err(Refusal::NotGenesis(entry.id()));
-        }
-        let author = entry.header().author;
-        let op = Op::decode(entry).map_err(Rejected::from)?;
-        let effects = admit_genesis(&op, author)?;
-        let id = entry.id();
-        let mut graph = OpGraph::default();
-        let ix = graph.insert(id, &[], roster::founder(id), effects, Arc::new(Admitted { author, op }));
-        let mut views = Views::default();
-        let now = views.at(&graph, &BTreeSet::from([ix]));
-        Ok(Self { group: GroupId::of_genesis(id), graph, views, now })
+        Self::begin(entry, None)
     }
 
     /// Takes in an op whose parents are held: admits it, or rejects it for good. What is held already is
-    /// admitted again without any change.
+    /// admitted again without any change. Of a subgroup's op the parents in the ancestors' logs must be held too: see
+    /// [`Governance::missing`].
     ///
     /// # Errors
     /// The rule that the op breaks. The verdict depends on the op and its past alone, so it is everybody's.
@@ -155,14 +156,14 @@ impl Governance {
             held.ok_or(Rejected::PrevNotInPast(prev))?;
         }
         let op = Op::decode(entry)?;
-        let heads = self.graph.maximal(&parents);
-        let base = self.views.at(&self.graph, &heads);
+        let above = self.above_of(&op, &parents)?;
+        let base = self.view_below(&self.graph.maximal(&parents), &above);
         let candidate = Candidate { id: entry.id(), author: header.author, stamp: header.stamp, op: &op };
         let effects = admit(&self.graph, &base, &candidate)?;
-        let rank = base.state.roster.rank(&header.author).cloned().unwrap_or(roster::founder(entry.id()));
+        let rank = base.state.rank(&header.author).ok_or(crate::right::Denied::NotAMember(header.author))?;
         let parents: Vec<Ix> = parents.into_iter().collect();
         let admitted = Arc::new(Admitted { author: header.author, op });
-        let x = self.graph.insert(entry.id(), &parents, rank, effects, admitted);
+        let x = self.graph.insert_below(entry.id(), &parents, rank, effects, admitted, above);
         Ok(self.advance(x))
     }
 
@@ -239,7 +240,8 @@ impl Governance {
         Some(self.graph.node(*cause).id)
     }
 
-    /// The state at `heads`: the fold of these ops and their past. Nothing if one of them is not held.
+    /// The state at `heads`: the fold of these ops, of this log or of those of ancestors, and their past. Nothing if one
+    /// of them is not held, or none is of this log.
     pub fn state_at(&mut self, heads: &[EntryId]) -> Option<Arc<GroupState>> {
         let view = self.view_at(heads)?;
         Some(Arc::new(view.state.clone()))
@@ -248,27 +250,8 @@ impl Governance {
     /// The state, resolved from nothing: equal to [`Governance::state`], and dear; for checks.
     #[must_use]
     pub fn resolved(&self) -> GroupState {
-        View::resolve(&self.graph, &self.now.heads).state
-    }
-
-    /// The epoch under which to write in a domain (a context, or nothing for the group's): the highest by height
-    /// and id after every live loss of read access. Nothing if a new epoch has to be started first.
-    #[must_use]
-    pub fn current_epoch(&self, context: Option<ContextId>) -> Option<&Epoch> {
-        let state = self.state();
-        let own = context.and_then(|id| state.context(&id)).map(|row| &row.losses);
-        let losses: Vec<Ix> = state.losses.ops().chain(own.into_iter().flat_map(slot::Slot::ops)).collect();
-        state
-            .epochs()
-            .filter(|epoch| epoch.context == context)
-            .filter(|epoch| losses.iter().all(|&loss| loss == epoch.ix || self.graph.is_past(loss, epoch.ix)))
-            .max_by_key(|epoch| (epoch.height, epoch.op))
-    }
-
-    pub(crate) fn view_at(&mut self, heads: &[EntryId]) -> Option<Arc<View<GroupState>>> {
-        let heads = self.find_all(heads).ok().filter(|heads| !heads.is_empty())?;
-        let heads = self.graph.maximal(&heads);
-        Some(self.views.at(&self.graph, &heads))
+        let seed = GroupState::below(Arc::clone(&self.now.state.ancestry));
+        View::resolve(&self.graph, &self.now.heads, &self.now.above, &seed).state
     }
 
     pub(crate) fn find(&self, id: &EntryId) -> Option<Ix> {
@@ -289,30 +272,36 @@ impl Governance {
 
     fn advance(&mut self, x: Ix) -> Applied {
         let before = Arc::clone(&self.now);
+        let Some(view) = before.extended(&self.graph, x) else {
+            let heads = self.graph.heads_with(&before.heads, x);
+            let seed = GroupState::below(Arc::clone(&before.state.ancestry));
+            let view = View::resolve(&self.graph, &heads, &before.above, &seed);
+            return self.turn_to(view);
+        };
         let node = self.graph.node(x);
+        let op = &node.payload.op;
         let sets_reader = |(_, standing): &(PublicKey, Option<crate::standing::Standing>)| {
             !standing.is_some_and(|standing| standing.role.writes())
         };
-        let ends_rights = node.payload.op.actions.iter().any(crate::action::Action::may_end_rights)
+        let vouches = |action: &Action| matches!(action, Action::Checkpoint(_));
+        let rejudge = op.actions.iter().any(|action| action.may_end_rights() || vouches(action))
             || node.effects.changes.iter().any(sets_reader);
-        match before.extended(&self.graph, x) {
-            Some(view) => {
-                let touched = Touched::by_op(&node.payload.op, node.id, node.payload.author, &before.state);
-                let died: Vec<EntryId> = self.ids(view.dead.contains(&x).then_some(x));
-                let changes = changes(&before.state, &view.state, &touched);
-                self.become_now(view);
-                Applied { changes, rejudge: ends_rights, died, ..Applied::default() }
-            }
-            None => {
-                let view = View::resolve(&self.graph, &self.graph.heads_with(&before.heads, x));
-                let touched = Touched::all(&before.state, &view.state);
-                let changes = changes(&before.state, &view.state, &touched);
-                let died = self.ids(view.dead.iter().copied().filter(|op| !before.dead.contains(op)));
-                let revived = self.ids(before.dead.iter().copied().filter(|op| !view.dead.contains(op)));
-                self.become_now(view);
-                Applied { is_duplicate: false, changes, died, revived, rejudge: true }
-            }
-        }
+        let touched = Touched::by_op(op, node.id, node.payload.author, &before.state);
+        let died: Vec<EntryId> = self.ids(view.dead.contains(&x).then_some(x));
+        let changes = changes(&before.state, &view.state, &touched);
+        self.become_now(view);
+        Applied { changes, rejudge, died, ..Applied::default() }
+    }
+
+    /// Goes over to a view that was resolved anew.
+    fn turn_to(&mut self, view: View<GroupState>) -> Applied {
+        let before = Arc::clone(&self.now);
+        let touched = Touched::all(&before.state, &view.state);
+        let changes = changes(&before.state, &view.state, &touched);
+        let died = self.ids(view.dead.iter().copied().filter(|op| !before.dead.contains(op)));
+        let revived = self.ids(before.dead.iter().copied().filter(|op| !view.dead.contains(op)));
+        self.become_now(view);
+        Applied { is_duplicate: false, changes, died, revived, rejudge: true }
     }
 
     fn become_now(&mut self, view: View<GroupState>) {

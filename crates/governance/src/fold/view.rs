@@ -3,21 +3,36 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::above::{Above, Root, Upper};
 use super::graph::{Graph, Ix};
 
 /// Recent views that are kept: the branches on which members of a group work at one time, and the heads that
 /// deltas in flight name. Views share most of their structure.
 pub const VIEWS_KEPT_MAX: usize = 128;
 
-/// State that live ops make, one after another.
-pub trait Fold<Id: Ord + Clone, M: Ord + Clone, P>: Clone + Default {
+/// State that live ops make, one after another, below what the ancestors of the group say.
+pub trait Fold<Id: Ord + Clone, M: Ord + Clone, P>: Clone {
+    /// What is above.
+    fn upper(&self) -> &dyn Upper<Id, M, P>;
+
     /// Takes in a live op, after all live ops of its past.
     fn place(&mut self, graph: &Graph<Id, M, P>, x: Ix);
+
+    /// The same state below what `seed` is below; or nothing, if that could make a difference.
+    fn rebased(&self, graph: &Graph<Id, M, P>, seed: &Self) -> Option<Self>;
 }
 
 impl<Id: Ord + Clone, M: Ord + Clone, P> Fold<Id, M, P> for super::roster::Roster<Id, M> {
+    fn upper(&self) -> &dyn Upper<Id, M, P> {
+        &Root
+    }
+
     fn place(&mut self, graph: &Graph<Id, M, P>, x: Ix) {
         Self::place(self, graph, x);
+    }
+
+    fn rebased(&self, _: &Graph<Id, M, P>, _: &Self) -> Option<Self> {
+        Some(self.clone())
     }
 }
 
@@ -26,6 +41,8 @@ impl<Id: Ord + Clone, M: Ord + Clone, P> Fold<Id, M, P> for super::roster::Roste
 pub struct View<F> {
     /// The heads.
     pub heads: BTreeSet<Ix>,
+    /// The heads in the logs of the ancestors.
+    pub above: Above,
     /// How many ops they reach.
     pub count: usize,
     /// Ops that are void.
@@ -44,6 +61,7 @@ impl<F: Default> Default for View<F> {
     fn default() -> Self {
         Self {
             heads: BTreeSet::new(),
+            above: Above::default(),
             count: 0,
             void: imbl::OrdMap::new(),
             causes: imbl::OrdSet::new(),
@@ -55,21 +73,22 @@ impl<F: Default> Default for View<F> {
 }
 
 impl<F> View<F> {
-    /// Resolves everything that `heads` reach.
-    pub fn resolve<Id, M, P>(graph: &Graph<Id, M, P>, heads: &BTreeSet<Ix>) -> Self
+    /// Resolves everything that `heads` reach, from `seed`: a state without ops, below what `above` reaches.
+    pub fn resolve<Id, M, P>(graph: &Graph<Id, M, P>, heads: &BTreeSet<Ix>, above: &Above, seed: &F) -> Self
     where
         Id: Ord + Clone,
         M: Ord + Clone,
         F: Fold<Id, M, P>,
     {
         let set = graph.beyond(&BTreeSet::new(), heads);
-        let outcome = graph.resolve(&set);
-        let mut state = F::default();
+        let outcome = graph.resolve(&set, seed.upper());
+        let mut state = seed.clone();
         for &x in set.iter().filter(|x| !outcome.dead.contains(x)) {
             state.place(graph, x);
         }
         Self {
             heads: heads.clone(),
+            above: above.clone(),
             count: set.len(),
             causes: outcome.void.values().copied().collect(),
             is_plain: outcome.excluded.is_empty() && outcome.lost.is_empty(),
@@ -77,6 +96,26 @@ impl<F> View<F> {
             dead: outcome.dead.into_iter().collect(),
             state,
         }
+    }
+
+    /// The same ops below `above`, where `seed` is; or nothing, if everything has to be resolved.
+    pub fn rebased<Id, M, P>(&self, graph: &Graph<Id, M, P>, above: &Above, seed: &F) -> Option<Self>
+    where
+        Id: Ord + Clone,
+        M: Ord + Clone,
+        F: Fold<Id, M, P>,
+    {
+        let state = self.state.rebased(graph, seed)?;
+        Some(Self {
+            heads: self.heads.clone(),
+            above: above.clone(),
+            count: self.count,
+            void: self.void.clone(),
+            causes: self.causes.clone(),
+            is_plain: self.is_plain,
+            dead: self.dead.clone(),
+            state,
+        })
     }
 
     /// The view with one more op, whose past is within this one; or nothing, if everything has to be resolved.
@@ -91,14 +130,16 @@ impl<F> View<F> {
         F: Fold<Id, M, P>,
     {
         let effects = &graph.node(x).effects;
+        let upper = self.state.upper();
         let mut strikers = Vec::new();
         for beside in graph.beside(x, &self.heads) {
             let other = &graph.node(beside).effects;
             let compete = matches!((&effects.claims, &other.claims), (Some(a), Some(b)) if a.0 == b.0);
-            if compete || effects.voids(other) {
+            let contest = effects.contests(other) || other.contests(effects);
+            if compete || contest || graph.voids(x, beside, upper) {
                 return None;
             }
-            if other.voids(effects) {
+            if graph.voids(beside, x, upper) {
                 strikers.push(beside);
             }
         }
@@ -113,7 +154,7 @@ impl<F> View<F> {
         if let Some(cause) = cause {
             view.void.insert(x, cause);
             view.dead.insert(x);
-        } else if graph.is_supported(x, &|op| self.dead.contains(&op)) {
+        } else if graph.is_supported(x, upper, &|op| self.dead.contains(&op)) {
             view.state.place(graph, x);
         } else {
             view.dead.insert(x);
@@ -124,8 +165,8 @@ impl<F> View<F> {
     /// Whether `x` claims an invitation of which the ops before it leave nothing here.
     fn is_beyond_uses<Id: Ord + Clone, M: Ord + Clone, P>(&self, graph: &Graph<Id, M, P>, x: Ix) -> bool {
         graph.node(x).effects.claims.is_some_and(|(invitation, limit)| {
-            let claiming = graph.claiming.get(&invitation).map(Vec::as_slice).unwrap_or_default();
-            let live = claiming.iter().filter(|&&other| graph.is_past(other, x) && !self.dead.contains(&other));
+            let claiming = graph.claiming.get(&invitation).into_iter().flatten();
+            let live = claiming.filter(|&&other| graph.is_past(other, x) && !self.dead.contains(&other));
             live.count() >= limit as usize
         })
     }
@@ -146,40 +187,66 @@ impl<F> Default for Views<F> {
 impl<F> Views<F> {
     /// Keeps a view, and drops the one that was unused for longest.
     pub fn keep(&mut self, view: Arc<View<F>>) {
-        self.recent.retain(|kept| kept.heads != view.heads);
+        self.recent.retain(|kept| kept.heads != view.heads || kept.above != view.above);
         self.recent.push_front(view);
         self.recent.truncate(VIEWS_KEPT_MAX);
     }
 
-    /// The view at `heads`, none of which is in another's past: kept, extended from the nearest that is kept, or
-    /// resolved.
-    pub fn at<Id, M, P>(&mut self, graph: &Graph<Id, M, P>, heads: &BTreeSet<Ix>) -> Arc<View<F>>
+    /// A view of these ancestors' heads.
+    #[must_use]
+    pub fn below(&self, above: &Above) -> Option<&View<F>> {
+        self.recent.iter().map(Arc::as_ref).find(|view| view.above == *above)
+    }
+
+    /// The view at `heads`, none of which is in another's past, below `above`, where `seed` is; kept.
+    pub fn at<Id, M, P>(
+        &mut self,
+        graph: &Graph<Id, M, P>,
+        heads: &BTreeSet<Ix>,
+        above: &Above,
+        seed: &F,
+    ) -> Arc<View<F>>
     where
         Id: Ord + Clone,
         M: Ord + Clone,
         F: Fold<Id, M, P>,
     {
-        if let Some(view) = self.recent.iter().find(|view| view.heads == *heads).cloned() {
-            self.keep(Arc::clone(&view));
-            return view;
-        }
-        let view = self.extend_nearest(graph, heads).unwrap_or_else(|| Arc::new(View::resolve(graph, heads)));
+        let view = self.find(graph, heads, above, seed);
         self.keep(Arc::clone(&view));
         view
     }
 
-    fn extend_nearest<Id, M, P>(&self, graph: &Graph<Id, M, P>, heads: &BTreeSet<Ix>) -> Option<Arc<View<F>>>
+    /// The same without keeping it: one that was kept, or extended from the nearest that was, or resolved.
+    pub fn find<Id, M, P>(&self, graph: &Graph<Id, M, P>, heads: &BTreeSet<Ix>, above: &Above, seed: &F) -> Arc<View<F>>
     where
         Id: Ord + Clone,
         M: Ord + Clone,
         F: Fold<Id, M, P>,
     {
-        let mut view = self
-            .recent
-            .iter()
-            .filter(|view| view.heads.iter().all(|&head| graph.is_within(head, heads)))
-            .max_by_key(|view| view.count)
-            .cloned()?;
+        let known = self.recent.iter().find(|view| view.heads == *heads && view.above == *above).cloned();
+        known
+            .or_else(|| self.extend_nearest(graph, heads, above, seed))
+            .unwrap_or_else(|| Arc::new(View::resolve(graph, heads, above, seed)))
+    }
+
+    fn extend_nearest<Id, M, P>(
+        &self,
+        graph: &Graph<Id, M, P>,
+        heads: &BTreeSet<Ix>,
+        above: &Above,
+        seed: &F,
+    ) -> Option<Arc<View<F>>>
+    where
+        Id: Ord + Clone,
+        M: Ord + Clone,
+        F: Fold<Id, M, P>,
+    {
+        let within = |view: &&Arc<View<F>>| view.heads.iter().all(|&head| graph.is_within(head, heads));
+        let mut view =
+            self.recent.iter().filter(within).max_by_key(|view| (view.count, view.above == *above)).cloned()?;
+        if view.above != *above {
+            view = Arc::new(view.rebased(graph, above, seed)?);
+        }
         for x in graph.beyond(&view.heads, heads) {
             view = Arc::new(view.extended(graph, x)?);
         }
