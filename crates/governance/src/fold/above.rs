@@ -41,6 +41,10 @@ pub trait Upper<Id: Ord + Clone, M: Ord + Clone, P> {
     /// Whether `member`, who has no row of its own in the past of op `x`, has from above what `x` needs: by the live
     /// part of the past of `x` there, and without a live revocation there that `x` is beside.
     fn supports(&self, graph: &Graph<Id, M, P>, x: Ix, member: &M, need: Need) -> bool;
+
+    /// Whether a revocation above names this op as a head of the group's log that its author had seen: then what is
+    /// before the op is not beside the revocation, which nobody could know until the op came.
+    fn names(&self, id: &Id) -> bool;
 }
 
 /// Nothing is above a root.
@@ -49,6 +53,10 @@ pub struct Root;
 
 impl<Id: Ord + Clone, M: Ord + Clone, P> Upper<Id, M, P> for Root {
     fn supports(&self, _: &Graph<Id, M, P>, _: Ix, _: &M, _: Need) -> bool {
+        false
+    }
+
+    fn names(&self, _: &Id) -> bool {
         false
     }
 }

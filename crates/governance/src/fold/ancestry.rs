@@ -151,7 +151,9 @@ impl Ancestry {
         let same_line = self.levels.len() == old.levels.len();
         same_line
             && self.levels.iter().zip(&old.levels).all(|(new, old)| {
-                let grew = old.view.heads.iter().all(|&head| new.graph.is_within(head, &new.view.heads));
+                // What was seen from elsewhere may have come here later, and have no number yet in this graph.
+                let is_reached = |head: Ix| head < new.graph.next() && new.graph.is_within(head, &new.view.heads);
+                let grew = old.view.heads.iter().all(|&head| is_reached(head));
                 grew && new.view.dead == old.view.dead && {
                     let beyond = new.graph.beyond(&old.view.heads, &new.view.heads);
                     let mut set = beyond.iter().flat_map(|&op| &new.graph.node(op).effects.changes);
@@ -171,5 +173,9 @@ impl Upper<EntryId, PublicKey, Arc<Admitted>> for Ancestry {
         };
         let vantage = Vantage { above: &graph.node(x).above, is_before: &is_before, leaves_count: false };
         self.held(member, &|standing| standing.satisfies(need), &vantage).by.is_some()
+    }
+
+    fn names(&self, id: &EntryId) -> bool {
+        self.levels.iter().any(|level| level.view.state.heads_named.contains(id))
     }
 }

@@ -63,6 +63,9 @@ impl Fold<EntryId, PublicKey, Arc<Admitted>> for GroupState {
 impl GroupState {
     /// Takes in one action of a live op, except for what it does to standings.
     pub(crate) fn place_action(&mut self, op: &Placing<'_>, index: u8, action: &Action) {
+        for named in action.descendants() {
+            self.heads_named.extend(named.heads.iter().copied());
+        }
         match action {
             Action::GroupCreated(created) => {
                 self.group = GroupId::of_genesis(op.id);

@@ -41,6 +41,8 @@ pub struct GroupState {
     pub(crate) is_deleted: bool,
     /// By child group: whether it is there.
     pub(crate) subgroups: OrdMap<GroupId, Slot<bool>>,
+    /// The heads of descendants' logs that live revocations name.
+    pub(crate) heads_named: OrdSet<EntryId>,
     /// With the op that set it.
     pub(crate) admission: Slot<(Ix, Arc<AdmissionPolicySet>)>,
 }

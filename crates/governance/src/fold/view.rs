@@ -143,6 +143,9 @@ impl<F> View<F> {
                 strikers.push(beside);
             }
         }
+        if upper.names(&graph.node(x).id) {
+            return None;
+        }
         let in_force = |striker: &Ix| self.is_plain && self.causes.contains(striker);
         if !strikers.iter().all(in_force) || self.is_beyond_uses(graph, x) {
             return None;
