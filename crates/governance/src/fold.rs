@@ -1,48 +1,61 @@
-//! The governance fold of one group: from a set of signed ops, closed under parents, to members, contexts, keys and
-//! settings, and to which ops are dead. A pure function of the set: the order in which ops came never matters.
+//! The governance fold: from a set of signed ops, closed under parents, to members, contexts, keys and settings, and
+//! to which ops are dead. A pure function of the set: the order in which ops came never matters. Rules 1 to 7 are for
+//! one group; rule 8 adds what a subgroup has from its ancestors.
 //!
 //! # Words
 //!
 //! The *past* of an op is all its ancestors; two ops are *concurrent* if neither is in the other's past. *Height* is one
 //! more than the largest height of the parents, genesis 0. A *standing* is a role with capability bits; its *level* is owner,
 //! admin, manager (a member that may manage members), member or readonly, or there is none. A *revocation* is an op
-//! that sets somebody's standing (adding and promoting included: a standing that is set is also a bound) or closes an
-//! invitation. An op *needs* a level and capabilities of its author; a claim of an invitation also needs of the
-//! inviter what inviting takes.
+//! that sets somebody's standing (adding and promoting included: a standing that is set is also a bound) or closes a
+//! *door*: an invitation, or a right of a member in a context. An op *needs* a level and capabilities of its author; a
+//! claim of an invitation also needs of the inviter what inviting takes.
 //!
 //! # Rules
 //!
 //! 1. *Slot.* Who is a member as what is decided by the maximal live ops that set or end the membership: the least of
-//!    what they give. The rank is (level, depth, height, id) of the grant of that level whose author's rank is
-//!    weakest, then whose id is larger; depth counts the grants from genesis. Smaller outranks.
+//!    what they give, or the owner's, where one hands the group over and none ends the membership. The rank is (level,
+//!    generation, depth, height, id) of the grant of that level whose author's rank is weakest, then whose id is larger;
+//!    generation is the number of the group's ancestors, depth counts the grants from genesis. Smaller outranks.
 //! 2. *Admit*, once and for good: in the fold of the op's own past its author has what the op needs; whoever it
 //!    changes or removes is outranked by the author; a leave is not the owner's; an invitation is open, unexpired,
 //!    not used up, and not older than the joiner's removal. All actions of an op, or none. An op that is not admitted
 //!    is never part of the set, nor is what names it as a parent. The author's rank there is remembered.
 //! 3. *Support.* An op is supported by a set of live ops if everybody whom it relies on has what it needs of them in
-//!    the fold of that set, and the ops that it rests on (the registration of its context, its invitation) are live.
+//!    the fold of that set, the ops that it rests on (the registration of its context, its invitation, the grant of a
+//!    right) are live, and no live op after the opening of a door that it came through closes that door.
 //!    The condition of its target plays no part.
 //! 4. *Dead* is what is void, or not supported by the live part of its past; decided by (height, id).
 //! 5. *Strong removal.* Revocations are gone through by (rank of author, height, id). One that is void, excluded or
 //!    dead is skipped. Any other voids every concurrent op, leaves excepted, that needs more of its target than the
-//!    revocation leaves, and every concurrent claim of an invitation that it closes.
+//!    revocation leaves, and every concurrent op that came through a door that it closes. A transfer of ownership leaves its
+//!    author an admin; of transfers none voids another.
 //! 6. *Resolve.* If a revocation that voided something is itself dead, the first such is excluded, and 5 begins anew.
+//!    Then, if a live transfer of ownership is concurrent with one that is before it by (height, id), or reaches
+//!    somebody who is no member in its live past or stops being one beside it, the first such is lost, and 5 begins anew.
 //!    Then, if more live claims of an invitation are there than it has uses, the first of the surplus by (height, id)
 //!    is lost, and 5 begins anew. Otherwise the live ops make the state.
 //! 7. *The rest of the state* is decided per slot by its maximal live ops. Restricted beats a concurrent Open, off the
-//!    allowlist beats on, left beats joined; other settings go to the strongest rank, then the larger id. The end of
-//!    a membership ends all identities and places on allowlists that are before or beside it.
+//!    allowlist beats on, taken beats given, left beats joined; other settings go to the strongest rank, then the larger
+//!    id. The end of a membership ends all identities, places on allowlists and rights that are before or beside it.
+//! 8. *Ancestors resolve first*; which of their ops are dead is given. Who has no row in the group is a member by the
+//!    nearest ancestor that has a live row of theirs in the past of the op. A live revocation of that row, or of a nearer
+//!    one, that is neither in the past of the op nor had seen it (it names heads of this log) takes the support of what
+//!    needs more than it leaves: what it sets, or, where it ends the row, what comes from further up. A row of the group
+//!    itself takes precedence over all this. [`ancestry`] is this rule.
 //!
 //! Some consequences: of a mutual removal the stronger stands; what a removed member does beside its removal falls,
 //! and what rests only on that; to bring somebody back, come after the removal; nobody undoes a leave; the owner
-//! always remains, so that no group is orphaned. Equivocation is concurrency.
+//! always remains, so that no group is orphaned. Equivocation is concurrency. Each hard case is worked out in
+//! `docs/protocol/governance.md`.
 //!
 //! # How it is computed
 //!
 //! [`graph`] answers who is in whose past. [`resolve`](graph::Graph::resolve) is rules 3 to 6. A [`view::View`] is the
 //! fold of what some heads reach; it is extended op by op wherever a new op can neither void nor be voided by what
-//! is beside it (or only by what voids already), and resolved anew where it can. [`levels`] is the same for standings
-//! alone.
+//! is beside it (or only by what voids already), and resolved anew where it can: from the last cut, an op all of whose
+//! concurrency is settled below it, if nothing after it hangs on what was in doubt below. A subgroup is folded below an
+//! immutable view of its parent ([`tree`]), and goes on with it. [`levels`] is the same for standings alone.
 
 pub mod above;
 mod admit;
@@ -275,7 +288,7 @@ impl Governance {
         let Some(view) = before.extended(&self.graph, x) else {
             let heads = self.graph.heads_with(&before.heads, x);
             let seed = GroupState::below(Arc::clone(&before.state.ancestry));
-            let view = View::resolve(&self.graph, &heads, &before.above, &seed);
+            let view = self.views.resolve(&self.graph, &heads, &before.above, &seed);
             return self.turn_to(view);
         };
         let node = self.graph.node(x);

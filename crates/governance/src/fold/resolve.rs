@@ -20,13 +20,33 @@ pub struct Outcome {
     pub excluded: BTreeSet<Ix>,
     /// All dead ops: void, lost, or without support.
     pub dead: BTreeSet<Ix>,
+    /// Ops that were dead at some stage, if not in the end.
+    pub doubted: BTreeSet<Ix>,
+}
+
+/// What is settled before a set is resolved: the ops below a cut, all of which are in the past of all of the set.
+#[derive(Clone, Copy)]
+pub struct Settled<'a> {
+    /// The op at the cut.
+    pub cut: Ix,
+    /// The dead ops below it.
+    pub dead: &'a imbl::OrdSet<Ix>,
 }
 
 impl<Id: Ord + Clone, M: Ord + Clone, P> Graph<Id, M, P> {
     /// Resolves a set of ops that is closed under parents, given in walk order, below `upper`.
     #[must_use]
     pub fn resolve(&self, set: &[Ix], upper: &dyn Upper<Id, M, P>) -> Outcome {
-        let mut run = Run::new(self, set, upper);
+        self.resolve_above(None, set, upper)
+    }
+
+    /// Resolves the part of a set that is after a cut.
+    ///
+    /// Exact, if none of it [rests on doubt](Self::rests_on_doubt): then what is below the cut and what is after it go
+    /// through the stages of resolving without regard to each other, because nothing is concurrent across the cut.
+    #[must_use]
+    pub fn resolve_above(&self, settled: Option<Settled<'_>>, set: &[Ix], upper: &dyn Upper<Id, M, P>) -> Outcome {
+        let mut run = Run::new(self, settled, set, upper);
         let mut excluded = BTreeSet::new();
         let mut lost = BTreeSet::new();
         loop {
@@ -43,7 +63,7 @@ impl<Id: Ord + Clone, M: Ord + Clone, P> Graph<Id, M, P> {
                 lost.insert(loser);
             } else {
                 let dead = set.iter().copied().filter(|&x| run.is_dead(x)).collect();
-                return Outcome { void: run.void, lost, excluded, dead };
+                return Outcome { void: run.void, lost, excluded, dead, doubted: run.doubted };
             }
         }
     }
@@ -86,6 +106,18 @@ impl<Id: Ord + Clone, M: Ord + Clone, P> Graph<Id, M, P> {
             })
     }
 
+    /// Whether the support of `x` hangs on an op that was dead at some stage.
+    #[must_use]
+    pub fn rests_on_doubt(&self, x: Ix, doubted: &imbl::OrdSet<Ix>) -> bool {
+        let effects = &self.node(x).effects;
+        let is_doubted = |op: Ix| doubted.contains(&op) && self.is_past(op, x);
+        let closing = |door| self.closing.get(door).into_iter().flatten();
+        !doubted.is_empty()
+            && (effects.rests_on.iter().any(|&under| doubted.contains(&under))
+                || effects.relies.iter().any(|(member, _)| self.seats_of(member).any(is_doubted))
+                || effects.enters.iter().any(|(door, _)| closing(door).any(|&op| is_doubted(op))))
+    }
+
     /// Whether `member` has what `x` needs: by its own row in this log if there is one, else from above.
     fn has(&self, member: &M, need: Need, x: Ix, upper: &dyn Upper<Id, M, P>, is_dead: &dyn Fn(Ix) -> bool) -> bool {
         match self.standing_before(member, x, is_dead) {
@@ -100,6 +132,7 @@ struct Run<'a, Id: Ord + Clone, M: Ord + Clone, P> {
     graph: &'a Graph<Id, M, P>,
     set: &'a [Ix],
     upper: &'a dyn Upper<Id, M, P>,
+    settled: Option<Settled<'a>>,
     /// By op: its place in `set`, or none.
     place: Vec<Option<u32>>,
     /// The revocations of the set, in their order.
@@ -107,18 +140,28 @@ struct Run<'a, Id: Ord + Clone, M: Ord + Clone, P> {
     dead: Vec<bool>,
     void: BTreeMap<Ix, Ix>,
     lost: BTreeSet<Ix>,
+    doubted: BTreeSet<Ix>,
 }
 
 impl<'a, Id: Ord + Clone, M: Ord + Clone, P> Run<'a, Id, M, P> {
-    fn new(graph: &'a Graph<Id, M, P>, set: &'a [Ix], upper: &'a dyn Upper<Id, M, P>) -> Self {
+    fn new(
+        graph: &'a Graph<Id, M, P>,
+        settled: Option<Settled<'a>>,
+        set: &'a [Ix],
+        upper: &'a dyn Upper<Id, M, P>,
+    ) -> Self {
         let mut place = vec![None; graph.len()];
         for (at, &x) in set.iter().enumerate() {
             place[x as usize] = Some(at as u32);
         }
         let mut revocations: Vec<Ix> = set.iter().copied().filter(|&x| graph.node(x).effects.revokes()).collect();
         revocations.sort_by(|&a, &b| graph.revocation_key(a).cmp(&graph.revocation_key(b)));
-        let dead = vec![false; graph.len()];
-        Self { graph, set, upper, place, revocations, dead, void: BTreeMap::new(), lost: BTreeSet::new() }
+        let mut dead = vec![false; graph.len()];
+        for &op in settled.into_iter().flat_map(|settled| settled.dead) {
+            dead[op as usize] = true;
+        }
+        let (void, lost, doubted) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Self { graph, set, upper, settled, place, revocations, dead, void, lost, doubted }
     }
 
     fn is_dead(&self, x: Ix) -> bool {
@@ -133,7 +176,8 @@ impl<'a, Id: Ord + Clone, M: Ord + Clone, P> Run<'a, Id, M, P> {
         self.void.clear();
         self.lost.clone_from(lost);
         for &x in self.set {
-            self.dead[x as usize] = self.judge(x);
+            let is_dead = self.judge(x);
+            self.bury(x, is_dead);
         }
         for at in 0..self.revocations.len() {
             let revocation = self.revocations[at];
@@ -146,6 +190,13 @@ impl<'a, Id: Ord + Clone, M: Ord + Clone, P> Run<'a, Id, M, P> {
                 self.void.extend(hit.iter().map(|&x| (x, revocation)));
                 self.spread(&hit);
             }
+        }
+    }
+
+    fn bury(&mut self, x: Ix, is_dead: bool) {
+        self.dead[x as usize] = is_dead;
+        if is_dead {
+            self.doubted.insert(x);
         }
     }
 
@@ -177,7 +228,7 @@ impl<'a, Id: Ord + Clone, M: Ord + Clone, P> Run<'a, Id, M, P> {
             let x = self.set[at as usize];
             let is_dead = self.judge(x);
             if is_dead != self.dead[x as usize] {
-                self.dead[x as usize] = is_dead;
+                self.bury(x, is_dead);
                 open.extend(self.dependents(x));
             }
         }
@@ -228,10 +279,18 @@ impl<'a, Id: Ord + Clone, M: Ord + Clone, P> Run<'a, Id, M, P> {
         let mut used: BTreeMap<InvitationId, u32> = BTreeMap::new();
         self.set.iter().copied().filter(|&x| !self.is_dead(x)).find(|&x| {
             self.graph.node(x).effects.claims.is_some_and(|(invitation, limit)| {
-                let used = used.entry(invitation).or_default();
+                let used = used.entry(invitation).or_insert_with(|| self.used_before(invitation));
                 *used += 1;
                 *used > limit
             })
         })
+    }
+
+    /// The live claims of an invitation below the cut.
+    fn used_before(&self, invitation: InvitationId) -> u32 {
+        let Some(settled) = self.settled else { return 0 };
+        let claims = self.graph.claiming.get(&invitation).into_iter().flatten();
+        let is_before = |op: Ix| op == settled.cut || self.graph.is_past(op, settled.cut);
+        claims.filter(|&&op| is_before(op) && !self.is_dead(op)).count() as u32
     }
 }

@@ -1,5 +1,7 @@
 //! The slot fold: who has which standing and rank, from the live ops that set it.
 
+use std::sync::Arc;
+
 use imbl::OrdMap;
 
 use super::graph::{Graph, Ix};
@@ -35,7 +37,8 @@ impl<Id> Seat<Id> {
 /// All seats.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Roster<Id: Ord + Clone, M: Ord + Clone> {
-    seats: OrdMap<M, Seat<Id>>,
+    /// Shared, because a persistent map copies the rows around the one that changes.
+    seats: OrdMap<M, Arc<Seat<Id>>>,
 }
 
 impl<Id: Ord + Clone, M: Ord + Clone> Default for Roster<Id, M> {
@@ -48,7 +51,7 @@ impl<Id: Ord + Clone, M: Ord + Clone> Roster<Id, M> {
     /// The seat of a present or former member.
     #[must_use]
     pub fn seat(&self, member: &M) -> Option<&Seat<Id>> {
-        self.seats.get(member)
+        self.seats.get(member).map(Arc::as_ref)
     }
 
     /// A present member's standing.
@@ -75,7 +78,7 @@ impl<Id: Ord + Clone, M: Ord + Clone> Roster<Id, M> {
             contenders.retain(|contender| contender.ix != x && !graph.is_past(contender.ix, x));
             contenders.push(Contender { ix: x, id: graph.node(x).id.clone(), gives: *gives });
             contenders.sort_by(|a, b| a.id.cmp(&b.id));
-            self.seats.insert(member.clone(), decide(graph, contenders));
+            self.seats.insert(member.clone(), Arc::new(decide(graph, contenders)));
         }
     }
 }

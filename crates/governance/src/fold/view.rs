@@ -5,10 +5,19 @@ use std::sync::Arc;
 
 use super::above::{Above, Root, Upper};
 use super::graph::{Graph, Ix};
+use super::resolve::Settled;
 
 /// Recent views that are kept: the branches on which members of a group work at one time, and the heads that
 /// deltas in flight name. Views share most of their structure.
 pub const VIEWS_KEPT_MAX: usize = 128;
+
+/// Cuts that are kept to go on from when something has to be resolved anew: the nearer the denser, so that these are
+/// enough for the longest log.
+pub const CUTS_KEPT_MAX: usize = 64;
+
+/// How much closer together than their distance from the end the neighbours of a cut may be for it to go: about this
+/// many cuts for each doubling of the distance.
+const CUT_SPARSENESS: usize = 4;
 
 /// State that live ops make, one after another, below what the ancestors of the group say.
 pub trait Fold<Id: Ord + Clone, M: Ord + Clone, P>: Clone {
@@ -53,6 +62,8 @@ pub struct View<F> {
     pub is_plain: bool,
     /// Ops that are dead.
     pub dead: imbl::OrdSet<Ix>,
+    /// Ops that were dead at some stage of resolving, or could have been.
+    pub doubted: imbl::OrdSet<Ix>,
     /// What the others make.
     pub state: F,
 }
@@ -67,6 +78,7 @@ impl<F: Default> Default for View<F> {
             causes: imbl::OrdSet::new(),
             is_plain: true,
             dead: imbl::OrdSet::new(),
+            doubted: imbl::OrdSet::new(),
             state: F::default(),
         }
     }
@@ -94,8 +106,42 @@ impl<F> View<F> {
             is_plain: outcome.excluded.is_empty() && outcome.lost.is_empty(),
             void: outcome.void.into_iter().collect(),
             dead: outcome.dead.into_iter().collect(),
+            doubted: outcome.doubted.into_iter().collect(),
             state,
         }
+    }
+
+    /// Resolves what `heads` reach from this view on, if it is a cut: if its one head is in the past of all the rest,
+    /// nothing of the rest hangs on what was in doubt here, and none of it tells of something here that a revocation
+    /// above had seen it.
+    pub fn resolved_on<Id, M, P>(&self, graph: &Graph<Id, M, P>, heads: &BTreeSet<Ix>) -> Option<Self>
+    where
+        Id: Ord + Clone,
+        M: Ord + Clone,
+        F: Fold<Id, M, P>,
+    {
+        let cut = self.heads.first().copied().filter(|_| self.heads.len() == 1)?;
+        let set = graph.beyond(&self.heads, heads);
+        let upper = self.state.upper();
+        let is_exact = |&x: &Ix| {
+            graph.is_past(cut, x) && !graph.rests_on_doubt(x, &self.doubted) && !upper.names(&graph.node(x).id)
+        };
+        if set.is_empty() || !set.iter().all(is_exact) {
+            return None;
+        }
+        let outcome = graph.resolve_above(Some(Settled { cut, dead: &self.dead }), &set, upper);
+        let mut view = self.clone();
+        for &x in set.iter().filter(|x| !outcome.dead.contains(x)) {
+            view.state.place(graph, x);
+        }
+        view.heads.clone_from(heads);
+        view.count += set.len();
+        view.causes.extend(outcome.void.values().copied());
+        view.is_plain &= outcome.excluded.is_empty() && outcome.lost.is_empty();
+        view.void.extend(outcome.void);
+        view.dead.extend(outcome.dead);
+        view.doubted.extend(outcome.doubted);
+        Some(view)
     }
 
     /// The same ops below `above`, where `seed` is; or nothing, if everything has to be resolved.
@@ -114,6 +160,7 @@ impl<F> View<F> {
             causes: self.causes.clone(),
             is_plain: self.is_plain,
             dead: self.dead.clone(),
+            doubted: self.doubted.clone(),
             state,
         })
     }
@@ -154,6 +201,9 @@ impl<F> View<F> {
         view.heads = graph.heads_with(&self.heads, x);
         view.count += 1;
         let cause = strikers.into_iter().min_by(|&a, &b| graph.revocation_key(a).cmp(&graph.revocation_key(b)));
+        if cause.is_some() || graph.rests_on_doubt(x, &self.doubted) {
+            view.doubted.insert(x);
+        }
         if let Some(cause) = cause {
             view.void.insert(x, cause);
             view.dead.insert(x);
@@ -161,6 +211,7 @@ impl<F> View<F> {
             view.state.place(graph, x);
         } else {
             view.dead.insert(x);
+            view.doubted.insert(x);
         }
         Some(view)
     }
@@ -179,11 +230,13 @@ impl<F> View<F> {
 #[derive(Clone, Debug)]
 pub struct Views<F> {
     recent: VecDeque<Arc<View<F>>>,
+    /// Views with one head, in order of their counts.
+    cuts: Vec<Arc<View<F>>>,
 }
 
 impl<F> Default for Views<F> {
     fn default() -> Self {
-        Self { recent: VecDeque::new() }
+        Self { recent: VecDeque::new(), cuts: Vec::new() }
     }
 }
 
@@ -191,8 +244,44 @@ impl<F> Views<F> {
     /// Keeps a view, and drops the one that was unused for longest.
     pub fn keep(&mut self, view: Arc<View<F>>) {
         self.recent.retain(|kept| kept.heads != view.heads || kept.above != view.above);
+        self.keep_cut(&view);
         self.recent.push_front(view);
         self.recent.truncate(VIEWS_KEPT_MAX);
+    }
+
+    /// Keeps a view as a cut, if it is the longest of one head. Of the others every one goes whose neighbours are close
+    /// together, measured by how far back they are.
+    fn keep_cut(&mut self, view: &Arc<View<F>>) {
+        let longest = self.cuts.last().map_or(0, |cut| cut.count);
+        if view.heads.len() != 1 || view.count <= longest {
+            return;
+        }
+        self.cuts.push(Arc::clone(view));
+        let count = |cuts: &[Arc<View<F>>], at: usize| cuts.get(at).map_or(0, |cut| cut.count);
+        let mut at = self.cuts.len().saturating_sub(2);
+        while at > 0 {
+            let (before, after) = (count(&self.cuts, at - 1), count(&self.cuts, at + 1));
+            if (after - before) * CUT_SPARSENESS <= view.count - after {
+                self.cuts.remove(at);
+            }
+            at -= 1;
+        }
+        if self.cuts.len() > CUTS_KEPT_MAX {
+            self.cuts.remove(0);
+        }
+    }
+
+    /// Resolves anew: from the nearest cut from which that is exact, else from nothing.
+    pub fn resolve<Id, M, P>(&self, graph: &Graph<Id, M, P>, heads: &BTreeSet<Ix>, above: &Above, seed: &F) -> View<F>
+    where
+        Id: Ord + Clone,
+        M: Ord + Clone,
+        F: Fold<Id, M, P>,
+    {
+        let reached =
+            |cut: &&Arc<View<F>>| cut.above == *above && cut.heads.iter().all(|&head| graph.is_within(head, heads));
+        let from_cut = self.cuts.iter().rev().filter(reached).find_map(|cut| cut.resolved_on(graph, heads));
+        from_cut.unwrap_or_else(|| View::resolve(graph, heads, above, seed))
     }
 
     /// A view of these ancestors' heads.
@@ -229,7 +318,7 @@ impl<F> Views<F> {
         let known = self.recent.iter().find(|view| view.heads == *heads && view.above == *above).cloned();
         known
             .or_else(|| self.extend_nearest(graph, heads, above, seed))
-            .unwrap_or_else(|| Arc::new(View::resolve(graph, heads, above, seed)))
+            .unwrap_or_else(|| Arc::new(self.resolve(graph, heads, above, seed)))
     }
 
     fn extend_nearest<Id, M, P>(
