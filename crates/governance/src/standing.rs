@@ -119,9 +119,13 @@ impl Need {
 
     /// What giving (or setting) a standing takes: an admin for a manager or above; else `at_least`, and every
     /// capability that is given, because nobody gives what they lack. Joining Open contexts is common to all
-    /// members and may be given by anyone who may give at all.
+    /// members and may be given by anyone who may give at all. An admin is made by an admin of the group itself: one of
+    /// an ancestor could else let itself, or a puppet, into Restricted contexts.
     #[must_use]
     pub fn to_give(standing: Standing, at_least: Self) -> Self {
+        if standing.level().reaches(Level::Admin) {
+            return Self::level(Level::Admin).directly().and(at_least);
+        }
         if standing.level().reaches(Level::Manager) {
             return Self::level(Level::Admin).and(at_least);
         }

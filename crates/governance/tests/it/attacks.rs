@@ -13,7 +13,7 @@ use mesto_governance::{
 use mesto_oplog::entry::{DecodeError, Draft, Header, Kind, Signed, Stamp};
 use mesto_oplog::{EntryId, Incarnation};
 
-use crate::world::{START_MS, World, add, entry, genesis, id, identity, key, name, register, remove, sealing};
+use crate::world::{START_MS, World, add, entry, genesis, id, key, name, remove, sealing};
 
 fn grant(context: ContextId, who: u8, rights: u8) -> Action {
     let context = ContextRef::Id(context);
@@ -288,5 +288,4 @@ fn checkpoints_are_made_by_admins_over_what_they_have_seen() {
     assert!(made.rejudge);
     let row = world.governance.state().context(&context).unwrap();
     assert_eq!(row.checkpoints().map(|(_, made)| made.governance.clone()).collect::<Vec<_>>(), vec![heads]);
-    let _ = (register(1), identity(1));
 }

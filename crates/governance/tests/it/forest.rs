@@ -73,7 +73,7 @@ impl Forest {
         let entry = self.draft(who, group, actions);
         match self.take(&entry) {
             Taken::Refused(why) => why,
-            other => panic!("{other:?}"),
+            taken @ (Taken::Applied | Taken::Waits) => panic!("{taken:?}"),
         }
     }
 

@@ -60,9 +60,14 @@ fn what_is_inherited_is_the_role_and_no_capability_but_to_join() {
 
 #[test]
 fn an_admin_above_has_structural_authority_but_no_say_in_who_reads() {
-    let (mut forest, root, child) = scene();
-    forest.act(2, child, vec![add(7, Role::Admin, Capabilities::NONE)]);
+    let (mut forest, _, child) = scene();
+    forest.act(2, child, vec![add(7, Role::Member, Capabilities::NONE.with(Capability::ManageMembers))]);
     forest.act(2, child, vec![remove(7)]);
+    // Not of who could be let into what is Restricted: it makes no admins, itself neither.
+    for who in [2, 7] {
+        let refused = forest.refused(2, child, vec![add(who, Role::Admin, Capabilities::NONE)]);
+        assert!(matches!(refused, Rejected::Denied(Denied::OnlyInherited(_) | Denied::NotOutranked { .. })));
+    }
     let target = Action::TargetApplicationSet(TargetApplicationSet { release: release(2), migrate: None });
     forest.act(2, child, vec![target]);
     let context = forest.context(6, child, vec![restrict(ContextRef::Here(0))]);
@@ -77,8 +82,7 @@ fn an_admin_above_has_structural_authority_but_no_say_in_who_reads() {
     let denied = Denied::NotOnAllowlist { context, member: id(2) };
     let joining = join(ContextRef::Id(context), &[7; 32], child, 2);
     assert_eq!(forest.refused(2, child, vec![joining]), denied.into());
-    // A manager above is none below, and no admin above removes the owner.
-    let _ = root;
+    // And nobody removes the owner.
     assert!(matches!(forest.refused(0, child, vec![remove(1)]), Rejected::Denied(Denied::NotOutranked { .. })));
     forest.act(1, child, vec![add(8, Role::Admin, Capabilities::NONE)]);
     forest.act(8, child, vec![allow(context, 8)]);
@@ -247,7 +251,7 @@ fn a_revocation_below_acts_below_only() {
 #[test]
 fn puppets_that_a_removed_admin_backdates_into_a_subgroup_gain_nothing() {
     let (mut forest, root, child) = scene();
-    let puppet = forest.draft(2, child, vec![add(7, Role::Admin, Capabilities::NONE)]);
+    let puppet = forest.draft(2, child, vec![add(7, Role::Member, Capabilities::ALL)]);
     let mut apart = forest.clone();
     apart.take(&puppet);
     let of_puppet = apart.draft(7, child, vec![register(9)]);
@@ -273,7 +277,6 @@ fn an_op_waits_for_what_it_names_of_the_ancestors() {
     behind.take_all(&ahead.entries[ahead.entries.len() - 1..]);
     assert!(matches!(behind.take(&op), Taken::Applied));
     // Without naming what made its author an admin, the same op is refused for good.
-    let heads = behind.groups[&child].heads();
     let parents = vec![child.genesis()];
     let unfounded = behind.sign(
         7,
@@ -281,7 +284,6 @@ fn an_op_waits_for_what_it_names_of_the_ancestors() {
         parents,
         mesto_governance::Op::new(vec![add(9, Role::Member, Capabilities::DEFAULT)]),
     );
-    let _ = heads;
     assert!(matches!(behind.take(&unfounded), Taken::Refused(Rejected::Denied(Denied::NotAMember(_)))));
 }
 
