@@ -70,8 +70,7 @@ pub fn collection_of(key: &[u8]) -> Option<CollectionId> {
 impl Leaf {
     /// The canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
-        borsh::to_vec(self)
-            .expect("INVARIANT: writing to memory does not fail, and lists are shorter than 2^32")
+        borsh::to_vec(self).expect("INVARIANT: writing to memory does not fail, and lists are shorter than 2^32")
     }
 
     /// Reads the leaf stored under `key`. What it accepts re-encodes to the same bytes.
@@ -82,18 +81,12 @@ impl Leaf {
         let corrupt = || CorruptLeaf { key: key.to_vec() };
         let leaf: Leaf = borsh::from_slice(bytes).map_err(|_| corrupt())?;
         let (collection, element) = key.split_at_checked(32).ok_or_else(corrupt)?;
-        let kind = collection
-            .first()
-            .copied()
-            .and_then(Kind::from_tag)
-            .ok_or_else(corrupt)?;
+        let kind = collection.first().copied().and_then(Kind::from_tag).ok_or_else(corrupt)?;
         let canonical = match &leaf {
             Leaf::Values(values) => {
                 !values.is_empty()
                     && values.is_sorted_by(|a, b| a.0 < b.0)
-                    && values
-                        .iter()
-                        .all(|(_, value)| value_fits(kind, element, value))
+                    && values.iter().all(|(_, value)| value_fits(kind, element, value))
             }
             Leaf::Slot(slot) => {
                 !slot.is_empty()
@@ -118,8 +111,7 @@ impl Slot {
     /// What the author contributes to the counter.
     pub fn value(&self) -> i128 {
         let baseline = self.baselines.iter().map(|(_, baseline)| baseline).max();
-        self.sum
-            .wrapping_sub(baseline.map_or(0, |baseline| baseline.sum))
+        self.sum.wrapping_sub(baseline.map_or(0, |baseline| baseline.sum))
     }
 
     /// Whether it says nothing, so that there is no leaf.
@@ -131,30 +123,19 @@ impl Slot {
     /// reset already has.
     pub(crate) fn observe(&self, author: Author) -> Option<SlotMark> {
         let mark = self.last.unwrap_or(NOTHING_ADDED);
-        let all = Baseline {
-            mark,
-            sum: self.sum,
-        };
+        let all = Baseline { mark, sum: self.sum };
         if let [(_, only)] = self.baselines.as_slice()
             && *only == all
         {
             return None;
         }
         let names = self.baselines.iter().map(|(dot, _)| dot.name());
-        Some(SlotMark {
-            author,
-            mark,
-            sum: self.sum,
-            overwrites: ascending(names),
-        })
+        Some(SlotMark { author, mark, sum: self.sum, overwrites: ascending(names) })
     }
 }
 
 /// Covers no addition: what an honest reset says of a slot that only a lying one has touched.
-const NOTHING_ADDED: Mark = Mark {
-    stamp: Hlc::ZERO,
-    delta: DeltaId([0; 32]),
-};
+const NOTHING_ADDED: Mark = Mark { stamp: Hlc::ZERO, delta: DeltaId([0; 32]) };
 
 /// The names of dots, in the order that operations list them.
 pub(crate) fn ascending(names: impl Iterator<Item = DotRef>) -> Vec<DotRef> {

@@ -87,12 +87,7 @@ pub struct Delta<'a> {
 impl Delta<'_> {
     /// The dot of the operation at `index`.
     pub(crate) fn dot(&self, index: u32) -> Dot {
-        Dot {
-            stamp: self.stamp,
-            author: self.author,
-            index,
-            delta: self.id,
-        }
+        Dot { stamp: self.stamp, author: self.author, index, delta: self.id }
     }
 }
 
@@ -142,45 +137,27 @@ impl Op {
     /// The first broken rule.
     pub fn check(&self) -> Result<(), OpError> {
         match self {
-            Op::Assign {
-                collection,
-                key,
-                value,
-                overwrites,
-            } => {
+            Op::Assign { collection, key, value, overwrites } => {
                 check_key(*collection, key)?;
                 check_value(*collection, value)?;
                 check_ascending(overwrites)
             }
-            Op::Remove {
-                collection,
-                key,
-                observed,
-            } => {
+            Op::Remove { collection, key, observed } => {
                 check_key(*collection, key)?;
                 check_observed(observed)?;
                 check_ascending(observed)
             }
             Op::CounterAdd { collection, amount } => {
                 check_counter(*collection)?;
-                if *amount == 0 {
-                    Err(OpError::ZeroAmount)
-                } else {
-                    Ok(())
-                }
+                if *amount == 0 { Err(OpError::ZeroAmount) } else { Ok(()) }
             }
-            Op::CounterReset {
-                collection,
-                observed,
-            } => {
+            Op::CounterReset { collection, observed } => {
                 check_counter(*collection)?;
                 check_observed(observed)?;
                 if !observed.is_sorted_by(|a, b| a.author < b.author) {
                     return Err(OpError::Unsorted);
                 }
-                observed
-                    .iter()
-                    .try_for_each(|slot| check_ascending(&slot.overwrites))
+                observed.iter().try_for_each(|slot| check_ascending(&slot.overwrites))
             }
         }
     }
@@ -198,12 +175,7 @@ impl Op {
     /// Orders the operations of a delta: by element, a counter's addition before its reset.
     pub(crate) fn place(&self) -> (CollectionId, &[u8], u8) {
         match self {
-            Op::Assign {
-                collection, key, ..
-            }
-            | Op::Remove {
-                collection, key, ..
-            } => (*collection, key, 0),
+            Op::Assign { collection, key, .. } | Op::Remove { collection, key, .. } => (*collection, key, 0),
             Op::CounterAdd { collection, .. } => (*collection, &[], 0),
             Op::CounterReset { collection, .. } => (*collection, &[], 1),
         }
@@ -244,19 +216,11 @@ fn check_counter(collection: CollectionId) -> Result<(), OpError> {
 }
 
 fn check_observed<T>(observed: &[T]) -> Result<(), OpError> {
-    if observed.is_empty() {
-        Err(OpError::NothingObserved)
-    } else {
-        Ok(())
-    }
+    if observed.is_empty() { Err(OpError::NothingObserved) } else { Ok(()) }
 }
 
 fn check_ascending(names: &[DotRef]) -> Result<(), OpError> {
-    if names.is_sorted_by(|a, b| a < b) {
-        Ok(())
-    } else {
-        Err(OpError::Unsorted)
-    }
+    if names.is_sorted_by(|a, b| a < b) { Ok(()) } else { Err(OpError::Unsorted) }
 }
 
 /// Why bytes are not a list of operations.
@@ -290,8 +254,7 @@ pub enum DecodeError {
 
 /// The canonical bytes of a delta's operations: a `u32` count, then each.
 pub fn encode_ops(ops: &[Op]) -> Vec<u8> {
-    borsh::to_vec(ops)
-        .expect("INVARIANT: writing to memory does not fail, and lists are shorter than 2^32")
+    borsh::to_vec(ops).expect("INVARIANT: writing to memory does not fail, and lists are shorter than 2^32")
 }
 
 /// Reads what [`encode_ops`] wrote. Total over all byte strings: what it accepts re-encodes to the same bytes,
@@ -303,16 +266,11 @@ pub fn decode_ops(bytes: &[u8]) -> Result<Vec<Op>, DecodeError> {
     if bytes.len() > OPS_BYTES_MAX {
         return Err(DecodeError::TooLarge { bytes: bytes.len() });
     }
-    let ops: Vec<Op> =
-        borsh::from_slice(bytes).map_err(|error| DecodeError::Encoding(error.to_string()))?;
+    let ops: Vec<Op> = borsh::from_slice(bytes).map_err(|error| DecodeError::Encoding(error.to_string()))?;
     for (index, op) in ops.iter().enumerate() {
-        op.check()
-            .map_err(|error| DecodeError::Op { index, error })?;
+        op.check().map_err(|error| DecodeError::Op { index, error })?;
     }
-    match ops
-        .windows(2)
-        .position(|pair| pair[0].place() >= pair[1].place())
-    {
+    match ops.windows(2).position(|pair| pair[0].place() >= pair[1].place()) {
         Some(earlier) => Err(DecodeError::OutOfOrder { index: earlier + 1 }),
         None => Ok(ops),
     }
@@ -323,10 +281,7 @@ mod tests {
     use super::*;
 
     fn name(delta: u8) -> DotRef {
-        DotRef {
-            delta: DeltaId([delta; 32]),
-            index: 0,
-        }
+        DotRef { delta: DeltaId([delta; 32]), index: 0 }
     }
 
     fn assign(key: &[u8]) -> Op {
@@ -343,20 +298,11 @@ mod tests {
         let good = encode_ops(&[assign(b"a"), assign(b"b")]);
         assert_eq!(decode_ops(&good).map(|ops| ops.len()), Ok(2));
         let swapped = encode_ops(&[assign(b"b"), assign(b"a")]);
-        assert_eq!(
-            decode_ops(&swapped),
-            Err(DecodeError::OutOfOrder { index: 1 })
-        );
+        assert_eq!(decode_ops(&swapped), Err(DecodeError::OutOfOrder { index: 1 }));
         let twice = encode_ops(&[assign(b"a"), assign(b"a")]);
-        assert_eq!(
-            decode_ops(&twice),
-            Err(DecodeError::OutOfOrder { index: 1 })
-        );
+        assert_eq!(decode_ops(&twice), Err(DecodeError::OutOfOrder { index: 1 }));
         let trailing = [good.as_slice(), &[0]].concat();
-        assert!(matches!(
-            decode_ops(&trailing),
-            Err(DecodeError::Encoding(_))
-        ));
+        assert!(matches!(decode_ops(&trailing), Err(DecodeError::Encoding(_))));
         for cut in 0..good.len() {
             assert!(decode_ops(&good[..cut]).is_err());
         }
@@ -372,67 +318,35 @@ mod tests {
             (register, vec![1], bytes()),
             (register, vec![], Value::Nested(Kind::Map)),
             (CollectionId::ROOT, vec![], bytes()),
-            (
-                CollectionId::ROOT.child(Kind::Counter, b"c"),
-                vec![],
-                bytes(),
-            ),
+            (CollectionId::ROOT.child(Kind::Counter, b"c"), vec![], bytes()),
         ] {
             let kind = collection.kind();
-            let op = Op::Assign {
-                collection,
-                key,
-                value,
-                overwrites: vec![],
-            };
+            let op = Op::Assign { collection, key, value, overwrites: vec![] };
             assert_eq!(op.check(), Err(OpError::WrongCollection { kind }));
         }
-        let add = Op::CounterAdd {
-            collection: register,
-            amount: 1,
-        };
+        let add = Op::CounterAdd { collection: register, amount: 1 };
         assert!(matches!(add.check(), Err(OpError::WrongCollection { .. })));
     }
 
     #[test]
     fn names_are_strictly_ascending_and_removals_name_something() {
-        let remove = |observed| Op::Remove {
-            collection: CollectionId::ROOT.child(Kind::Set, b"s"),
-            key: vec![],
-            observed,
-        };
+        let remove =
+            |observed| Op::Remove { collection: CollectionId::ROOT.child(Kind::Set, b"s"), key: vec![], observed };
         assert_eq!(remove(vec![name(1), name(2)]).check(), Ok(()));
-        assert_eq!(
-            remove(vec![name(2), name(1)]).check(),
-            Err(OpError::Unsorted)
-        );
-        assert_eq!(
-            remove(vec![name(1), name(1)]).check(),
-            Err(OpError::Unsorted)
-        );
+        assert_eq!(remove(vec![name(2), name(1)]).check(), Err(OpError::Unsorted));
+        assert_eq!(remove(vec![name(1), name(1)]).check(), Err(OpError::Unsorted));
         assert_eq!(remove(vec![]).check(), Err(OpError::NothingObserved));
     }
 
     #[test]
     fn keys_and_values_are_bounded() {
         let collection = CollectionId::ROOT.child(Kind::Map, b"m");
-        let op = |key, value| Op::Assign {
-            collection,
-            key,
-            value,
-            overwrites: vec![],
-        };
+        let op = |key, value| Op::Assign { collection, key, value, overwrites: vec![] };
         let value = |len| Value::Bytes(vec![0; len]);
-        assert_eq!(
-            op(vec![0; KEY_BYTES_MAX], value(VALUE_BYTES_MAX)).check(),
-            Ok(())
-        );
+        assert_eq!(op(vec![0; KEY_BYTES_MAX], value(VALUE_BYTES_MAX)).check(), Ok(()));
         assert!(op(vec![0; KEY_BYTES_MAX + 1], value(0)).check().is_err());
         assert!(op(vec![], value(VALUE_BYTES_MAX + 1)).check().is_err());
         let unknown = op(vec![], Value::Nested(Kind::Text));
-        assert_eq!(
-            unknown.check(),
-            Err(OpError::KindNotAvailable { kind: Kind::Text })
-        );
+        assert_eq!(unknown.check(), Err(OpError::KindNotAvailable { kind: Kind::Text }));
     }
 }

@@ -70,11 +70,7 @@ impl<'a> Transaction<'a> {
     /// A transaction on the state that `read` shows. `cache` is of the same context; of which version does
     /// not matter.
     pub fn new(read: &'a dyn Read, cache: &'a mut TreeCache) -> Self {
-        Self {
-            read,
-            cache,
-            touched: BTreeMap::new(),
-        }
+        Self { read, cache, touched: BTreeMap::new() }
     }
 
     /// Applies a delta. `in_past` tells whether a delta is in the causal past of this one and takes part in
@@ -82,11 +78,7 @@ impl<'a> Transaction<'a> {
     ///
     /// # Errors
     /// [`ApplyError::Malformed`] before any effect, the others if the store is corrupt.
-    pub fn apply(
-        &mut self,
-        delta: &Delta<'_>,
-        in_past: &dyn Fn(&DeltaId) -> bool,
-    ) -> Result<(), ApplyError> {
+    pub fn apply(&mut self, delta: &Delta<'_>, in_past: &dyn Fn(&DeltaId) -> bool) -> Result<(), ApplyError> {
         self.apply_where(delta, in_past, &|_| true)
     }
 
@@ -129,11 +121,7 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// If the store is corrupt.
     pub fn finish(self) -> Result<Commit, ApplyError> {
-        let Self {
-            read,
-            cache,
-            touched,
-        } = self;
+        let Self { read, cache, touched } = self;
         let mut writes = Vec::new();
         let mut changes = Vec::new();
         let mut counts: BTreeMap<CollectionId, i64> = BTreeMap::new();
@@ -146,14 +134,9 @@ impl<'a> Transaction<'a> {
             let leaf = now.as_ref().map(|bytes| LeafHash::of(element, bytes));
             changes.push(Change { element, leaf });
             if let Some(collection) = collection_of(&key) {
-                *counts.entry(collection).or_default() +=
-                    i64::from(now.is_some()) - i64::from(before.is_some());
+                *counts.entry(collection).or_default() += i64::from(now.is_some()) - i64::from(before.is_some());
             }
-            writes.push(Write {
-                space: Space::Leaf,
-                key,
-                value: now,
-            });
+            writes.push(Write { space: Space::Leaf, key, value: now });
         }
         for (collection, change) in counts {
             if change != 0 {
@@ -164,12 +147,7 @@ impl<'a> Transaction<'a> {
         let tree = update(read, cache, &changes)?;
         writes.extend(tree.writes);
         let changed = changes.len() as u64;
-        Ok(Commit {
-            writes,
-            root: tree.root.hash.into(),
-            leaves: tree.root.leaves,
-            changed,
-        })
+        Ok(Commit { writes, root: tree.root.hash.into(), leaves: tree.root.leaves, changed })
     }
 
     /// Applies what the delta does to the leaves whose keys `wanted` accepts.
@@ -180,24 +158,17 @@ impl<'a> Transaction<'a> {
         wanted: &dyn Fn(&[u8]) -> bool,
     ) -> Result<(), ApplyError> {
         for (index, op) in delta.ops.iter().enumerate() {
-            op.check()
-                .map_err(|error| ApplyError::Malformed { index, error })?;
+            op.check().map_err(|error| ApplyError::Malformed { index, error })?;
         }
         // A delta is never in its own past, whatever the caller says.
         let gives_way = |dot: &Dot, named: &[DotRef], same_author_counts: bool| {
-            let seen = named.binary_search(&dot.name()).is_ok()
-                || (same_author_counts && dot.author == delta.author);
+            let seen = named.binary_search(&dot.name()).is_ok() || (same_author_counts && dot.author == delta.author);
             seen && dot.delta != delta.id && in_past(&dot.delta)
         };
         for (index, op) in (0u32..).zip(delta.ops) {
             let dot = delta.dot(index);
             match op {
-                Op::Assign {
-                    collection,
-                    key,
-                    value,
-                    overwrites,
-                } => {
+                Op::Assign { collection, key, value, overwrites } => {
                     let key = leaf_key(*collection, key);
                     if wanted(&key) {
                         self.values(key, |values| {
@@ -206,11 +177,7 @@ impl<'a> Transaction<'a> {
                         })?;
                     }
                 }
-                Op::Remove {
-                    collection,
-                    key,
-                    observed,
-                } => {
+                Op::Remove { collection, key, observed } => {
                     let key = leaf_key(*collection, key);
                     if wanted(&key) {
                         self.values(key, |values| {
@@ -224,17 +191,13 @@ impl<'a> Transaction<'a> {
                         self.slot(key, |slot| add(slot, *amount, delta))?;
                     }
                 }
-                Op::CounterReset {
-                    collection,
-                    observed,
-                } => {
+                Op::CounterReset { collection, observed } => {
                     for mark in observed {
                         let key = slot_key(*collection, mark.author);
                         if wanted(&key) {
                             self.slot(key, |slot| {
                                 let named = &mark.overwrites;
-                                slot.baselines
-                                    .retain(|(old, _)| !gives_way(old, named, true));
+                                slot.baselines.retain(|(old, _)| !gives_way(old, named, true));
                                 insert(&mut slot.baselines, dot, &baseline(mark));
                             })?;
                         }
@@ -246,11 +209,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Changes the values at an element. A leaf without values is absent.
-    fn values(
-        &mut self,
-        key: Vec<u8>,
-        change: impl FnOnce(&mut Vec<(Dot, Value)>),
-    ) -> Result<(), CorruptLeaf> {
+    fn values(&mut self, key: Vec<u8>, change: impl FnOnce(&mut Vec<(Dot, Value)>)) -> Result<(), CorruptLeaf> {
         let leaf = self.leaf(key)?;
         let mut values = match leaf.take() {
             Some(Leaf::Values(values)) => values,
@@ -280,10 +239,7 @@ impl<'a> Transaction<'a> {
             Entry::Occupied(entry) => Ok(&mut entry.into_mut().now),
             Entry::Vacant(entry) => {
                 let before = self.read.get(Space::Leaf, entry.key());
-                let now = before
-                    .as_ref()
-                    .map(|bytes| Leaf::decode(entry.key(), bytes))
-                    .transpose()?;
+                let now = before.as_ref().map(|bytes| Leaf::decode(entry.key(), bytes)).transpose()?;
                 Ok(&mut entry.insert(Touched { before, now }).now)
             }
         }
@@ -296,26 +252,14 @@ impl Delta<'_> {
         let mut keys = BTreeSet::new();
         for op in self.ops {
             match op {
-                Op::Assign {
-                    collection, key, ..
-                }
-                | Op::Remove {
-                    collection, key, ..
-                } => {
+                Op::Assign { collection, key, .. } | Op::Remove { collection, key, .. } => {
                     keys.insert(leaf_key(*collection, key));
                 }
                 Op::CounterAdd { collection, .. } => {
                     keys.insert(slot_key(*collection, self.author));
                 }
-                Op::CounterReset {
-                    collection,
-                    observed,
-                } => {
-                    keys.extend(
-                        observed
-                            .iter()
-                            .map(|mark| slot_key(*collection, mark.author)),
-                    );
+                Op::CounterReset { collection, observed } => {
+                    keys.extend(observed.iter().map(|mark| slot_key(*collection, mark.author)));
                 }
             }
         }
@@ -332,34 +276,20 @@ fn insert<T: Clone>(list: &mut Vec<(Dot, T)>, dot: Dot, value: &T) {
 
 fn add(slot: &mut Slot, amount: i64, delta: &Delta<'_>) {
     slot.sum = slot.sum.wrapping_add(i128::from(amount));
-    slot.last = slot.last.max(Some(Mark {
-        stamp: delta.stamp,
-        delta: delta.id,
-    }));
+    slot.last = slot.last.max(Some(Mark { stamp: delta.stamp, delta: delta.id }));
 }
 
 fn baseline(mark: &SlotMark) -> Baseline {
-    Baseline {
-        mark: mark.mark,
-        sum: mark.sum,
-    }
+    Baseline { mark: mark.mark, sum: mark.sum }
 }
 
-fn count_write(
-    read: &dyn Read,
-    collection: CollectionId,
-    change: i64,
-) -> Result<Write, ApplyError> {
+fn count_write(read: &dyn Read, collection: CollectionId, change: i64) -> Result<Write, ApplyError> {
     let corrupt = || ApplyError::CorruptCount { collection };
     let before = leaf_count_of(read, collection).ok_or_else(corrupt)?;
     let now = before.checked_add_signed(change).ok_or_else(corrupt)?;
     let key = collection.as_bytes().to_vec();
     let value = (now > 0).then(|| now.to_le_bytes().to_vec());
-    Ok(Write {
-        space: Space::Count,
-        key,
-        value,
-    })
+    Ok(Write { space: Space::Count, key, value })
 }
 
 /// How many leaves a collection has; `None` if the record is corrupt.

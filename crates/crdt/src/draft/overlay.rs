@@ -68,27 +68,16 @@ impl<R: Read> Overlay<R> {
 
     pub(super) fn finish(self) -> Result<Vec<Op>, DraftError> {
         if self.too_large {
-            return Err(DraftError::DeltaTooLarge {
-                max: self.ops_bytes_max,
-            });
+            return Err(DraftError::DeltaTooLarge { max: self.ops_bytes_max });
         }
-        let elements = self
-            .elements
-            .into_iter()
-            .filter_map(|(leaf, element)| element.op(&leaf));
+        let elements = self.elements.into_iter().filter_map(|(leaf, element)| element.op(&leaf));
         let mut ops: Vec<Op> = elements.collect();
         for (collection, change) in self.counters {
             if change.amount != 0 {
-                ops.push(Op::CounterAdd {
-                    collection,
-                    amount: change.amount,
-                });
+                ops.push(Op::CounterAdd { collection, amount: change.amount });
             }
             if let Some(observed) = change.reset.filter(|observed| !observed.is_empty()) {
-                ops.push(Op::CounterReset {
-                    collection,
-                    observed,
-                });
+                ops.push(Op::CounterReset { collection, observed });
             }
         }
         ops.sort_by(|a, b| a.place().cmp(&b.place()));
@@ -122,13 +111,8 @@ impl<R: Read> Overlay<R> {
         let mut after = after.map(|after| [prefix, after].concat());
         let mut found: Vec<(Vec<u8>, Value)> = Vec::new();
         while found.len() < limit {
-            let page = self
-                .read
-                .scan(Space::Leaf, prefix, after.as_deref(), SCAN_PAGE);
-            let end = page
-                .last()
-                .filter(|_| page.len() == SCAN_PAGE)
-                .map(|(leaf, _)| leaf.clone());
+            let page = self.read.scan(Space::Leaf, prefix, after.as_deref(), SCAN_PAGE);
+            let end = page.last().filter(|_| page.len() == SCAN_PAGE).map(|(leaf, _)| leaf.clone());
             let mut base = page.into_iter().peekable();
             let mut changed = with_prefix(&self.elements, prefix, after.as_deref())
                 .take_while(|(leaf, _)| leaf.starts_with(prefix))
@@ -198,8 +182,7 @@ impl<R: Read> Overlay<R> {
                 }
                 Some(Kind::Counter) => self.reset(collection)?,
                 // No operation can have put anything there.
-                Some(Kind::List | Kind::Text | Kind::UserMap | Kind::Frozen | Kind::Shared)
-                | None => {}
+                Some(Kind::List | Kind::Text | Kind::UserMap | Kind::Frozen | Kind::Shared) | None => {}
             }
         }
         Ok(())
@@ -209,10 +192,7 @@ impl<R: Read> Overlay<R> {
     pub(super) fn add(&mut self, counter: CollectionId, amount: i64) -> Result<(), DraftError> {
         let change = self.counters.entry(counter).or_default();
         let before = change.op_bytes();
-        change.amount = change
-            .amount
-            .checked_add(amount)
-            .ok_or(DraftError::AmountOutOfRange)?;
+        change.amount = change.amount.checked_add(amount).ok_or(DraftError::AmountOutOfRange)?;
         let after = change.op_bytes();
         self.resize(before, after)
     }
@@ -249,11 +229,7 @@ impl<R: Read> Overlay<R> {
         self.resize(before, after)
     }
 
-    fn clear_elements(
-        &mut self,
-        collection: CollectionId,
-        pending: &mut Vec<CollectionId>,
-    ) -> Result<(), DraftError> {
+    fn clear_elements(&mut self, collection: CollectionId, pending: &mut Vec<CollectionId>) -> Result<(), DraftError> {
         let prefix = collection.as_bytes().as_slice();
         let changed: Vec<Vec<u8>> = with_prefix(&self.elements, prefix, None)
             .map(|(leaf, _)| leaf)
@@ -266,9 +242,7 @@ impl<R: Read> Overlay<R> {
         }
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let page = self
-                .read
-                .scan(Space::Leaf, prefix, after.as_deref(), SCAN_PAGE);
+            let page = self.read.scan(Space::Leaf, prefix, after.as_deref(), SCAN_PAGE);
             let Some((last, _)) = page.last() else {
                 return Ok(());
             };
@@ -299,13 +273,7 @@ impl<R: Read> Overlay<R> {
             Some(Value::Nested(kind)) if !element.nested.contains(&kind) => Some(kind),
             Some(Value::Nested(_) | Value::Bytes(_) | Value::Unit) | None => None,
         };
-        Ok(element
-            .nested
-            .iter()
-            .copied()
-            .chain(now)
-            .map(|kind| map.child(kind, key))
-            .collect())
+        Ok(element.nested.iter().copied().chain(now).map(|kind| map.child(kind, key)).collect())
     }
 
     /// Shows each leaf of a collection in the state.
@@ -317,9 +285,7 @@ impl<R: Read> Overlay<R> {
         let prefix = collection.as_bytes();
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let page = self
-                .read
-                .scan(Space::Leaf, prefix, after.as_deref(), SCAN_PAGE);
+            let page = self.read.scan(Space::Leaf, prefix, after.as_deref(), SCAN_PAGE);
             let Some((last, _)) = page.last() else {
                 return Ok(());
             };
@@ -342,9 +308,7 @@ impl<R: Read> Overlay<R> {
         self.ops_bytes = self.ops_bytes - before + after;
         if self.ops_bytes > self.ops_bytes_max {
             self.too_large = true;
-            return Err(DraftError::DeltaTooLarge {
-                max: self.ops_bytes_max,
-            });
+            return Err(DraftError::DeltaTooLarge { max: self.ops_bytes_max });
         }
         Ok(())
     }
@@ -367,12 +331,8 @@ fn slot(leaf: &[u8], bytes: &[u8]) -> Result<Slot, CorruptLeaf> {
 }
 
 fn slot_author(leaf: &[u8]) -> Result<Author, CorruptLeaf> {
-    let author = leaf
-        .get(COLLECTION_BYTES..)
-        .and_then(|author| author.try_into().ok());
-    author
-        .map(Author)
-        .ok_or_else(|| CorruptLeaf { key: leaf.to_vec() })
+    let author = leaf.get(COLLECTION_BYTES..).and_then(|author| author.try_into().ok());
+    author.map(Author).ok_or_else(|| CorruptLeaf { key: leaf.to_vec() })
 }
 
 /// The last writer's value.
@@ -391,29 +351,16 @@ impl Element {
                 nested.push(*kind);
             }
         }
-        Self {
-            observed,
-            nested,
-            now: winner(values),
-        }
+        Self { observed, nested, now: winner(values) }
     }
 
     fn op(self, leaf: &[u8]) -> Option<Op> {
         let collection = collection_of(leaf)?;
         let key = leaf.get(COLLECTION_BYTES..)?.to_vec();
         match self.now {
-            Some(value) => Some(Op::Assign {
-                collection,
-                key,
-                value,
-                overwrites: self.observed,
-            }),
+            Some(value) => Some(Op::Assign { collection, key, value, overwrites: self.observed }),
             None if self.observed.is_empty() => None,
-            None => Some(Op::Remove {
-                collection,
-                key,
-                observed: self.observed,
-            }),
+            None => Some(Op::Remove { collection, key, observed: self.observed }),
         }
     }
 

@@ -3,9 +3,8 @@
 
 use mesto_crdt::tree::Path;
 use mesto_crdt::{
-    Author, CollectionId, Delta, DeltaId, Dot, DotRef, Hlc, Kind, Leaf, Mark, MemoryState, Op,
-    Read, RootHash, SlotMark, Space, Transaction, TreeCache, Value, decode_ops, encode_ops, leaf,
-    tree,
+    Author, CollectionId, Delta, DeltaId, Dot, DotRef, Hlc, Kind, Leaf, Mark, MemoryState, Op, Read, RootHash,
+    SlotMark, Space, Transaction, TreeCache, Value, decode_ops, encode_ops, leaf, tree,
 };
 
 fn expect(name: &str, golden: &str, bytes: &[u8]) {
@@ -20,10 +19,7 @@ fn stamp(ms: u64) -> Hlc {
 /// One operation of each sort, naming the deltas of [`history`].
 fn ops() -> Vec<Op> {
     let collection = |kind: Kind| CollectionId::ROOT.child(kind, b"field");
-    let seen = |delta: u8, index| DotRef {
-        delta: DeltaId([delta; 32]),
-        index,
-    };
+    let seen = |delta: u8, index| DotRef { delta: DeltaId([delta; 32]), index };
     let map = collection(Kind::Map);
     let mut ops = vec![
         Op::Assign {
@@ -32,33 +28,18 @@ fn ops() -> Vec<Op> {
             value: Value::Bytes(b"value".to_vec()),
             overwrites: vec![seen(1, 0), seen(1, 2)],
         },
-        Op::CounterAdd {
-            collection: collection(Kind::Counter),
-            amount: -3,
-        },
+        Op::CounterAdd { collection: collection(Kind::Counter), amount: -3 },
         Op::CounterReset {
             collection: collection(Kind::Counter),
             observed: vec![SlotMark {
                 author: Author([0xaa; 32]),
-                mark: Mark {
-                    stamp: stamp(1),
-                    delta: DeltaId([1; 32]),
-                },
+                mark: Mark { stamp: stamp(1), delta: DeltaId([1; 32]) },
                 sum: -3,
                 overwrites: vec![seen(1, 3)],
             }],
         },
-        Op::Assign {
-            collection: map,
-            key: b"nested".to_vec(),
-            value: Value::Nested(Kind::Set),
-            overwrites: vec![],
-        },
-        Op::Remove {
-            collection: map,
-            key: b"removed".to_vec(),
-            observed: vec![seen(1, 1)],
-        },
+        Op::Assign { collection: map, key: b"nested".to_vec(), value: Value::Nested(Kind::Set), overwrites: vec![] },
+        Op::Remove { collection: map, key: b"removed".to_vec(), observed: vec![seen(1, 1)] },
         Op::Assign {
             collection: map.child(Kind::Set, b"nested"),
             key: b"member".to_vec(),
@@ -84,23 +65,11 @@ fn history() -> MemoryState {
     let mut state = MemoryState::new();
     let mut cache = TreeCache::new();
     let mut transaction = Transaction::new(&state, &mut cache);
-    let deltas = [
-        (1, 0xaa, 1, &ops),
-        (2, 0xbb, 1, &ops),
-        (3, 0xaa, 2, &ops),
-        (4, 0xaa, 3, &many),
-    ];
+    let deltas = [(1, 0xaa, 1, &ops), (2, 0xbb, 1, &ops), (3, 0xaa, 2, &ops), (4, 0xaa, 3, &many)];
     for (id, author, ms, ops) in deltas {
         let id = DeltaId([id; 32]);
-        let delta = Delta {
-            id,
-            author: Author([author; 32]),
-            stamp: stamp(ms),
-            ops,
-        };
-        let in_past = |past: &DeltaId| {
-            delta.author == Author([0xaa; 32]) && *past < id && *past != DeltaId([2; 32])
-        };
+        let delta = Delta { id, author: Author([author; 32]), stamp: stamp(ms), ops };
+        let in_past = |past: &DeltaId| delta.author == Author([0xaa; 32]) && *past < id && *past != DeltaId([2; 32]);
         transaction.apply(&delta, &in_past).expect("applies");
     }
     let commit = transaction.finish().expect("sound");
@@ -123,15 +92,9 @@ fn leaves_keep_their_bytes() {
         index: 7,
         delta: DeltaId([delta; 32]),
     };
-    let values = Leaf::Values(vec![
-        (dot(1, 1), Value::Bytes(b"value".to_vec())),
-        (dot(2, 2), Value::Nested(Kind::Counter)),
-    ]);
-    expect(
-        "leaf-values",
-        include_str!("../golden/leaf-values.hex"),
-        &values.encode(),
-    );
+    let values =
+        Leaf::Values(vec![(dot(1, 1), Value::Bytes(b"value".to_vec())), (dot(2, 2), Value::Nested(Kind::Counter))]);
+    expect("leaf-values", include_str!("../golden/leaf-values.hex"), &values.encode());
     let state = history();
     let counter = CollectionId::ROOT.child(Kind::Counter, b"field");
     let key = leaf::slot_key(counter, Author([0xaa; 32]));
@@ -142,29 +105,13 @@ fn leaves_keep_their_bytes() {
 #[test]
 fn tree_nodes_keep_their_bytes() {
     let state = history();
-    let top = tree::node(&state, &Path::TOP)
-        .expect("sound")
-        .expect("is there");
-    expect(
-        "node-branch",
-        include_str!("../golden/node-branch.hex"),
-        &top.encode(),
-    );
+    let top = tree::node(&state, &Path::TOP).expect("sound").expect("is there");
+    expect("node-branch", include_str!("../golden/node-branch.hex"), &top.encode());
     let first = Path::TOP.child(0).expect("not deep");
-    let bucket = tree::node(&state, &first)
-        .expect("sound")
-        .expect("is there");
-    expect(
-        "node-bucket",
-        include_str!("../golden/node-bucket.hex"),
-        &bucket.encode(),
-    );
+    let bucket = tree::node(&state, &first).expect("sound").expect("is there");
+    expect("node-bucket", include_str!("../golden/node-bucket.hex"), &bucket.encode());
     let record = state.get(Space::Node, &tree::ROOT_KEY).expect("is there");
-    expect(
-        "node-root",
-        include_str!("../golden/node-root.hex"),
-        &record,
-    );
+    expect("node-root", include_str!("../golden/node-root.hex"), &record);
 }
 
 #[test]
@@ -173,9 +120,5 @@ fn a_fixed_history_keeps_its_root() {
     let root = tree::root(&state).expect("sound");
     expect("root", include_str!("../golden/root.hex"), &root.0);
     assert_eq!(root, tree::recomputed_root(&state));
-    expect(
-        "root-empty",
-        include_str!("../golden/root-empty.hex"),
-        &RootHash::empty().0,
-    );
+    expect("root-empty", include_str!("../golden/root-empty.hex"), &RootHash::empty().0);
 }

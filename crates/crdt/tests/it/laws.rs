@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesto_crdt::{
-    DeltaId, MemoryState, Space, Transaction, TreeCache, decode_ops, encode_ops, leaf,
-    recomputed_root, root,
+    DeltaId, MemoryState, Space, Transaction, TreeCache, decode_ops, encode_ops, leaf, recomputed_root, root,
 };
 use proptest::prelude::*;
 
@@ -16,12 +15,9 @@ fn counts_match_leaves(state: &MemoryState) {
         let collection = leaf::collection_of(key).expect("a leaf key");
         *counts.entry(collection.as_bytes().to_vec()).or_default() += 1;
     }
-    let stored = state.pairs(Space::Count).map(|(key, value)| {
-        (
-            key.to_vec(),
-            u64::from_le_bytes(value.try_into().expect("8 bytes")),
-        )
-    });
+    let stored = state
+        .pairs(Space::Count)
+        .map(|(key, value)| (key.to_vec(), u64::from_le_bytes(value.try_into().expect("8 bytes"))));
     assert_eq!(counts, stored.collect());
 }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesto_crdt::{
-    Author, CollectionId, Commit, Delta, DeltaId, DotRef, Draft, DraftError, DraftLimits, Handle,
-    Hlc, Kind, Mark, MemoryState, Op, SlotMark, Transaction, TreeCache, Value, next,
+    Author, CollectionId, Commit, Delta, DeltaId, DotRef, Draft, DraftError, DraftLimits, Handle, Hlc, Kind, Mark,
+    MemoryState, Op, SlotMark, Transaction, TreeCache, Value, next,
 };
 use proptest::prelude::*;
 
@@ -33,39 +33,18 @@ pub(crate) struct History {
 
 impl History {
     pub(crate) fn add(&mut self, author: Author, past: BTreeSet<usize>, ops: Vec<Op>) -> usize {
-        let newest = past
-            .iter()
-            .map(|i| self.entries[*i].stamp)
-            .max()
-            .unwrap_or(Hlc::ZERO);
+        let newest = past.iter().map(|i| self.entries[*i].stamp).max().unwrap_or(Hlc::ZERO);
         let stamp = next(0, newest).expect("in range");
         let number = self.entries.len();
         let id = DeltaId(*blake3::hash(&number.to_le_bytes()).as_bytes());
         self.index.insert(id, number);
-        self.entries.push(Entry {
-            id,
-            author,
-            stamp,
-            ops,
-            past,
-        });
+        self.entries.push(Entry { id, author, stamp, ops, past });
         number
     }
 
     pub(crate) fn delta(&self, number: usize) -> Delta<'_> {
-        let Entry {
-            id,
-            author,
-            stamp,
-            ref ops,
-            ..
-        } = self.entries[number];
-        Delta {
-            id,
-            author,
-            stamp,
-            ops,
-        }
+        let Entry { id, author, stamp, ref ops, .. } = self.entries[number];
+        Delta { id, author, stamp, ops }
     }
 
     pub(crate) fn in_past(&self, number: usize) -> impl Fn(&DeltaId) -> bool + '_ {
@@ -75,12 +54,7 @@ impl History {
         }
     }
 
-    pub(crate) fn apply(
-        &self,
-        state: &mut MemoryState,
-        cache: &mut TreeCache,
-        batch: &[usize],
-    ) -> Commit {
+    pub(crate) fn apply(&self, state: &mut MemoryState, cache: &mut TreeCache, batch: &[usize]) -> Commit {
         let mut transaction = Transaction::new(&*state, cache);
         for number in batch {
             if !self.void.contains(number) {
@@ -160,27 +134,14 @@ pub(crate) struct Forgery {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
-    Draft {
-        replica: usize,
-        edits: Vec<Edit>,
-    },
-    Forge {
-        replica: usize,
-        forgeries: Vec<Forgery>,
-    },
-    Sync {
-        from: usize,
-        to: usize,
-    },
+    Draft { replica: usize, edits: Vec<Edit> },
+    Forge { replica: usize, forgeries: Vec<Forgery> },
+    Sync { from: usize, to: usize },
 }
 
 fn places() -> impl Strategy<Value = Place> {
     let path = prop::collection::vec(0..KEYS, 0..3);
-    (0..FIELDS, path, prop::sample::select(&KINDS[..])).prop_map(|(field, path, kind)| Place {
-        field,
-        path,
-        kind,
-    })
+    (0..FIELDS, path, prop::sample::select(&KINDS[..])).prop_map(|(field, path, kind)| Place { field, path, kind })
 }
 
 fn edits() -> impl Strategy<Value = Edit> {
@@ -195,16 +156,14 @@ fn edits() -> impl Strategy<Value = Edit> {
 fn forgeries() -> impl Strategy<Value = Forgery> {
     let names = prop::collection::vec((any::<u8>(), 0u8..3), 0..6);
     let sum = prop_oneof![Just(i128::MIN), Just(i128::MAX), -9i128..9];
-    (places(), 0u8..4, 0..KEYS, any::<u8>(), names, sum).prop_map(
-        |(place, tag, key, value, names, sum)| Forgery {
-            place,
-            tag,
-            key,
-            value,
-            names,
-            sum,
-        },
-    )
+    (places(), 0u8..4, 0..KEYS, any::<u8>(), names, sum).prop_map(|(place, tag, key, value, names, sum)| Forgery {
+        place,
+        tag,
+        key,
+        value,
+        names,
+        sum,
+    })
 }
 
 pub(crate) fn actions(len: usize) -> impl Strategy<Value = Vec<Action>> {
@@ -231,20 +190,14 @@ impl Place {
     }
 
     fn kind_at(&self, level: usize) -> Kind {
-        if level == self.path.len() {
-            self.kind
-        } else {
-            Kind::Map
-        }
+        if level == self.path.len() { self.kind } else { Kind::Map }
     }
 
     fn collection(&self) -> CollectionId {
         let field = self.field_name();
         let root = CollectionId::ROOT.child(self.kind_at(0), field.as_bytes());
         let levels = self.path.iter().zip(1..);
-        levels.fold(root, |map, (key, level)| {
-            map.child(self.kind_at(level), &[*key])
-        })
+        levels.fold(root, |map, (key, level)| map.child(self.kind_at(level), &[*key]))
     }
 
     pub(crate) fn open(&self, draft: &mut Draft<&MemoryState>) -> Result<Handle, DraftError> {
@@ -262,16 +215,10 @@ impl Edit {
         let handle = place.open(draft)?;
         match (self, place.kind) {
             (Edit::Put { value, .. }, Kind::Register) => draft.register_set(handle, vec![*value]),
-            (Edit::Put { value, .. }, Kind::Counter) => {
-                draft.counter_add(handle, i64::from(*value) - 100)
-            }
-            (Edit::Put { key, value, .. }, Kind::Map) => {
-                draft.map_insert(handle, &[*key], vec![*value])
-            }
+            (Edit::Put { value, .. }, Kind::Counter) => draft.counter_add(handle, i64::from(*value) - 100),
+            (Edit::Put { key, value, .. }, Kind::Map) => draft.map_insert(handle, &[*key], vec![*value]),
             (Edit::Put { key, .. }, Kind::Set) => draft.set_insert(handle, &[*key]).map(drop),
-            (Edit::Take { .. } | Edit::Clear { .. }, Kind::Register) => {
-                draft.register_clear(handle).map(drop)
-            }
+            (Edit::Take { .. } | Edit::Clear { .. }, Kind::Register) => draft.register_clear(handle).map(drop),
             (Edit::Take { key, .. }, Kind::Map) => draft.map_remove(handle, &[*key]).map(drop),
             (Edit::Take { key, .. }, Kind::Set) => draft.set_remove(handle, &[*key]).map(drop),
             (Edit::Clear { .. }, Kind::Map) => draft.map_clear(handle),
@@ -287,57 +234,27 @@ impl Forgery {
         for (entry, index) in &self.names {
             let count = history.entries.len().max(1);
             let entry = history.entries.get(usize::from(*entry) % count)?;
-            names.push(DotRef {
-                delta: entry.id,
-                index: u32::from(*index),
-            });
+            names.push(DotRef { delta: entry.id, index: u32::from(*index) });
         }
         names.sort();
         names.dedup();
         let collection = self.place.collection();
-        let key = if self.place.kind == Kind::Register {
-            vec![]
-        } else {
-            vec![self.key]
-        };
+        let key = if self.place.kind == Kind::Register { vec![] } else { vec![self.key] };
         let value = match (self.place.kind, self.value % 2) {
             (Kind::Set, _) => Value::Unit,
             (Kind::Map, 0) => Value::Nested(KINDS[usize::from(self.value / 2) % KINDS.len()]),
             _ => Value::Bytes(vec![self.value]),
         };
         let op = match (self.place.kind, self.tag) {
-            (Kind::Counter, 0 | 1) => Op::CounterAdd {
-                collection,
-                amount: i64::MIN,
-            },
+            (Kind::Counter, 0 | 1) => Op::CounterAdd { collection, amount: i64::MIN },
             (Kind::Counter, _) => {
-                let mark = Mark {
-                    stamp: Hlc::from_bits(u64::from(self.value)).ok()?,
-                    delta: names.first()?.delta,
-                };
-                let slot = |author| SlotMark {
-                    author,
-                    mark,
-                    sum: self.sum,
-                    overwrites: names.clone(),
-                };
+                let mark = Mark { stamp: Hlc::from_bits(u64::from(self.value)).ok()?, delta: names.first()?.delta };
+                let slot = |author| SlotMark { author, mark, sum: self.sum, overwrites: names.clone() };
                 let observed = (0..=self.key).map(|n| slot(Author([n; 32]))).collect();
-                Op::CounterReset {
-                    collection,
-                    observed,
-                }
+                Op::CounterReset { collection, observed }
             }
-            (_, 0 | 1) => Op::Assign {
-                collection,
-                key,
-                value,
-                overwrites: names,
-            },
-            _ => Op::Remove {
-                collection,
-                key,
-                observed: names,
-            },
+            (_, 0 | 1) => Op::Assign { collection, key, value, overwrites: names },
+            _ => Op::Remove { collection, key, observed: names },
         };
         op.check().is_ok().then_some(op)
     }
@@ -373,10 +290,9 @@ pub(crate) fn run(actions: &[Action]) -> (History, Vec<Replica>) {
                 }
                 (*replica, draft.finish().expect("within the limits"))
             }
-            Action::Forge { replica, forgeries } => (
-                *replica,
-                forgeries.iter().filter_map(|f| f.op(&history)).collect(),
-            ),
+            Action::Forge { replica, forgeries } => {
+                (*replica, forgeries.iter().filter_map(|f| f.op(&history)).collect())
+            }
         };
         let Replica { held, state, cache } = &mut replicas[replica];
         let number = history.add(author(replica), held.clone(), ops);
@@ -399,9 +315,7 @@ pub(crate) fn look(draft: &mut Draft<&MemoryState>) -> Vec<Seen> {
     let mut seen = Vec::new();
     for field in 0..FIELDS {
         for kind in KINDS {
-            let handle = draft
-                .open_root(&format!("field{field}"), kind)
-                .expect("opens");
+            let handle = draft.open_root(&format!("field{field}"), kind).expect("opens");
             seen.push(look_at(draft, handle));
         }
     }
@@ -420,11 +334,7 @@ pub(crate) fn look_at(draft: &mut Draft<&MemoryState>, handle: Handle) -> Seen {
         Kind::Map => {
             let mut entries = Vec::new();
             let mut after: Option<Vec<u8>> = None;
-            while let Some((key, value)) = draft
-                .map_scan(handle, after.as_deref(), 1)
-                .expect("reads")
-                .pop()
-            {
+            while let Some((key, value)) = draft.map_scan(handle, after.as_deref(), 1).expect("reads").pop() {
                 let value = match value {
                     Value::Nested(kind) => {
                         let child = draft.open_child(handle, &key, kind).expect("opens");
