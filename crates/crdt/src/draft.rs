@@ -4,7 +4,10 @@
 //! of its delta at every step. It opens collections by [`Handle`]; to open one and only read creates
 //! nothing.
 
+mod list;
 mod overlay;
+mod sequences;
+mod text;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +15,7 @@ use crate::id::{Author, CollectionId, Kind};
 use crate::leaf::{CorruptLeaf, leaf_key};
 use crate::op::{KEY_BYTES_MAX, OPS_BYTES_MAX, Op, VALUE_BYTES_MAX, Value};
 use crate::read::Read;
+use crate::sequence::{LoadError, SequenceError};
 
 use overlay::Overlay;
 
@@ -123,6 +127,12 @@ pub enum DraftError {
     /// What a call adds to a counter does not fit 64 bits.
     #[error("the call's additions to a counter exceed 64 bits")]
     AmountOutOfRange,
+    /// A place in a text or list that does not exist, or a sequence that is too long.
+    #[error(transparent)]
+    Sequence(#[from] SequenceError),
+    /// The store's leaves of a text or list do not fit together.
+    #[error(transparent)]
+    SequenceNotLoaded(LoadError),
     /// The store's leaf is not ours.
     #[error(transparent)]
     CorruptLeaf(#[from] CorruptLeaf),
@@ -168,7 +178,7 @@ impl<R: Read> Draft<R> {
         self.author
     }
 
-    /// Length of the encoded operations so far.
+    /// Length of the encoded operations so far; of what is done to texts and lists, the most that it can become.
     pub fn ops_bytes(&self) -> usize {
         self.overlay.ops_bytes()
     }
@@ -177,7 +187,7 @@ impl<R: Read> Draft<R> {
     /// accepted by [`decode_ops`](crate::decode_ops). Empty if the call changed nothing.
     ///
     /// # Errors
-    /// [`DraftError::DeltaTooLarge`] if a step failed with it.
+    /// [`DraftError::DeltaTooLarge`] if a step failed with it; a corrupt store.
     pub fn finish(self) -> Result<Vec<Op>, DraftError> {
         self.overlay.finish()
     }

@@ -91,8 +91,8 @@ impl Kind {
     /// Whether this version has operations for the kind.
     pub const fn is_available(self) -> bool {
         match self {
-            Kind::Register | Kind::Counter | Kind::Map | Kind::Set => true,
-            Kind::List | Kind::Text | Kind::UserMap | Kind::Frozen | Kind::Shared => false,
+            Kind::Register | Kind::Counter | Kind::Map | Kind::Set | Kind::List | Kind::Text => true,
+            Kind::UserMap | Kind::Frozen | Kind::Shared => false,
         }
     }
 }

@@ -1,8 +1,7 @@
 //! What is stored, hashed and merged for one element.
 //!
-//! A leaf is borsh: its tag, then its fields. Tags 1 and 2 are those of [`Leaf`]; 3 is kept for a sequence's spans
-//! as their deltas minted them, 4 for a sequence's deleted ranges, 5 for the ranges of ids whose content a
-//! checkpoint dropped.
+//! A leaf is borsh: its tag, then its fields. Tags 1 to 4 are those of [`Leaf`]; 5 is kept for the ranges of
+//! ids whose content a checkpoint dropped.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -10,6 +9,8 @@ use crate::clock::Hlc;
 use crate::dot::{Dot, DotRef, Mark, SlotMark};
 use crate::id::{Author, CollectionId, DeltaId, Kind};
 use crate::op::Value;
+use crate::sequence::span::{SequenceKey, check_stretches};
+use crate::sequence::{CHUNK_ELEMENTS, Spans, Stretch};
 
 /// The state of one element. Absent when there is nothing to say.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -21,6 +22,11 @@ pub enum Leaf {
     /// One author's part of a counter. It stays after a reset, because additions made concurrently to the
     /// reset still need the baseline.
     Slot(Slot) = 2,
+    /// What one delta inserted into a sequence, as minted.
+    Spans(Spans) = 3,
+    /// Deleted elements among [`CHUNK_ELEMENTS`] of one mint. Normalised: ascending, neither overlapping nor touching,
+    /// not empty.
+    Deleted(Vec<Stretch>) = 4,
 }
 
 /// One author's part of a counter.
@@ -93,6 +99,24 @@ impl Leaf {
                     && slot.baselines.is_sorted_by(|a, b| a.0 < b.0)
                     && kind == Kind::Counter
                     && element.len() == 32
+            }
+            Leaf::Spans(spans) => {
+                matches!(SequenceKey::parse(element), Some(SequenceKey::Spans(_)))
+                    && matches!(kind, Kind::Text | Kind::List)
+                    && !spans.is_empty()
+                    && spans.check(kind).is_ok()
+                    && spans.is_whole_or_gone()
+            }
+            Leaf::Deleted(stretches) => {
+                let Some(SequenceKey::Deleted { chunk, .. }) = SequenceKey::parse(element) else {
+                    return Err(corrupt());
+                };
+                matches!(kind, Kind::Text | Kind::List)
+                    && check_stretches(stretches).is_ok()
+                    && stretches.iter().all(|stretch| {
+                        let last = stretch.start.saturating_add(stretch.len - 1);
+                        stretch.start / CHUNK_ELEMENTS == chunk && last / CHUNK_ELEMENTS == chunk
+                    })
             }
         };
         if canonical { Ok(leaf) } else { Err(corrupt()) }

@@ -1,7 +1,7 @@
 //! What a delta does to the collections, and its canonical encoding.
 //!
-//! Encoding: borsh. An operation is its tag, then its fields in order. Tags 1 to 4 are those of [`Op`]; 16 and up
-//! belong to sequences (`List`, `Text`), 32 and up to `UserMap`, `Frozen` and `Shared`. A tag that this
+//! Encoding: borsh. An operation is its tag, then its fields in order. Tags 1 to 4 and 16 are those of
+//! [`Op`]; 16 and up belong to sequences (`List`, `Text`), 32 and up to `UserMap`, `Frozen` and `Shared`. A tag that this
 //! version does not know is refused, never skipped.
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -9,6 +9,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::clock::Hlc;
 use crate::dot::{Dot, DotRef, SlotMark};
 use crate::id::{Author, CollectionId, DeltaId, Kind};
+use crate::sequence::{Content, Deleted, Spans};
 
 /// Longest key of an element: 1 KiB, as apps are promised. Keys sit in every index entry.
 pub const KEY_BYTES_MAX: usize = 1024;
@@ -56,6 +57,15 @@ pub enum Op {
         /// The slots. Strictly ascending by author, not empty.
         observed: Vec<SlotMark>,
     } = 4,
+    /// All that the delta does to a text or a list.
+    Splice {
+        /// Which.
+        collection: CollectionId,
+        /// What it inserts, and where.
+        inserted: Spans,
+        /// What it deletes. Something is inserted or deleted.
+        deleted: Deleted,
+    } = 16,
 }
 
 /// What an element holds.
@@ -128,6 +138,35 @@ pub enum OpError {
     /// An addition of 0.
     #[error("the operation adds 0")]
     ZeroAmount,
+    /// A splice that neither inserts nor deletes.
+    #[error("the operation changes nothing")]
+    ChangesNothing,
+    /// A run without elements.
+    #[error("a run without elements")]
+    EmptyRun,
+    /// An operation that inserts elements as if its delta were void.
+    #[error("a run whose content is gone")]
+    GoneRun,
+    /// A run between an element and itself.
+    #[error("a run whose left and right origin are the same element")]
+    SameOrigins,
+    /// An anchor beyond the table of mints.
+    #[error("an anchor names a mint that is not in the table")]
+    UnknownMint,
+    /// A mint that no anchor names.
+    #[error("the table holds a mint that no anchor names")]
+    UnusedMint,
+    /// More elements than offsets can count.
+    #[error("a delta inserts more than 2^32 elements")]
+    TooManyElements,
+    /// An anchor or a deletion names an element that is not in the delta's causal past.
+    #[error("element {offset} of delta {delta} is not in the causal past")]
+    NotInPast {
+        /// The delta that is named as its mint.
+        delta: DeltaId,
+        /// Its offset there.
+        offset: u32,
+    },
 }
 
 impl Op {
@@ -159,6 +198,7 @@ impl Op {
                 }
                 observed.iter().try_for_each(|slot| check_ascending(&slot.overwrites))
             }
+            Op::Splice { collection, inserted, deleted } => check_splice(*collection, inserted, deleted),
         }
     }
 
@@ -168,7 +208,8 @@ impl Op {
             Op::Assign { collection, .. }
             | Op::Remove { collection, .. }
             | Op::CounterAdd { collection, .. }
-            | Op::CounterReset { collection, .. } => *collection,
+            | Op::CounterReset { collection, .. }
+            | Op::Splice { collection, .. } => *collection,
         }
     }
 
@@ -176,7 +217,7 @@ impl Op {
     pub(crate) fn place(&self) -> (CollectionId, &[u8], u8) {
         match self {
             Op::Assign { collection, key, .. } | Op::Remove { collection, key, .. } => (*collection, key, 0),
-            Op::CounterAdd { collection, .. } => (*collection, &[], 0),
+            Op::CounterAdd { collection, .. } | Op::Splice { collection, .. } => (*collection, &[], 0),
             Op::CounterReset { collection, .. } => (*collection, &[], 1),
         }
     }
@@ -213,6 +254,21 @@ fn check_counter(collection: CollectionId) -> Result<(), OpError> {
         Some(Kind::Counter) => Ok(()),
         kind => Err(OpError::WrongCollection { kind }),
     }
+}
+
+fn check_splice(collection: CollectionId, inserted: &Spans, deleted: &Deleted) -> Result<(), OpError> {
+    let kind = match collection.kind() {
+        Some(kind @ (Kind::Text | Kind::List)) => kind,
+        kind => return Err(OpError::WrongCollection { kind }),
+    };
+    if inserted.is_empty() && deleted.is_nothing() {
+        return Err(OpError::ChangesNothing);
+    }
+    if inserted.runs.iter().any(|run| matches!(run.content, Content::Gone(_))) {
+        return Err(OpError::GoneRun);
+    }
+    inserted.check(kind)?;
+    deleted.check()
 }
 
 fn check_observed<T>(observed: &[T]) -> Result<(), OpError> {
@@ -346,7 +402,7 @@ mod tests {
         assert_eq!(op(vec![0; KEY_BYTES_MAX], value(VALUE_BYTES_MAX)).check(), Ok(()));
         assert!(op(vec![0; KEY_BYTES_MAX + 1], value(0)).check().is_err());
         assert!(op(vec![], value(VALUE_BYTES_MAX + 1)).check().is_err());
-        let unknown = op(vec![], Value::Nested(Kind::Text));
-        assert_eq!(unknown.check(), Err(OpError::KindNotAvailable { kind: Kind::Text }));
+        let unknown = op(vec![], Value::Nested(Kind::Shared));
+        assert_eq!(unknown.check(), Err(OpError::KindNotAvailable { kind: Kind::Shared }));
     }
 }

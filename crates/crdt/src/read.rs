@@ -6,6 +6,8 @@ use std::ops::Bound;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::sequence::Sequences;
+
 /// A key space of one context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Space {
@@ -23,6 +25,12 @@ pub trait Read {
     /// The value of `key`.
     fn get(&self, space: Space, key: &[u8]) -> Option<Vec<u8>>;
 
+    /// The texts and lists of this version that are in memory, if somebody keeps them. What is loaded while the view
+    /// is used is added there, so the view of the next version has it.
+    fn sequences(&self) -> Option<&Sequences> {
+        None
+    }
+
     /// Up to `limit` pairs whose keys begin with `prefix`, in key order, only those strictly after the full key
     /// `after` if given. Fewer than `limit` means that there are no more.
     fn scan(&self, space: Space, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Vec<u8>)>;
@@ -35,6 +43,10 @@ macro_rules! read_through {
                 (**self).get(space, key)
             }
 
+            fn sequences(&self) -> Option<&Sequences> {
+                (**self).sequences()
+            }
+
             fn scan(&self, space: Space, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
                 (**self).scan(space, prefix, after, limit)
             }
@@ -45,6 +57,29 @@ read_through!(&R);
 read_through!(Box<R>);
 read_through!(Rc<R>);
 read_through!(Arc<R>);
+
+/// A view with the texts and lists of its version that are in memory.
+#[derive(Clone, Debug)]
+pub struct WithSequences<R> {
+    /// The view.
+    pub read: R,
+    /// Those of the version that it shows: of the [`Commit`](crate::Commit) that made it, or none loaded.
+    pub sequences: Sequences,
+}
+
+impl<R: Read> Read for WithSequences<R> {
+    fn get(&self, space: Space, key: &[u8]) -> Option<Vec<u8>> {
+        self.read.get(space, key)
+    }
+
+    fn sequences(&self) -> Option<&Sequences> {
+        Some(&self.sequences)
+    }
+
+    fn scan(&self, space: Space, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.read.scan(space, prefix, after, limit)
+    }
+}
 
 /// One change of the store; `None` deletes.
 #[derive(Clone, Debug, PartialEq, Eq)]

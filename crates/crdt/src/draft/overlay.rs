@@ -7,9 +7,11 @@ use crate::id::{Author, CollectionId, Kind};
 use crate::leaf::{CorruptLeaf, Leaf, Slot, ascending, collection_of};
 use crate::op::{Op, Value};
 use crate::read::{Read, Space, with_prefix};
+use crate::sequence::{Edit, Sequence, SequenceError};
 use crate::state::leaf_count_of;
 
 use super::DraftError;
+use super::sequences::ChangedSequences;
 
 /// Leaves that one scan of the store fetches. Small, because a leaf may hold values of 10 MiB.
 const SCAN_PAGE: usize = 32;
@@ -27,6 +29,7 @@ pub(super) struct Overlay<R> {
     /// By leaf key. An element is here if it has an operation.
     elements: BTreeMap<Vec<u8>, Element>,
     counters: BTreeMap<CollectionId, CounterChange>,
+    sequences: ChangedSequences,
     len_changes: BTreeMap<CollectionId, i64>,
     ops_bytes: usize,
     ops_bytes_max: usize,
@@ -55,6 +58,7 @@ impl<R: Read> Overlay<R> {
             read,
             elements: BTreeMap::new(),
             counters: BTreeMap::new(),
+            sequences: ChangedSequences::default(),
             len_changes: BTreeMap::new(),
             ops_bytes: LIST_BYTES,
             ops_bytes_max,
@@ -80,6 +84,7 @@ impl<R: Read> Overlay<R> {
                 ops.push(Op::CounterReset { collection, observed });
             }
         }
+        ops.extend(self.sequences.finish(&self.read)?);
         ops.sort_by(|a, b| a.place().cmp(&b.place()));
         Ok(ops)
     }
@@ -181,8 +186,12 @@ impl<R: Read> Overlay<R> {
                     self.clear_elements(collection, &mut pending)?;
                 }
                 Some(Kind::Counter) => self.reset(collection)?,
+                Some(Kind::List | Kind::Text) => {
+                    let (before, after) = self.sequences.clear(collection);
+                    self.resize(before, after)?;
+                }
                 // No operation can have put anything there.
-                Some(Kind::List | Kind::Text | Kind::UserMap | Kind::Frozen | Kind::Shared) | None => {}
+                Some(Kind::UserMap | Kind::Frozen | Kind::Shared) | None => {}
             }
         }
         Ok(())
@@ -210,6 +219,25 @@ impl<R: Read> Overlay<R> {
             Ok(())
         })?;
         Ok(sum)
+    }
+
+    /// Shows a text or list as the call has left it.
+    pub(super) fn with_sequence<T>(
+        &self,
+        collection: CollectionId,
+        look: impl FnOnce(&Sequence) -> Result<T, SequenceError>,
+    ) -> Result<T, DraftError> {
+        self.sequences.with(&self.read, collection, look)
+    }
+
+    /// Changes a text or list.
+    pub(super) fn edit_sequence(
+        &mut self,
+        collection: CollectionId,
+        change: impl FnOnce(&mut Edit) -> Result<(), SequenceError>,
+    ) -> Result<(), DraftError> {
+        let (before, after) = self.sequences.edit(&self.read, collection, change)?;
+        self.resize(before, after)
     }
 
     fn reset(&mut self, counter: CollectionId) -> Result<(), DraftError> {
@@ -319,14 +347,14 @@ type Values = Vec<(Dot, Value)>;
 fn values(leaf: &[u8], bytes: &[u8]) -> Result<Values, CorruptLeaf> {
     match Leaf::decode(leaf, bytes)? {
         Leaf::Values(values) => Ok(values),
-        Leaf::Slot(_) => Err(CorruptLeaf { key: leaf.to_vec() }),
+        Leaf::Slot(_) | Leaf::Spans(_) | Leaf::Deleted(_) => Err(CorruptLeaf { key: leaf.to_vec() }),
     }
 }
 
 fn slot(leaf: &[u8], bytes: &[u8]) -> Result<Slot, CorruptLeaf> {
     match Leaf::decode(leaf, bytes)? {
         Leaf::Slot(slot) => Ok(slot),
-        Leaf::Values(_) => Err(CorruptLeaf { key: leaf.to_vec() }),
+        Leaf::Values(_) | Leaf::Spans(_) | Leaf::Deleted(_) => Err(CorruptLeaf { key: leaf.to_vec() }),
     }
 }
 

@@ -1,6 +1,9 @@
 //! The bytes of every format, once and for all. A failure here means that the change breaks stored states
 //! and peers.
 
+use mesto_crdt::sequence::{
+    Anchor, Content, Deleted, DeletedOf, Item, Mint, Run, Spans, Stretch, deleted_key, spans_key,
+};
 use mesto_crdt::tree::Path;
 use mesto_crdt::{
     Author, CollectionId, Delta, DeltaId, Dot, DotRef, Hlc, Kind, Leaf, Mark, MemoryState, Op, Read, RootHash,
@@ -121,4 +124,72 @@ fn a_fixed_history_keeps_its_root() {
     expect("root", include_str!("../golden/root.hex"), &root.0);
     assert_eq!(root, tree::recomputed_root(&state));
     expect("root-empty", include_str!("../golden/root-empty.hex"), &RootHash::empty().0);
+}
+
+fn mint(ms: u64, delta: u8) -> Mint {
+    Mint { stamp: stamp(ms), delta: DeltaId([delta; 32]) }
+}
+
+/// A splice of a text and one of a list: each sort of anchor, content and deletion.
+fn splices() -> Vec<Op> {
+    let text = Spans {
+        mints: vec![mint(1, 1), mint(1, 2)],
+        runs: vec![
+            Run { left: None, right: None, content: Content::Text("a\u{e9}".into()) },
+            Run {
+                left: Some(Anchor { mint: 0, offset: 3 }),
+                right: Some(Anchor { mint: 1, offset: 0 }),
+                content: Content::Text("b".into()),
+            },
+        ],
+    };
+    let items = vec![Item::Value(b"item".to_vec()), Item::Moved(Anchor { mint: 0, offset: 5 })];
+    let list = Spans {
+        mints: vec![mint(2, 1)],
+        runs: vec![Run { left: Some(Anchor { mint: 0, offset: 0 }), right: None, content: Content::Items(items) }],
+    };
+    let stretches = vec![Stretch { start: 0, len: 2 }, Stretch { start: 5, len: 1 }];
+    let deleted = Deleted::Some(vec![DeletedOf { mint: mint(1, 1), stretches }]);
+    let collection = |kind: Kind| CollectionId::ROOT.child(kind, b"field");
+    vec![
+        Op::Splice { collection: collection(Kind::List), inserted: list, deleted: Deleted::All },
+        Op::Splice { collection: collection(Kind::Text), inserted: text, deleted },
+    ]
+}
+
+#[test]
+fn splices_keep_their_bytes() {
+    let bytes = encode_ops(&splices());
+    expect("splices", include_str!("../golden/splices.hex"), &bytes);
+    assert_eq!(decode_ops(&bytes), Ok(splices()));
+}
+
+#[test]
+fn leaves_of_sequences_keep_their_keys_and_bytes() {
+    let text = CollectionId::ROOT.child(Kind::Text, b"field");
+    let spans: Vec<Leaf> = splices()
+        .into_iter()
+        .filter_map(|op| match op {
+            Op::Splice { inserted, .. } => Some(Leaf::Spans(inserted)),
+            _ => None,
+        })
+        .collect();
+    expect("leaf-spans", include_str!("../golden/leaf-spans.hex"), &spans[1].encode());
+    let gone = Run { left: None, right: None, content: Content::Gone(7) };
+    let void = Leaf::Spans(Spans { mints: vec![], runs: vec![gone] });
+    expect("leaf-spans-void", include_str!("../golden/leaf-spans-void.hex"), &void.encode());
+    let deleted = Leaf::Deleted(vec![Stretch { start: 1030, len: 2 }, Stretch { start: 2047, len: 1 }]);
+    expect("leaf-deleted", include_str!("../golden/leaf-deleted.hex"), &deleted.encode());
+
+    let (spans_key, deleted_key) = (spans_key(text, &mint(3, 4)), deleted_key(text, &mint(3, 4), 1));
+    expect("key-spans", include_str!("../golden/key-spans.hex"), &spans_key);
+    expect("key-deleted", include_str!("../golden/key-deleted.hex"), &deleted_key);
+    for leaf in [spans[1].clone(), void] {
+        assert_eq!(Leaf::decode(&spans_key, &leaf.encode()), Ok(leaf.clone()));
+        assert!(Leaf::decode(&deleted_key, &leaf.encode()).is_err());
+    }
+    assert_eq!(Leaf::decode(&deleted_key, &deleted.encode()), Ok(deleted.clone()));
+    assert!(Leaf::decode(&spans_key, &deleted.encode()).is_err());
+    let elsewhere = mesto_crdt::sequence::deleted_key(text, &mint(3, 4), 0);
+    assert!(Leaf::decode(&elsewhere, &deleted.encode()).is_err(), "another chunk");
 }

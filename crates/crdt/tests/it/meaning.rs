@@ -8,7 +8,7 @@ use mesto_crdt::{
     Op, Read, SlotMark, Space, Value, leaf, op,
 };
 
-use crate::model::{History, Replica, Seen, author, draft, look_at};
+use crate::model::{History, Replica, Seen, State, author, draft, empty, look_at};
 
 /// Replicas 0 and 1 of different authors, and 3 with the key of 0.
 #[derive(Default)]
@@ -18,7 +18,7 @@ struct World {
 }
 
 impl World {
-    fn call(&mut self, replica: usize, run: impl FnOnce(&mut Draft<&MemoryState>)) -> usize {
+    fn call(&mut self, replica: usize, run: impl FnOnce(&mut Draft<&State>)) -> usize {
         let mut draft = draft(&self.replicas.entry(replica).or_default().state, replica);
         run(&mut draft);
         let ops = draft.finish().expect("within the limits");
@@ -43,7 +43,7 @@ impl World {
         }
     }
 
-    fn look<T>(&self, replica: usize, look: impl FnOnce(&mut Draft<&MemoryState>) -> T) -> T {
+    fn look<T>(&self, replica: usize, look: impl FnOnce(&mut Draft<&State>) -> T) -> T {
         look(&mut draft(&self.replicas[&replica].state, replica))
     }
 
@@ -55,12 +55,12 @@ impl World {
     }
 }
 
-fn open(draft: &mut Draft<&MemoryState>, kind: Kind) -> Handle {
+fn open(draft: &mut Draft<&State>, kind: Kind) -> Handle {
     draft.open_root("f", kind).expect("opens")
 }
 
 /// The collection of `kind` under `key` of the map `f`.
-fn open_in(draft: &mut Draft<&MemoryState>, key: &[u8], kind: Kind) -> Handle {
+fn open_in(draft: &mut Draft<&State>, key: &[u8], kind: Kind) -> Handle {
     let map = open(draft, Kind::Map);
     draft.open_child(map, key, kind).expect("opens")
 }
@@ -156,7 +156,7 @@ fn a_removed_element_leaves_nothing_behind() {
     });
     remove(&mut world, 0, b"k");
     remove(&mut world, 0, b"r");
-    assert_eq!(world.replicas[&0].state, MemoryState::new());
+    assert_eq!(world.replicas[&0].state.read, MemoryState::new());
 }
 
 #[test]
@@ -376,12 +376,12 @@ fn a_deep_chain_made_by_a_liar_can_be_removed() {
     }
     world.forge(0, ops);
     remove(&mut world, 0, b"k");
-    assert_eq!(world.replicas[&0].state, MemoryState::new());
+    assert_eq!(world.replicas[&0].state.read, MemoryState::new());
 }
 
 #[test]
 fn drafts_name_the_limit_that_is_exceeded() {
-    let state = MemoryState::new();
+    let state = empty();
     let limits = DraftLimits { key_bytes_max: 4, value_bytes_max: 5, ops_bytes_max: 200 };
     let mut draft = Draft::new(&state, Author([0; 32]), limits);
     let map = open(&mut draft, Kind::Map);
@@ -406,12 +406,12 @@ fn drafts_name_the_limit_that_is_exceeded() {
 
 #[test]
 fn drafts_refuse_wrong_kinds_and_handles() {
-    let state = MemoryState::new();
+    let state = empty();
     let mut draft = draft(&state, 0);
     let map = open(&mut draft, Kind::Map);
     let mismatch = DraftError::KindMismatch { expected: Kind::Set, found: Kind::Map };
     assert_eq!(draft.set_len(map), Err(mismatch));
-    for kind in [Kind::List, Kind::Text, Kind::UserMap, Kind::Frozen, Kind::Shared] {
+    for kind in [Kind::UserMap, Kind::Frozen, Kind::Shared] {
         assert_eq!(draft.open_root("x", kind), Err(DraftError::KindNotAvailable { kind }));
     }
     let handle = Handle::from_number(7);
@@ -428,7 +428,7 @@ fn drafts_refuse_wrong_kinds_and_handles() {
 
 #[test]
 fn handles_and_nesting_are_bounded() {
-    let state = MemoryState::new();
+    let state = empty();
     let mut deep = draft(&state, 0);
     let mut handle = open(&mut deep, Kind::Map);
     for _ in 1..NESTING_DEPTH_MAX {

@@ -124,7 +124,8 @@ fn a_cache_of_any_past_gives_the_same_commit() {
             let put = [random.next() as u32];
             let removed = [random.below(3000) as u32];
             let with_cache = commit(state, &mut cache, &put, &removed);
-            assert_eq!(with_cache, commit(state, &mut TreeCache::new(), &put, &removed));
+            let without = commit(state, &mut TreeCache::new(), &put, &removed);
+            assert_eq!((with_cache.writes, with_cache.root), (without.writes, without.root));
         }
     }
     assert!(!cache.is_empty());
