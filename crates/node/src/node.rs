@@ -76,6 +76,10 @@ pub struct Node {
     last_creation: u64,
     timers: Timers<Timer>,
     announced_wake: Option<u64>,
+    /// The time of the last step.
+    last_ms: u64,
+    /// Effects that tell of more than one machine, and which batches of each they wait for.
+    held_back: Vec<(BTreeMap<MachineId, u64>, Effect)>,
 }
 
 /// One step: what came with it, and what leaves it.
@@ -138,6 +142,8 @@ impl Node {
             last_creation: 0,
             timers: Timers::default(),
             announced_wake: None,
+            last_ms: time.wall_ms,
+            held_back: Vec::new(),
         };
         for (id, record) in records::<GroupRecord>(&view, layout::GROUPS)? {
             let id = GroupId::from_bytes(id);
@@ -158,9 +164,27 @@ impl Node {
     /// Takes one input.
     pub fn step(&mut self, input: Input, time: Time, entropy: &mut Entropy, snapshot: &Arc<dyn Snapshot>) -> Step {
         let mut turn = Turn { time, entropy, snapshot, step: Step::default(), news: VecDeque::new() };
+        self.notice_time(time);
         self.take_input(&mut turn, input);
         self.finish(&mut turn);
         turn.step
+    }
+
+    /// A clock that was set back must not hold up what waits for a while to pass: neither alarms nor deadlines.
+    fn notice_time(&mut self, time: Time) {
+        let back_ms = self.last_ms.saturating_sub(time.wall_ms);
+        self.last_ms = time.wall_ms;
+        if back_ms == 0 {
+            return;
+        }
+        self.timers.set_back(back_ms, |timer| matches!(timer, Timer::Clock(_)));
+        self.announced_wake = None;
+        for fetch in self.fetches.values_mut() {
+            fetch.set_back(back_ms);
+        }
+        for fetch in self.blobs.values_mut() {
+            fetch.set_back(back_ms);
+        }
     }
 
     fn take_input(&mut self, turn: &mut Turn<'_>, input: Input) {
@@ -312,6 +336,27 @@ impl Node {
         if let Some(flight) = flight {
             let effects = flight.land(seq);
             turn.step.effects.extend(joined(effects));
+        }
+        let is_free = |(awaited, _): &mut (BTreeMap<MachineId, u64>, Effect)| {
+            awaited.retain(|of, newest| *of != machine || *newest > seq);
+            awaited.is_empty()
+        };
+        turn.step.effects.extend(self.held_back.extract_if(.., is_free).map(|(_, effect)| effect));
+    }
+
+    /// An effect that tells how things stand in any machine: it leaves once all that is in flight now is durable.
+    pub(crate) fn once_all_durable(&mut self, turn: &mut Turn<'_>, effect: Effect) {
+        let groups = self.groups.values().map(|group| (MachineId::Group(group.id), &group.flight));
+        let contexts = self.contexts.values().map(|context| (MachineId::Context(context.id), &context.flight));
+        let awaited: BTreeMap<MachineId, u64> = std::iter::once((MachineId::Node, &self.flight))
+            .chain(groups)
+            .chain(contexts)
+            .filter_map(|(machine, flight)| Some((machine, flight.newest()?)))
+            .collect();
+        if awaited.is_empty() {
+            turn.effect(effect);
+        } else {
+            self.held_back.push((awaited, effect));
         }
     }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesto_governance::GroupId;
+use mesto_oplog::vector::AuthorVector;
 use mesto_oplog::{EntryId, LogId, PublicKey};
 use mesto_sync::handshake::{Link, Tag, tag};
 use mesto_sync::{Nonce, Peer, Summary};
@@ -73,6 +74,8 @@ impl Session {
 pub(crate) struct Pull {
     pub(crate) from: Peer,
     pub(crate) deadline_ms: u64,
+    /// What we held when the round began, and had told the peer of: the pages of one round are of one question.
+    pub(crate) vector: AuthorVector,
     /// Where the page that was asked for begins.
     pub(crate) cursor: u64,
     /// Entries that this round of pages has brought so far.
@@ -110,6 +113,13 @@ impl Fetch {
     /// How long to wait before asking.
     pub(crate) fn grace_ms(&self) -> u64 {
         GRACE_MS << self.idle_rounds.min(IDLE_DOUBLINGS_MAX)
+    }
+
+    /// The clock was set back.
+    pub(crate) fn set_back(&mut self, by_ms: u64) {
+        if let Some(active) = &mut self.active {
+            active.deadline_ms = active.deadline_ms.saturating_sub(by_ms);
+        }
     }
 
     /// A round has ended that brought so many entries.

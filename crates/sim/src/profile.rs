@@ -27,6 +27,8 @@ pub struct Profile {
     pub cuts: bool,
     /// Whether links are closed for no reason.
     pub churn: bool,
+    /// Whether hosts sometimes greet on a new link for one that was gone before they heard of it.
+    pub late_greetings: bool,
     /// Whether hosts crash.
     pub crashes: bool,
     /// Whether disks fill up.
@@ -64,6 +66,7 @@ impl Profile {
             gossip_again: if random.chance(300) { random.between(20, 400) } else { 0 },
             cuts: random.chance(450),
             churn: random.chance(350),
+            late_greetings: random.split("late greetings", 0).chance(300),
             crashes: random.chance(450),
             full_disks: random.chance(120),
             skew_ms: if random.chance(400) { 90_000 } else { 0 },
@@ -88,6 +91,7 @@ impl Profile {
             gossip_again: 0,
             cuts: false,
             churn: false,
+            late_greetings: false,
             crashes: false,
             full_disks: false,
             skew_ms: 0,
@@ -104,6 +108,7 @@ impl Profile {
         self.gossip_again = 0;
         self.cuts = false;
         self.churn = false;
+        self.late_greetings = false;
         self.crashes = false;
         self.full_disks = false;
         self.jumps = false;

@@ -15,6 +15,7 @@ use mesto_oplog::{EntryId, PublicKey};
 use tokio::sync::{broadcast, oneshot, watch};
 
 use super::apps::{Apps, InstallError, InstalledApp};
+use super::brief::Brief;
 use super::core::{Signal, Signals, wall_ms};
 use super::execute::{Job, Jobs};
 use super::metrics::Metrics;
@@ -94,6 +95,7 @@ pub(super) struct Shared {
     blobs: Blobs,
     executor: Arc<dyn Executor>,
     jobs: Jobs,
+    brief: Arc<Brief>,
     metrics: Arc<Metrics>,
     name: Option<String>,
     started: Instant,
@@ -113,6 +115,7 @@ impl Shared {
         blobs: Blobs,
         executor: Arc<dyn Executor>,
         jobs: Jobs,
+        brief: Arc<Brief>,
         metrics: Arc<Metrics>,
         name: Option<String>,
     ) -> Arc<Self> {
@@ -124,6 +127,7 @@ impl Shared {
             blobs,
             executor,
             jobs,
+            brief,
             metrics,
             name,
             started: Instant::now(),
@@ -235,11 +239,17 @@ impl Handle {
             let state = mesto_node::ContextState::new(mesto_node::View::durable(Arc::clone(&snapshot)), &context);
             mesto_crdt::root(&state).map_err(|error| CommandError::Invalid(error.to_string()))?
         };
-        let (reply, answer) = oneshot::channel();
-        if !self.shared.jobs.view(Job::View { call, snapshot, reply }) {
-            return Err(CommandError::Busy { waiting: super::execute::VIEWS_WAITING_MAX });
-        }
-        let outcome = answer.await.map_err(|_| CommandError::Stopping)??;
+        let in_place = self.shared.brief.run(&call, mesto_node::View::durable(Arc::clone(&snapshot)));
+        let outcome = match in_place {
+            Some(result) => result?,
+            None => {
+                let (reply, answer) = oneshot::channel();
+                if !self.shared.jobs.view(Job::View { call, snapshot, reply }) {
+                    return Err(CommandError::Busy { waiting: super::execute::VIEWS_WAITING_MAX });
+                }
+                answer.await.map_err(|_| CommandError::Stopping)??
+            }
+        };
         for line in outcome.logs {
             tracing::info!(target: "app", %context, "{line}");
         }

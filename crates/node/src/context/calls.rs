@@ -42,6 +42,17 @@ impl Context {
         self.calls.push_back(call);
     }
 
+    /// Makes the first state, if that is ours to do and not under way: after a restart, and when it failed before and
+    /// somebody asks for the context again.
+    pub(crate) fn resume_init(&mut self, work: &mut Work<'_>) {
+        if self.running.is_none() && self.calls.iter().all(|call| !call.is_init)
+            && let Some(args) = self.record.init.clone()
+        {
+            self.calls.push_front(WaitingCall { ticket: None, method: String::new(), args, is_init: true });
+            self.pump(work);
+        }
+    }
+
     /// Starts the next call if none runs and all that it needs is here.
     pub(crate) fn pump(&mut self, work: &mut Work<'_>) {
         while self.running.is_none() {
@@ -105,12 +116,19 @@ impl Context {
     pub(crate) fn executed(&mut self, work: &mut Work<'_>, execution: u64, result: Result<Outcome, CallError>) {
         let Some(running) = self.running.take_if(|running| running.execution == execution) else { return };
         let ticket = running.call.ticket;
-        let created = if running.call.is_init { self.created.take() } else { None };
+        let is_init = running.call.is_init;
+        let created = if is_init { self.created.take() } else { None };
         let concluded = result.map_err(CommandError::Call).and_then(|outcome| self.conclude(work, running, outcome));
         if let Some(created) = created {
             let reply = Reply::ContextCreated { context: self.id, identity: self.identity.public() };
             let reply = concluded.as_ref().map(|_| reply).map_err(Clone::clone);
             work.after(Effect::Reply(created, Box::new(reply)));
+        }
+        if is_init && let Err(error) = &concluded {
+            // Without a first state no call can begin: nobody is to wait for it.
+            for waiting in std::mem::take(&mut self.calls) {
+                Self::refuse(work, waiting.ticket, error.clone());
+            }
         }
         match concluded {
             Ok(called) => {

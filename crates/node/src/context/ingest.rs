@@ -62,7 +62,8 @@ impl Context {
         let state = ContextState::new(work.view.clone(), &self.id);
         let mut tree = std::mem::take(&mut self.tree);
         let mut transaction = Transaction::new(&state, &mut tree);
-        let result = self.apply(work, &mut transaction, entry, &payload);
+        let admission = self.log.check(work, entry).map_err(|e| Refused::Entry(e.to_string()));
+        let result = admission.and_then(|admission| self.apply(work, &mut transaction, entry, admission, &payload));
         let result = result.and_then(|()| transaction.finish().map_err(Refused::from));
         self.tree = tree;
         match result {
@@ -92,14 +93,14 @@ impl Context {
             self.wait(work, peer, entry, vec![Need::Clock(stamp - FUTURE_MS_MAX)]);
             return Ok(None);
         }
-        match self.log.check(work, entry).map_err(|e| refuse(&e))? {
+        let admission = match self.log.check(work, entry).map_err(|e| refuse(&e))? {
             Admission::Duplicate => return Ok(None),
             Admission::Missing(parents) => {
                 self.wait(work, peer, entry, parents.into_iter().map(Need::Parent).collect());
                 return Ok(None);
             }
-            Admission::Ready(_) => {}
-        }
+            ready @ Admission::Ready(_) => ready,
+        };
         let body = DeltaBody::decode(entry.body()).map_err(|e| refuse(&e))?;
         let needs = self.lacking(&body);
         if !needs.is_empty() {
@@ -110,7 +111,7 @@ impl Context {
         let key = self.governance.as_ref().and_then(|view| view.keys.get(&body.key));
         let key = key.ok_or_else(|| refuse(&"its key is not here"))?;
         let payload = body.open(entry.header(), key).map_err(|e| refuse(&e))?;
-        self.apply(work, transaction, entry, &payload)?;
+        self.apply(work, transaction, entry, admission, &payload)?;
         Ok(Some(payload))
     }
 
@@ -164,15 +165,15 @@ impl Context {
         }
     }
 
-    /// Inserts a delta into the log and its operations into the transaction.
+    /// Inserts a delta, which was just found to fit, into the log and its operations into the transaction.
     fn apply(
         &mut self,
         work: &mut Work<'_>,
         transaction: &mut Transaction<'_>,
         entry: &Verified,
+        admission: Admission,
         payload: &Payload,
     ) -> Result<(), Refused> {
-        let admission = self.log.check(work, entry).map_err(|e| Refused::Entry(e.to_string()))?;
         let Admission::Ready(ready) = &admission else {
             return Err(Refused::Entry("the delta does not fit the log any more".to_owned()));
         };

@@ -445,9 +445,8 @@ impl Node {
         let view = self.groups.get(&group_id).and_then(Group::view);
         self.with_context(turn, &id, |context, work| {
             context.governance = view;
-            context.enqueue(work, WaitingCall { ticket: None, method: String::new(), args: init, is_init: true });
             context.created = Some(ticket);
-            context.pump(work);
+            context.resume_init(work);
         });
         Ok(())
     }
@@ -473,16 +472,8 @@ impl Node {
 
     /// A creation that a crash cut short is completed: the init runs now.
     pub(crate) fn resume_inits(&mut self, turn: &mut Turn<'_>) {
-        let unfinished: Vec<(ContextId, Vec<u8>)> = self
-            .contexts
-            .values()
-            .filter_map(|context| Some((context.id, context.record.init.clone()?)))
-            .collect();
-        for (id, init) in unfinished {
-            self.with_context(turn, &id, |context, work| {
-                context.enqueue(work, WaitingCall { ticket: None, method: String::new(), args: init, is_init: true });
-                context.pump(work);
-            });
+        for id in self.contexts.keys().copied().collect::<Vec<_>>() {
+            self.with_context(turn, &id, Context::resume_init);
         }
     }
 }

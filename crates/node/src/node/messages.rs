@@ -92,6 +92,14 @@ impl Node {
         if hello.version != VERSION {
             return;
         }
+        // Another nonce means that they began anew, and know nothing of what we proved and told before. It happens when
+        // a lane is cut and opened again faster than their core takes notice: what it says to the first goes out on
+        // the second.
+        if session.hello.as_ref().is_some_and(|(nonce, _)| *nonce != hello.nonce) {
+            session.proved.clear();
+            session.welcomed.clear();
+            session.told.clear();
+        }
         session.hello = Some((hello.nonce, hello.tags.into_iter().collect()));
         for group in self.groups.keys().copied().collect::<Vec<_>>() {
             self.prove(turn, peer, group);
