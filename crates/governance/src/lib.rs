@@ -7,6 +7,7 @@
 
 pub mod action;
 pub mod capability;
+pub mod card;
 pub mod claim;
 pub mod fold;
 pub mod id;
@@ -21,6 +22,7 @@ pub mod verdict;
 
 pub use action::Action;
 pub use capability::{Capabilities, Capability};
+pub use card::Card;
 pub use claim::Claim;
 pub use fold::{Applied, Change, Governance, GroupState, MemberRow, Refusal, Rejected};
 pub use id::{ApplicationId, BlobId, ContextId, GroupId, InvitationId, KeyId, SealingPublicKey};
