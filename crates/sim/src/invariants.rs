@@ -584,7 +584,13 @@ fn deltas_are_everywhere(world: &mut World, host: usize, context: ContextId) {
     // Whoever is not on the allowlist any more is told nothing more.
     let seats = world.look(host, Command::ContextMembers(Selector(context.to_string())));
     let Some(Reply::Seats(seats)) = seats else { return };
-    if !seats.iter().any(|seat| seat.reads && Some(seat.member) == member) {
+    let reads = |world: &World, host: usize| {
+        let contexts = ledger::contexts(&world.hosts[host].disk.snapshot());
+        let record = contexts.into_iter().find(|(id, _)| *id == context).map(|(_, record)| record);
+        let identity = record.map(|record| mesto_oplog::SigningKey::from_seed(&record.identity_seed).public());
+        identity.is_some_and(|identity| seats.iter().any(|seat| seat.reads && seat.identities.contains(&identity)))
+    };
+    if !reads(world, host) {
         return;
     }
     let ids = Ledger::new(world.hosts[host].disk.snapshot(), context.log()).ids();
@@ -597,7 +603,9 @@ fn deltas_are_everywhere(world: &mut World, host: usize, context: ContextId) {
         })
         .collect();
     for (by, delta) in acknowledged {
-        if !ids.contains(&delta) && world.is_honest(by) && world.is_settled_member(by, group) {
+        // Whoever left the context with something that nobody had yet took it along.
+        let is_in = world.is_honest(by) && reads(world, by) && world.is_settled_member(by, group);
+        if !ids.contains(&delta) && is_in {
             world.violated(Violation::Lost { host, by, what: format!("{delta:?} of {context:?}") });
         }
     }

@@ -3,24 +3,29 @@
 use mesto_oplog::entry::Stamp;
 use mesto_oplog::{EntryId, PublicKey};
 
-use super::graph::Effects;
+use super::effects::{Door, Effects};
+use super::graph::Ix;
 use super::place::OpGraph;
 use super::slot::Placing;
 use super::state::{GroupState, Invitation};
 use super::view::View;
 use crate::action::{
-    Action, Alias, ContextJoined, ContextRef, Domain, InvitationCreated, InvitationRevoked, JoinByInvitation,
-    KeyEpochStarted, MemberAdded, Visibility,
+    Action, Alias, Checkpoint, ContextJoined, ContextRef, Domain, InvitationCreated, InvitationRevoked,
+    JoinByInvitation, KeyEpochStarted, MemberAdded, TeeAdmitted, Visibility,
 };
-use crate::capability::Capability;
+use crate::capability::{Capabilities, Capability};
 use crate::claim::ClaimError;
-use crate::id::{GroupId, InvitationId, KeyId};
+use crate::context_right::ContextRight;
+use crate::id::{ContextId, GroupId, InvitationId, KeyId};
 use crate::op::{Op, OpError};
 use crate::right::{Denied, need_to_invite, need_to_set};
 use crate::role::{Level, Role};
 use crate::standing::{Need, Standing};
 
-/// Why an op is refused for good.
+/// Most ancestors of a group: deep enough for any organisation, and a bound for what an inherited right costs.
+pub const SUBGROUP_DEPTH_MAX: usize = 16;
+
+/// Why an op is refused, for good if not said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejected {
@@ -39,6 +44,33 @@ pub enum Rejected {
     /// Only the first op of a log begins a group.
     #[error("a group is begun by the first action of its first op, and by nothing else")]
     MisplacedBeginning,
+    /// An op of an ancestor's log that is not held here, or has not come here yet: unlike the others, this may change.
+    #[error("op {0} of an ancestor group is not known here yet")]
+    AncestorUnknown(EntryId),
+    /// A group is folded below the parent that its first op names, and a root below none.
+    #[error("the group's first op names another parent")]
+    AnotherParent,
+    /// Subgroups of subgroups have an end.
+    #[error("a group has at most {SUBGROUP_DEPTH_MAX} ancestors")]
+    TooDeep,
+    /// The child group has been named.
+    #[error("subgroup {0} is known already")]
+    SubgroupKnown(GroupId),
+    /// No such child group, or it was ended.
+    #[error("no subgroup {0} in this group")]
+    NoSuchSubgroup(GroupId),
+    /// The owner keeps the group.
+    #[error("{0} already is the owner")]
+    AlreadyOwner(PublicKey),
+    /// Rights in a context that this build does not know, or none at all.
+    #[error("{0:#010b} are no rights in a context")]
+    UnknownRights(u8),
+    /// Attested nodes are not admitted.
+    #[error("the group admits no attested nodes")]
+    NoAdmissions,
+    /// A checkpoint of nothing, or of governance that is not in its past.
+    #[error("the checkpoint does not fit its past")]
+    CheckpointUnfounded,
     /// The group was ended.
     #[error("the group was deleted")]
     GroupDeleted,
@@ -51,12 +83,6 @@ pub enum Rejected {
     /// An action that has to be alone in its op.
     #[error("{action} has to be the only action of its op")]
     NotAlone {
-        /// The action.
-        action: &'static str,
-    },
-    /// An action whose meaning this build does not know.
-    #[error("{action} is not supported by this build: update Mesto")]
-    NotSupported {
         /// The action.
         action: &'static str,
     },
@@ -128,14 +154,11 @@ pub(crate) fn admit(
     candidate: &Candidate<'_>,
 ) -> Result<Effects<PublicKey>, Rejected> {
     let author = candidate.author;
-    if !candidate.op.ancestor_parents.is_empty() {
-        return Err(Rejected::NotSupported { action: "a parent group" });
-    }
     if view.state.is_deleted() {
         return Err(Rejected::GroupDeleted);
     }
     view.state.meets(&author, Need::MEMBERSHIP)?;
-    let rank = view.state.roster.rank(&author).ok_or(Denied::NotAMember(author))?;
+    let rank = &view.state.rank(&author).ok_or(Denied::NotAMember(author))?;
     let placing = Placing {
         ix: graph.next(),
         id: candidate.id,
@@ -164,12 +187,16 @@ pub(crate) fn admit(
 }
 
 /// The rules for the actions that follow [`Action::GroupCreated`] in a group's first op.
-pub(crate) fn admit_genesis(op: &Op, founder: PublicKey) -> Result<Effects<PublicKey>, Rejected> {
+pub(crate) fn admit_genesis(
+    op: &Op,
+    founder: PublicKey,
+    parent: Option<GroupId>,
+) -> Result<Effects<PublicKey>, Rejected> {
     let Some((Action::GroupCreated(created), rest)) = op.actions.split_first() else {
         return Err(Rejected::MisplacedBeginning);
     };
-    if created.parent.is_some() || !op.ancestor_parents.is_empty() {
-        return Err(Rejected::NotSupported { action: "a parent group" });
+    if created.parent != parent {
+        return Err(Rejected::AnotherParent);
     }
     let mut keys = Vec::new();
     for action in rest {
@@ -222,6 +249,7 @@ impl Admission<'_> {
             Action::MemberAdded(added) => self.add(added),
             Action::MemberRemoved(removed) => {
                 self.scratch.meets(&author, Need::level(Level::Manager))?;
+                self.present(removed.member)?;
                 self.scratch.outranks(&author, &removed.member)?;
                 self.change(removed.member, None)?;
                 Ok(Need::level(Level::Manager))
@@ -240,7 +268,10 @@ impl Admission<'_> {
             Action::InvitationRevoked(revoked) => self.revoke_invitation(revoked),
             Action::JoinByInvitation(join) => self.join_group(action, join),
             Action::ContextRegistered(_) => Ok(Need::capability(Capability::CreateContexts)),
-            Action::ContextDetached(detached) => self.manage(detached.context),
+            Action::ContextDetached(detached) => {
+                let id = self.context(detached.context)?;
+                Ok(self.scratch.need_to_detach(&author, id)?)
+            }
             Action::ContextVisibilitySet(set) => self.manage(set.context),
             Action::ContextAllowed(allowed) => {
                 self.scratch.meets(&allowed.member, Need::MEMBERSHIP)?;
@@ -259,10 +290,8 @@ impl Admission<'_> {
             Action::TargetApplicationSet(_) | Action::UpgradePolicySet(_) => {
                 Ok(Need::capability(Capability::ManageApplication))
             }
-            Action::ContextApplicationSet(set) => {
-                self.context(set.context)?;
-                Ok(Need::capability(Capability::ManageApplication))
-            }
+            Action::ContextApplicationSet(set) => self.release(set.context),
+            Action::MigrationAborted(aborted) => self.release(aborted.context),
             Action::AliasSet(set) => match set.subject {
                 Alias::Group => Ok(Need::level(Level::Admin)),
                 Alias::Member(member) if member == author => Ok(Need::MEMBERSHIP),
@@ -270,25 +299,45 @@ impl Admission<'_> {
                     self.scratch.meets(&member, Need::MEMBERSHIP)?;
                     Ok(Need::level(Level::Manager))
                 }
-                Alias::Context(context) => self.manage(context),
+                Alias::Context(context) => {
+                    let id = self.context(context)?;
+                    let need = self.scratch.need_to_name(&author, id)?;
+                    Ok(self.by_right(id, ContextRight::Manage, need))
+                }
             },
             Action::KeyEpochStarted(started) => self.start_epoch(started),
             Action::Merge => Ok(Need::MEMBERSHIP),
-            Action::GroupDeleted => Ok(Need::level(Level::Owner)),
-            Action::SubgroupCreated(_)
-            | Action::SubgroupRemoved(_)
-            | Action::Checkpoint(_)
-            | Action::OwnershipTransferred(_)
-            | Action::ContextCapabilityGranted(_)
-            | Action::ContextCapabilityRevoked(_)
-            | Action::MigrationAborted(_)
-            | Action::AdmissionPolicySet(_)
-            | Action::TeeAdmitted(_) => Err(Rejected::NotSupported { action: action.name() }),
+            Action::GroupDeleted => Ok(Need::level(Level::Owner).directly()),
+            Action::OwnershipTransferred(transferred) => self.transfer(action, transferred.to),
+            Action::SubgroupCreated(created) => {
+                if self.scratch.generation() >= SUBGROUP_DEPTH_MAX {
+                    return Err(Rejected::TooDeep);
+                }
+                let is_new = self.scratch.subgroup(&created.group).is_none();
+                if is_new { Ok(Need::level(Level::Admin)) } else { Err(Rejected::SubgroupKnown(created.group)) }
+            }
+            Action::SubgroupRemoved(removed) => match self.scratch.subgroup(&removed.group) {
+                Some(true) => Ok(Need::level(Level::Admin)),
+                Some(false) | None => Err(Rejected::NoSuchSubgroup(removed.group)),
+            },
+            Action::Checkpoint(checkpoint) => self.checkpoint(checkpoint),
+            Action::ContextCapabilityGranted(granted) => {
+                self.scratch.meets(&granted.member, Need::MEMBERSHIP)?;
+                self.entrust(granted.context, granted.rights).map(|(need, _)| need)
+            }
+            Action::ContextCapabilityRevoked(revoked) => {
+                let (need, id) = self.entrust(revoked.context, revoked.rights)?;
+                let doors = ContextRight::of_bits(revoked.rights).into_iter().flatten();
+                self.effects.closes.extend(doors.map(|right| Door::Right(id, revoked.member, right)));
+                Ok(need)
+            }
+            Action::AdmissionPolicySet(_) => Ok(Need::level(Level::Admin)),
+            Action::TeeAdmitted(admitted) => self.admit_attested(admitted),
         }
     }
 
     fn add(&mut self, added: &MemberAdded) -> Result<Need, Rejected> {
-        if self.scratch.standing(&added.member).is_some() {
+        if self.scratch.direct(&added.member).is_some() {
             return Err(Rejected::AlreadyAMember(added.member));
         }
         self.set_standing(added.member, Standing::new(added.role, added.capabilities))
@@ -301,9 +350,9 @@ impl Admission<'_> {
         }
         let need = need_to_set(standing);
         self.scratch.meets(&self.candidate.author, need)?;
-        if let Some(now) = self.scratch.standing(&member) {
+        if self.scratch.standing(&member).is_some() {
             self.scratch.outranks(&self.candidate.author, &member)?;
-            if now == standing {
+            if self.scratch.direct(&member) == Some(standing) {
                 return Err(Rejected::NoChange(member));
             }
         }
@@ -311,8 +360,13 @@ impl Admission<'_> {
         Ok(need)
     }
 
+    /// The standing of a member by a row of this group.
     fn present(&self, member: PublicKey) -> Result<Standing, Denied> {
-        self.scratch.standing(&member).ok_or(Denied::NotAMember(member))
+        let direct = self.scratch.direct(&member);
+        direct.ok_or_else(|| match self.scratch.standing(&member) {
+            Some(_) => Denied::OnlyInherited(member),
+            None => Denied::NotAMember(member),
+        })
     }
 
     fn change(&mut self, member: PublicKey, standing: Option<Standing>) -> Result<(), Rejected> {
@@ -341,7 +395,7 @@ impl Admission<'_> {
             return Err(Rejected::InvitationRevoked(invitation.id));
         }
         self.effects.rests_on.push(invitation.ix);
-        self.effects.closes.push(revoked.invitation);
+        self.effects.closes.push(Door::Invitation(revoked.invitation));
         Ok(if is_own { Need::MEMBERSHIP } else { Need::level(Level::Admin) })
     }
 
@@ -361,7 +415,7 @@ impl Admission<'_> {
         if invitation.used >= invitation.uses {
             return Err(Rejected::InvitationUsedUp(id));
         }
-        if self.scratch.standing(&claim.joiner).is_some() {
+        if self.scratch.direct(&claim.joiner).is_some() {
             return Err(Rejected::AlreadyAMember(claim.joiner));
         }
         if self.predates_removal(&invitation, &claim.joiner) {
@@ -371,6 +425,7 @@ impl Admission<'_> {
         self.scratch.meets(&invitation.inviter, inviting)?;
         self.effects.relies.push((invitation.inviter, inviting));
         self.effects.rests_on.push(invitation.ix);
+        self.effects.enters.push((Door::Invitation(id), invitation.ix));
         self.effects.claims = Some((id, invitation.uses));
         self.change(claim.joiner, Some(invitation.standing))?;
         Ok(Need::MEMBERSHIP)
@@ -418,18 +473,97 @@ impl Admission<'_> {
         Ok(Need::level(Level::Member))
     }
 
+    fn transfer(&mut self, action: &Action, to: PublicKey) -> Result<Need, Rejected> {
+        self.alone(action)?;
+        let need = Need::level(Level::Owner).directly();
+        let author = self.candidate.author;
+        self.scratch.meets(&author, need)?;
+        if to == author {
+            return Err(Rejected::AlreadyOwner(to));
+        }
+        self.present(to)?;
+        self.effects.transfers = true;
+        self.change(to, Some(Standing::OWNER))?;
+        self.change(author, Some(Standing::new(Role::Admin, Capabilities::ALL)))?;
+        Ok(need)
+    }
+
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<Need, Rejected> {
+        self.context(ContextRef::Id(checkpoint.context))?;
+        let is_past = |op: &EntryId| {
+            self.graph.find(op).is_some_and(|op| self.graph.is_within(op, &self.view.heads))
+                || self.view.state.ancestry.levels.iter().any(|level| level.reaches(op))
+        };
+        let is_founded = !checkpoint.deltas.is_empty()
+            && !checkpoint.governance.is_empty()
+            && checkpoint.governance.iter().all(is_past);
+        if is_founded { Ok(Need::level(Level::Admin)) } else { Err(Rejected::CheckpointUnfounded) }
+    }
+
+    /// Whoever checked the quote vouches for it by signing; the policy must be in force.
+    fn admit_attested(&mut self, admitted: &TeeAdmitted) -> Result<Need, Rejected> {
+        let (under, policy) = self.scratch.admission.strongest().cloned().ok_or(Rejected::NoAdmissions)?;
+        if !policy.enabled {
+            return Err(Rejected::NoAdmissions);
+        }
+        if self.scratch.standing(&admitted.member).is_some() {
+            return Err(Rejected::AlreadyAMember(admitted.member));
+        }
+        self.rest_on(under);
+        self.change(admitted.member, Some(Standing::new(Role::ReadOnly, Capabilities::DEFAULT)))?;
+        Ok(Need::capability(Capability::InviteMembers))
+    }
+
     fn manage(&mut self, context: ContextRef) -> Result<Need, Rejected> {
         let id = self.context(context)?;
-        Ok(self.scratch.need_to_manage(&self.candidate.author, id)?)
+        let need = self.scratch.need_to_manage(&self.candidate.author, id)?;
+        Ok(self.by_right(id, ContextRight::Manage, need))
+    }
+
+    fn release(&mut self, context: ContextRef) -> Result<Need, Rejected> {
+        let id = self.context(context)?;
+        let need = self.scratch.need_to_release(&self.candidate.author, id)?;
+        Ok(self.by_right(id, ContextRight::SetApplication, need))
+    }
+
+    fn entrust(&mut self, context: ContextRef, rights: u8) -> Result<(Need, ContextId), Rejected> {
+        ContextRight::of_bits(rights).ok_or(Rejected::UnknownRights(rights))?;
+        let id = self.context(context)?;
+        Ok((self.scratch.need_to_entrust(&self.candidate.author, id)?, id))
+    }
+
+    /// Where a need is as low as a right in the context makes it, the op came through that door, and rests on what
+    /// opened it.
+    fn by_right(&mut self, context: ContextId, right: ContextRight, need: Need) -> Need {
+        let author = self.candidate.author;
+        let Some(row) = self.scratch.context(&context) else { return need };
+        if need != Need::level(Level::Member)
+            || !row.has_right(&author, right)
+            || (row.creator == author && right == ContextRight::Manage)
+        {
+            return need;
+        }
+        let opened: Vec<Ix> = row.rights.get(&(author, right)).into_iter().flat_map(|slot| slot.ops()).collect();
+        for op in opened {
+            self.rest_on(op);
+            if op != self.graph.next() {
+                self.effects.enters.push((Door::Right(context, author, right), op));
+            }
+        }
+        need
+    }
+
+    fn rest_on(&mut self, op: Ix) {
+        if op != self.graph.next() && !self.effects.rests_on.contains(&op) {
+            self.effects.rests_on.push(op);
+        }
     }
 
     /// The context that an action names; the op then rests on its registration.
-    fn context(&mut self, context: ContextRef) -> Result<crate::id::ContextId, Rejected> {
+    fn context(&mut self, context: ContextRef) -> Result<ContextId, Rejected> {
         let id = context.resolve(self.candidate.id);
         let under = self.scratch.context_row(id)?.ix;
-        if under != self.graph.next() && !self.effects.rests_on.contains(&under) {
-            self.effects.rests_on.push(under);
-        }
+        self.rest_on(under);
         Ok(id)
     }
 
