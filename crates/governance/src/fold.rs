@@ -246,6 +246,15 @@ impl Governance {
         self.ids(self.now.dead.iter().copied())
     }
 
+    /// The live ops that ended a membership, in order of their ids; none of somebody who is a member.
+    #[must_use]
+    pub fn endings_of(&self, member: &PublicKey) -> Vec<EntryId> {
+        if self.state().standing(member).is_some() {
+            return Vec::new();
+        }
+        self.ids(self.state().people.get(member).into_iter().flat_map(|person| person.ended.ops()))
+    }
+
     /// The revocation that voids an op.
     #[must_use]
     pub fn voided_by(&self, op: &EntryId) -> Option<EntryId> {

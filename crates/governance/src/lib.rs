@@ -7,6 +7,7 @@
 
 pub mod action;
 pub mod capability;
+pub mod card;
 pub mod claim;
 pub mod context_right;
 pub mod domain;
@@ -24,6 +25,7 @@ pub mod why;
 
 pub use action::Action;
 pub use capability::{Capabilities, Capability};
+pub use card::Card;
 pub use claim::Claim;
 pub use context_right::ContextRight;
 pub use domain::NextEpoch;

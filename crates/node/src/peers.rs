@@ -22,8 +22,12 @@ pub(crate) struct Session {
     pub(crate) claims: BTreeMap<GroupId, PublicKey>,
     /// Groups for which we proved ourselves to them.
     pub(crate) proved: BTreeSet<GroupId>,
+    /// Groups that they were told to have been added to.
+    pub(crate) added: BTreeSet<GroupId>,
     /// Groups for which they were told how our logs stand.
     pub(crate) welcomed: BTreeSet<GroupId>,
+    /// Groups that they were told not to be in any more.
+    pub(crate) bid_farewell: BTreeSet<GroupId>,
     /// Their newest summary of each log.
     pub(crate) summaries: BTreeMap<LogId, Summary>,
     /// The heads and the count in the last summary that we sent of each log.
@@ -41,7 +45,9 @@ impl Session {
             hello: None,
             claims: BTreeMap::new(),
             proved: BTreeSet::new(),
+            added: BTreeSet::new(),
             welcomed: BTreeSet::new(),
+            bid_farewell: BTreeSet::new(),
             summaries: BTreeMap::new(),
             told: BTreeMap::new(),
             addresses: Vec::new(),

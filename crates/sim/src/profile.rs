@@ -43,6 +43,8 @@ pub struct Profile {
     pub liar: bool,
     /// Whether somebody who is no member tries to get in.
     pub outsider: bool,
+    /// Whether people use their rights: remove, add and demote each other, and lock contexts.
+    pub politics: bool,
 }
 
 impl Profile {
@@ -74,6 +76,7 @@ impl Profile {
             failing_calls: if random.chance(500) { 120 } else { 0 },
             liar: random.chance(350),
             outsider: random.chance(300),
+            politics: random.split("politics", 0).chance(500),
         }
     }
 
@@ -99,6 +102,7 @@ impl Profile {
             failing_calls: 0,
             liar: false,
             outsider: false,
+            politics: false,
         }
     }
 

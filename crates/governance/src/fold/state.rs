@@ -281,6 +281,17 @@ impl GroupState {
         })
     }
 
+    /// The sealing key and the node of somebody who is, or was, a member.
+    #[must_use]
+    pub fn keys_of(&self, member: &PublicKey) -> Option<&(SealingPublicKey, PeerHint)> {
+        self.people.get(member)?.keys.strongest()
+    }
+
+    /// Everybody who is, or was, a member and whose keys are known, in order of their keys.
+    pub fn known_people(&self) -> impl Iterator<Item = &PublicKey> {
+        self.people.keys().filter(|member| self.keys_of(member).is_some())
+    }
+
     fn inherited(&self, member: &PublicKey) -> Option<MemberRow> {
         let row = self.parent()?.member(member)?;
         let standing = self.standing(member)?;

@@ -5,6 +5,7 @@
 //! it runs are concurrent with it.
 
 use mesto_crdt::encode_ops;
+use mesto_governance::Denied;
 use mesto_oplog::dag::Next;
 use mesto_oplog::entry::{DELTA_BODY_LEN_MAX, Draft, PARENTS_MAX};
 use mesto_oplog::{EntryId, Header, Verified};
@@ -62,6 +63,9 @@ impl Context {
             if !may_begin || view.heads.len() > PARENTS_MAX {
                 return;
             }
+            if self.calls.is_empty() || self.waits_for_key() {
+                return;
+            }
             let Some(call) = self.calls.pop_front() else { return };
             let header = match self.next_header(work, &view) {
                 Ok(header) => header,
@@ -90,6 +94,22 @@ impl Context {
         }
     }
 
+    /// Whether a writer has no key to write under. Then the group is asked for one: it starts an epoch, or gets the
+    /// key of the one that there is, and the calls go on.
+    fn waits_for_key(&mut self) -> bool {
+        let Some(view) = &self.governance else { return false };
+        let is_held = view.epoch_for(&self.id).is_some_and(|key| view.keys.contains_key(&key));
+        if is_held || self.may_write(&self.identity.public()).is_err() {
+            self.epoch_asked_at = None;
+            return false;
+        }
+        if self.epoch_asked_at.as_ref() != Some(&view.heads) {
+            self.epoch_asked_at = Some(view.heads.clone());
+            self.wants_epoch = true;
+        }
+        true
+    }
+
     /// The header on top of all heads; more heads than an entry can name are merged first.
     fn next_header(&mut self, work: &mut Work<'_>, view: &GroupView) -> Result<Header, CommandError> {
         loop {
@@ -115,6 +135,11 @@ impl Context {
     /// A call has ended.
     pub(crate) fn executed(&mut self, work: &mut Work<'_>, execution: u64, result: Result<Outcome, CallError>) {
         let Some(running) = self.running.take_if(|running| running.execution == execution) else { return };
+        if result.as_ref().is_ok_and(|outcome| !outcome.ops.is_empty()) && self.waits_for_key() {
+            // Somebody lost the right to read while the call ran: it runs again once there is a key to write under.
+            self.calls.push_front(running.call);
+            return;
+        }
         let ticket = running.call.ticket;
         let is_init = running.call.is_init;
         let created = if is_init { self.created.take() } else { None };
@@ -148,7 +173,13 @@ impl Context {
         }
         let is_idle = outcome.ops.is_empty() && outcome.events.is_empty() && !call.is_init;
         // Rights are asked for again: they may have been taken away while the call ran.
-        let may_write = self.may_write(&self.identity.public()).is_ok();
+        let may_write = match self.right_to_write() {
+            Ok(()) => true,
+            // Who may only read gets the result, and nothing is kept of it.
+            Err(Denied::ReadOnly(_)) => false,
+            Err(_) if is_idle => false,
+            Err(denied) => return Err(CommandError::Denied(denied.to_string())),
+        };
         let (Some(mut view), true, false) = (self.governance.clone(), may_write, is_idle) else {
             let root = self.root.0;
             return Ok(Called { output: outcome.output, committed: false, delta: None, root, events: outcome.events });
@@ -185,8 +216,8 @@ impl Context {
         header: Header,
         payload: Payload,
     ) -> Result<EntryId, CommandError> {
-        let epoch = view.governance.current_epoch(None);
-        let key = epoch.and_then(|epoch| view.keys.get(&epoch.key)).ok_or(CommandError::KeyMissing(self.group))?;
+        let epoch = view.epoch_for(&self.id);
+        let key = epoch.and_then(|key| view.keys.get(&key)).ok_or(CommandError::KeyMissing(self.group))?;
         let nonce = work.entropy.bytes();
         let body = DeltaBody::seal(&header, view.heads.clone(), key, nonce, &payload)
             .map_err(|e| CommandError::Invalid(e.to_string()))?;
@@ -199,7 +230,7 @@ impl Context {
         let entry = Draft { header, body }
             .sign(&self.identity)
             .map_err(|e| CommandError::Invalid(e.to_string()))?;
-        self.take_own(work, &entry, payload)?;
+        self.take_own(work, &entry, &view.heads, payload)?;
         self.publish(work, &entry);
         Ok(entry.id())
     }

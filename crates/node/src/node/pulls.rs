@@ -45,7 +45,7 @@ impl Node {
             } else {
                 self.may_have(turn, log, peer);
             }
-        } else if comparison.they_lack && self.group_of(&log).is_some_and(|group| self.is_member_peer(&peer, &group)) {
+        } else if comparison.they_lack && self.may_hear(&peer, &log) {
             // They are behind and may never have heard of what we told them before: say it again. They will ask,
             // not answer, so this ends.
             if let Some(session) = self.sessions.get_mut(&peer) {
@@ -183,7 +183,7 @@ impl Node {
                 }
             }
             self.compare(turn, peer, summary, false);
-            if self.group_of(&log).is_some_and(|group| self.is_member_peer(&peer, &group)) {
+            if self.may_hear(&peer, &log) {
                 self.tell(turn, peer, log);
             }
         }
@@ -242,7 +242,9 @@ impl Node {
         while let Some(peer) = self.fetches.get_mut(&log).and_then(crate::peers::Fetch::pop_candidate) {
             let summary = self.sessions.get(&peer).and_then(|session| session.summaries.get(&log)).cloned();
             let is_known = self.sessions.get(&peer).is_some_and(|session| session.claims.contains_key(&group));
-            let has_news = summary.is_none_or(|summary| self.lacks(turn, &log, &summary).1);
+            // Who named something that is wanted may have it, whatever it said before.
+            let has_news =
+                summary.is_none_or(|summary| self.lacks(turn, &log, &summary).1) || self.is_anything_wanted(&log);
             if is_known && has_news {
                 return self.fetch_from(turn, log, peer);
             }

@@ -253,5 +253,6 @@ fn brief(message: &Message) -> String {
         Message::BlobPull { blob, offset } => format!("blob pull {blob:?} from {offset}"),
         Message::BlobChunk { blob, offset, bytes, .. } => format!("chunk of {blob:?} at {offset}: {}", bytes.len()),
         Message::BlobAbsent { blob } => format!("blob {blob:?} absent"),
+        Message::Added { group, member } => format!("{member:?} was added to {group:?}"),
     }
 }
