@@ -1,10 +1,11 @@
 //! Placing a live op: what each action makes of the state.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mesto_oplog::{EntryId, PublicKey};
 
-use super::above::Upper;
+use super::ancestry::Below;
 use super::graph::{Graph, Ix};
 use super::slot::{Placing, Slot};
 use super::state::{Context, Epoch, GroupState, Invitation, Person, Target};
@@ -29,8 +30,10 @@ pub(crate) struct Admitted {
 pub(crate) type OpGraph = Graph<EntryId, PublicKey, Arc<Admitted>>;
 
 impl Fold<EntryId, PublicKey, Arc<Admitted>> for GroupState {
-    fn upper(&self) -> &dyn Upper<EntryId, PublicKey, Arc<Admitted>> {
-        self.ancestry.as_ref()
+    type Upper<'a> = Below<'a>;
+
+    fn upper<'a>(&'a self, heads: &'a BTreeSet<Ix>) -> Below<'a> {
+        Below { ancestry: &self.ancestry, heads }
     }
 
     fn rebased(&self, graph: &OpGraph, seed: &Self) -> Option<Self> {
