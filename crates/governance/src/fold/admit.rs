@@ -136,6 +136,15 @@ pub enum Rejected {
     NoDomain,
 }
 
+impl Rejected {
+    /// Whether it is so for ever and for everybody. Not so is what waits for the log of an ancestor, or for a parent that
+    /// has not come.
+    #[must_use]
+    pub const fn is_for_good(&self) -> bool {
+        !matches!(self, Self::AncestorUnknown(_) | Self::ParentNotAdmitted(_))
+    }
+}
+
 /// What is to be admitted, and where.
 pub(crate) struct Candidate<'a> {
     pub(crate) id: EntryId,
