@@ -185,7 +185,10 @@ pub(crate) fn admit(
         let need = admission.action(action)?;
         admission.scratch.meets(&author, need)?;
         admission.need = admission.need.and(need);
-        admission.scratch.place_action(&placing, index, action);
+        // Only actions that follow can ask for what this one did.
+        if usize::from(index) + 1 < candidate.op.actions.len() {
+            admission.scratch.place_action(&placing, index, action);
+        }
     }
     let Admission { need, mut effects, .. } = admission;
     effects.relies.insert(0, (author, need));
