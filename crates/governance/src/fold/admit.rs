@@ -136,6 +136,15 @@ pub enum Rejected {
     NoDomain,
 }
 
+impl Rejected {
+    /// Whether it is so for ever and for everybody. Not so is what waits for the log of an ancestor, or for a parent that
+    /// has not come.
+    #[must_use]
+    pub const fn is_for_good(&self) -> bool {
+        !matches!(self, Self::AncestorUnknown(_) | Self::ParentNotAdmitted(_))
+    }
+}
+
 /// What is to be admitted, and where.
 pub(crate) struct Candidate<'a> {
     pub(crate) id: EntryId,
@@ -176,7 +185,10 @@ pub(crate) fn admit(
         let need = admission.action(action)?;
         admission.scratch.meets(&author, need)?;
         admission.need = admission.need.and(need);
-        admission.scratch.place_action(&placing, index, action);
+        // Only actions that follow can ask for what this one did.
+        if usize::from(index) + 1 < candidate.op.actions.len() {
+            admission.scratch.place_action(&placing, index, action);
+        }
     }
     let Admission { need, mut effects, .. } = admission;
     effects.relies.insert(0, (author, need));

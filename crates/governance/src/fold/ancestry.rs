@@ -163,19 +163,27 @@ impl Ancestry {
     }
 }
 
-impl Upper<EntryId, PublicKey, Arc<Admitted>> for Ancestry {
+/// The ancestors, for the ops of the group that some heads reach. What a revocation had seen counts as far as it is among
+/// these: whether an op is admitted must not hang on what came later.
+pub(crate) struct Below<'a> {
+    pub(crate) ancestry: &'a Ancestry,
+    pub(crate) heads: &'a BTreeSet<Ix>,
+}
+
+impl Upper<EntryId, PublicKey, Arc<Admitted>> for Below<'_> {
     fn supports(&self, graph: &OpGraph, x: Ix, member: &PublicKey, need: Need) -> bool {
-        if need.is_direct || self.levels.is_empty() {
+        if need.is_direct || self.ancestry.levels.is_empty() {
             return false;
         }
-        let is_before = |heads: &[EntryId]| {
-            heads.iter().filter_map(|head| graph.find(head)).any(|head| head == x || graph.is_past(x, head))
+        let is_before = |named: &[EntryId]| {
+            let held = named.iter().filter_map(|head| graph.find(head));
+            held.filter(|&head| graph.is_within(head, self.heads)).any(|head| head == x || graph.is_past(x, head))
         };
         let vantage = Vantage { above: &graph.node(x).above, is_before: &is_before, leaves_count: false };
-        self.held(member, &|standing| standing.satisfies(need), &vantage).by.is_some()
+        self.ancestry.held(member, &|standing| standing.satisfies(need), &vantage).by.is_some()
     }
 
     fn names(&self, id: &EntryId) -> bool {
-        self.levels.iter().any(|level| level.view.state.heads_named.contains(id))
+        self.ancestry.levels.iter().any(|level| level.view.state.heads_named.contains(id))
     }
 }

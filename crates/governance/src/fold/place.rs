@@ -1,10 +1,11 @@
 //! Placing a live op: what each action makes of the state.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mesto_oplog::{EntryId, PublicKey};
 
-use super::above::Upper;
+use super::ancestry::Below;
 use super::graph::{Graph, Ix};
 use super::slot::{Placing, Slot};
 use super::state::{Context, Epoch, GroupState, Invitation, Person, Target};
@@ -29,8 +30,10 @@ pub(crate) struct Admitted {
 pub(crate) type OpGraph = Graph<EntryId, PublicKey, Arc<Admitted>>;
 
 impl Fold<EntryId, PublicKey, Arc<Admitted>> for GroupState {
-    fn upper(&self) -> &dyn Upper<EntryId, PublicKey, Arc<Admitted>> {
-        self.ancestry.as_ref()
+    type Upper<'a> = Below<'a>;
+
+    fn upper<'a>(&'a self, heads: &'a BTreeSet<Ix>) -> Below<'a> {
+        Below { ancestry: &self.ancestry, heads }
     }
 
     fn rebased(&self, graph: &OpGraph, seed: &Self) -> Option<Self> {
@@ -91,36 +94,22 @@ impl GroupState {
                 }
             }
             Action::ContextRegistered(registered) => self.place_context(op, index, registered),
-            Action::ContextDetached(detached) => self.with_context(op, detached.context, |context| {
-                context.is_detached = true;
-                context.enders.insert(op.ix);
-            }),
-            Action::ContextVisibilitySet(set) => self.with_context(op, set.context, |context| {
-                context.visibility.set(op, set.visibility);
-                if set.visibility == Visibility::Restricted {
-                    context.enders.insert(op.ix);
-                    context.losses.set(op, ());
+            Action::ContextDetached(_)
+            | Action::ContextVisibilitySet(_)
+            | Action::ContextDisallowed(_)
+            | Action::ContextLeft(_)
+            | Action::ContextApplicationSet(_)
+            | Action::MigrationAborted(_) => {
+                if let Some(context) = action.context_ref() {
+                    self.with_context(op, context, |context| context.place(op, action));
                 }
-            }),
+            }
             Action::ContextAllowed(allowed) => {
                 self.place_allowed(op, allowed.context.resolve(op.id), allowed.member);
             }
-            Action::ContextDisallowed(disallowed) => self.with_context(op, disallowed.context, |context| {
-                context.allowlist.entry(disallowed.member).or_default().set(op, false);
-                context.enders.insert(op.ix);
-                context.losses.set(op, ());
-            }),
             Action::ContextJoined(joined) => {
                 self.place_joined(op, joined.context.resolve(op.id), joined.identity);
             }
-            Action::ContextLeft(left) => self.with_context(op, left.context, |context| {
-                context.identities.entry(left.identity).or_default().set(op, None);
-                context.enders.insert(op.ix);
-                context.losses.set(op, ());
-            }),
-            Action::ContextApplicationSet(set) => self.with_context(op, set.context, |context| {
-                context.release.set(op, set.release.clone());
-            }),
             Action::TargetApplicationSet(set) => self.target.set(op, Target { op: op.id, set: set.clone() }),
             Action::UpgradePolicySet(set) => self.policy.set(op, set.policy),
             Action::AliasSet(set) => self.place_alias(op, set),
@@ -139,9 +128,6 @@ impl GroupState {
             Action::ContextCapabilityRevoked(revoked) => {
                 self.place_rights(op, revoked.context.resolve(op.id), revoked.member, revoked.rights, false);
             }
-            Action::MigrationAborted(aborted) => self.with_context(op, aborted.context, |context| {
-                context.aborted.insert(aborted.target);
-            }),
             Action::AdmissionPolicySet(set) => self.admission.set(op, (op.ix, Arc::new(set.clone()))),
             Action::TeeAdmitted(admitted) => {
                 self.place_keys(op, admitted.member, admitted.sealing_key, &admitted.peer);
@@ -349,6 +335,38 @@ impl GroupState {
     fn with_context(&mut self, op: &Placing<'_>, context: ContextRef, change: impl FnOnce(&mut Context)) {
         if let Some(row) = self.contexts.get_mut(&context.resolve(op.id)) {
             change(Arc::make_mut(row));
+        }
+    }
+}
+
+impl Context {
+    /// Takes in what an action says of this context alone.
+    fn place(&mut self, op: &Placing<'_>, action: &Action) {
+        if let Action::ContextApplicationSet(set) = action {
+            return self.release.set(op, set.release.clone());
+        }
+        if let Action::MigrationAborted(aborted) = action {
+            self.aborted.insert(aborted.target);
+            return;
+        }
+        // The others end rights, but for opening.
+        if let Action::ContextVisibilitySet(set) = action {
+            self.visibility.set(op, set.visibility);
+            if set.visibility == Visibility::Open {
+                return;
+            }
+        }
+        self.enders.insert(op.ix);
+        if let Action::ContextDetached(_) = action {
+            self.is_detached = true;
+            return;
+        }
+        self.losses.set(op, ());
+        if let Action::ContextDisallowed(disallowed) = action {
+            self.allowlist.entry(disallowed.member).or_default().set(op, false);
+        }
+        if let Action::ContextLeft(left) = action {
+            self.identities.entry(left.identity).or_default().set(op, None);
         }
     }
 }

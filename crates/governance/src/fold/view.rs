@@ -21,8 +21,13 @@ const CUT_SPARSENESS: usize = 4;
 
 /// State that live ops make, one after another, below what the ancestors of the group say.
 pub trait Fold<Id: Ord + Clone, M: Ord + Clone, P>: Clone {
-    /// What is above.
-    fn upper(&self) -> &dyn Upper<Id, M, P>;
+    /// What is above, as a fold of what `heads` reach asks for it.
+    type Upper<'a>: Upper<Id, M, P>
+    where
+        Self: 'a;
+
+    /// What is above, for the ops that `heads` reach.
+    fn upper<'a>(&'a self, heads: &'a BTreeSet<Ix>) -> Self::Upper<'a>;
 
     /// Takes in a live op, after all live ops of its past.
     fn place(&mut self, graph: &Graph<Id, M, P>, x: Ix);
@@ -32,8 +37,13 @@ pub trait Fold<Id: Ord + Clone, M: Ord + Clone, P>: Clone {
 }
 
 impl<Id: Ord + Clone, M: Ord + Clone, P> Fold<Id, M, P> for super::roster::Roster<Id, M> {
-    fn upper(&self) -> &dyn Upper<Id, M, P> {
-        &Root
+    type Upper<'a>
+        = Root
+    where
+        Self: 'a;
+
+    fn upper<'a>(&'a self, _: &'a BTreeSet<Ix>) -> Root {
+        Root
     }
 
     fn place(&mut self, graph: &Graph<Id, M, P>, x: Ix) {
@@ -93,7 +103,7 @@ impl<F> View<F> {
         F: Fold<Id, M, P>,
     {
         let set = graph.beyond(&BTreeSet::new(), heads);
-        let outcome = graph.resolve(&set, seed.upper());
+        let outcome = graph.resolve(&set, &seed.upper(heads));
         let mut state = seed.clone();
         for &x in set.iter().filter(|x| !outcome.dead.contains(x)) {
             state.place(graph, x);
@@ -122,14 +132,14 @@ impl<F> View<F> {
     {
         let cut = self.heads.first().copied().filter(|_| self.heads.len() == 1)?;
         let set = graph.beyond(&self.heads, heads);
-        let upper = self.state.upper();
+        let upper = self.state.upper(heads);
         let is_exact = |&x: &Ix| {
             graph.is_past(cut, x) && !graph.rests_on_doubt(x, &self.doubted) && !upper.names(&graph.node(x).id)
         };
         if set.is_empty() || !set.iter().all(is_exact) {
             return None;
         }
-        let outcome = graph.resolve_above(Some(Settled { cut, dead: &self.dead }), &set, upper);
+        let outcome = graph.resolve_above(Some(Settled { cut, dead: &self.dead }), &set, &upper);
         let mut view = self.clone();
         for &x in set.iter().filter(|x| !outcome.dead.contains(x)) {
             view.state.place(graph, x);
@@ -177,16 +187,17 @@ impl<F> View<F> {
         F: Fold<Id, M, P>,
     {
         let effects = &graph.node(x).effects;
-        let upper = self.state.upper();
+        let heads = graph.heads_with(&self.heads, x);
+        let upper = self.state.upper(&heads);
         let mut strikers = Vec::new();
         for beside in graph.beside(x, &self.heads) {
             let other = &graph.node(beside).effects;
             let compete = matches!((&effects.claims, &other.claims), (Some(a), Some(b)) if a.0 == b.0);
             let contest = effects.contests(other) || other.contests(effects);
-            if compete || contest || graph.voids(x, beside, upper) {
+            if compete || contest || graph.voids(x, beside, &upper) {
                 return None;
             }
-            if graph.voids(beside, x, upper) {
+            if graph.voids(beside, x, &upper) {
                 strikers.push(beside);
             }
         }
@@ -198,7 +209,7 @@ impl<F> View<F> {
             return None;
         }
         let mut view = self.clone();
-        view.heads = graph.heads_with(&self.heads, x);
+        view.heads.clone_from(&heads);
         view.count += 1;
         let cause = strikers.into_iter().min_by(|&a, &b| graph.revocation_key(a).cmp(&graph.revocation_key(b)));
         if cause.is_some() || graph.rests_on_doubt(x, &self.doubted) {
@@ -207,7 +218,7 @@ impl<F> View<F> {
         if let Some(cause) = cause {
             view.void.insert(x, cause);
             view.dead.insert(x);
-        } else if graph.is_supported(x, upper, &|op| self.dead.contains(&op)) {
+        } else if graph.is_supported(x, &upper, &|op| self.dead.contains(&op)) {
             view.state.place(graph, x);
         } else {
             view.dead.insert(x);

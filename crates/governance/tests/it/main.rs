@@ -11,6 +11,8 @@ mod levels;
 mod ownership;
 mod reference;
 mod subgroups;
+mod tree_levels;
+mod tree_reference;
 mod trees;
 mod verdicts;
 mod world;

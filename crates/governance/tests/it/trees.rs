@@ -145,7 +145,7 @@ fn account(forest: &Forest) -> BTreeMap<GroupId, String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 250, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
 
     #[test]
     fn any_order_over_the_whole_tree_gives_one_state_for_each_group(steps in steps(28), seed: u64) {
