@@ -12,6 +12,7 @@ use std::error::Error;
 use std::fs;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use mesto_crdt::sequence::{Deleted, Sequence, SequenceError};
@@ -20,7 +21,7 @@ use mesto_crdt::{
     Unit, WithSequences,
 };
 use serde_json::{Value, json};
-use trace::{Step, Trace, mint};
+use trace::{Step, Trace, draft, mint};
 
 const RUNS: usize = 7;
 /// Texts side by side of which the memory is measured, so that pages of the allocator do not count.
@@ -32,20 +33,28 @@ const TRACES: [&str; 3] = ["automerge-paper", "sveltecomponent", "friendsforever
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
+/// How this program asks itself for the memory of one trace: in a process of its own, where nothing was freed before.
+const MEMORY: &str = "--memory";
+
 fn main() -> Result<()> {
+    if let Some(path) = std::env::args_os().nth(2).filter(|_| std::env::args_os().nth(1).is_some_and(|it| it == MEMORY))
+    {
+        println!("{}", resident_per_text(&Trace::read(Path::new(&path))?)?);
+        return Ok(());
+    }
     let mut paths: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     if paths.is_empty() {
         paths.extend(TRACES.map(|name| Path::new(DATA).join(format!("{name}.json.gz"))));
     }
     for path in paths {
         let trace = Trace::read(&path)?;
-        let figures = if trace.is_concurrent() { concurrent(&trace)? } else { sequential(&trace)? };
+        let figures = if trace.is_concurrent() { concurrent(&trace)? } else { sequential(&trace, &path)? };
         println!("{}", json!({ "trace": path.file_name().map(|name| name.to_string_lossy()), "figures": figures }));
     }
     Ok(())
 }
 
-fn sequential(trace: &Trace) -> Result<Value> {
+fn sequential(trace: &Trace, path: &Path) -> Result<Value> {
     let edits = trace.edits() as f64;
     let text = trace.type_through()?;
     if text.text() != trace.end_content {
@@ -53,7 +62,7 @@ fn sequential(trace: &Trace) -> Result<Value> {
     }
     let chars = text.len(Unit::CodePoint) as f64;
     let local = best(|| trace.type_through().map(drop))?;
-    let steps = trace.steps()?;
+    let steps = steps_of(trace)?;
     let remote = best(|| apply(&steps).map(drop))?;
     let context = Context::of(&steps);
     let collection = context.collection;
@@ -67,10 +76,24 @@ fn sequential(trace: &Trace) -> Result<Value> {
         "remoteEditsPerSecond": (edits / remote).round(),
         "loadCharsPerSecond": (elements / load).round(),
         "loadMs": load * 1e3,
-        "bytesPerChar": resident_per_text(trace)? / chars,
+        "bytesPerChar": memory_of(path)? / chars,
         "accountedBytesPerChar": text.memory_bytes() as f64 / chars,
         "keystrokeUs": keystroke(context)?,
     }))
+}
+
+/// The deltas of a sequential trace, one for each edit, the first with what the text begins with.
+fn steps_of(trace: &Trace) -> Result<Vec<Step>> {
+    let mut text = Sequence::new(Kind::Text);
+    let start = (0, 0, trace.start_content.clone());
+    let patches = trace.txns.iter().flat_map(|txn| &txn.patches);
+    let mut steps = Vec::new();
+    for (number, patch) in std::iter::once(&start).chain(patches).enumerate() {
+        let step = draft(&text, mint(number), std::slice::from_ref(patch))?;
+        step.apply(&mut text)?;
+        steps.push(step);
+    }
+    Ok(steps)
 }
 
 fn concurrent(trace: &Trace) -> Result<Value> {
@@ -109,6 +132,11 @@ fn best<E>(run: impl Fn() -> std::result::Result<(), E>) -> std::result::Result<
         best = best.min(start.elapsed().as_secs_f64());
     }
     Ok(best)
+}
+
+fn memory_of(path: &Path) -> Result<f64> {
+    let output = Command::new(std::env::current_exe()?).arg(MEMORY).arg(path).output()?;
+    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
 }
 
 /// By how much the process grows for one text.

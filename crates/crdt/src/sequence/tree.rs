@@ -7,8 +7,10 @@ mod change;
 mod check;
 mod node;
 
+use std::sync::Arc;
+
 use super::arena::Arena;
-use super::chunk::{Chunk, Measure, Slice, measure_text};
+use super::chunk::{Chunk, Measure, Slice};
 use super::places::Places;
 use node::{Inner, Leaf};
 
@@ -177,8 +179,23 @@ impl Tree {
 
     /// The visible element `at`, of which there are more.
     pub(crate) fn visible_element(&self, at: u32) -> u32 {
-        let (Spot { leaf, piece, offset }, _) = self.visible_spot(at);
-        self.leaf(leaf).pieces[piece].first + offset
+        self.number_at(self.visible_spot(at).0)
+    }
+
+    /// The element at a place that is one.
+    pub(crate) fn number_at(&self, spot: Spot) -> u32 {
+        self.leaf(spot.leaf).pieces[spot.piece].first + spot.offset
+    }
+
+    /// What a visible element shows.
+    pub(crate) fn item_of(&self, number: u32) -> Option<Arc<[u8]>> {
+        let Spot { leaf, piece, offset } = self.spot_of(number);
+        let leaf = self.leaf(leaf);
+        let at = leaf.visible_before(piece, offset);
+        match leaf.chunk.slice(at..at + 1, leaf.sums.shown.visible) {
+            Slice::Items(items) => items.first().cloned(),
+            Slice::Text(_) => None,
+        }
     }
 
     /// The leaf with the visible element `at`, and its place among the visible ones there.
@@ -268,10 +285,7 @@ impl Tree {
     }
 
     fn measure_in(&self, leaf: &Leaf, visible: u32) -> Measure {
-        match leaf.chunk.slice(0..visible, leaf.sums.shown.visible) {
-            Slice::Text(text) => measure_text(text),
-            Slice::Items(_) => Measure { visible, utf16: visible, newlines: 0 },
-        }
+        leaf.chunk.slice(0..visible, leaf.sums.shown.visible).measure()
     }
 
     /// The first or last leaf below a node.
