@@ -17,6 +17,7 @@
 
 mod arena;
 mod cache;
+mod changes;
 mod chunk;
 mod edit;
 mod items;
@@ -41,6 +42,7 @@ use mints::Mints;
 use tree::{Count, ELEMENTS_MAX, Piece, Tree};
 
 pub use cache::{SEQUENCES_BYTES_MAX, Sequences};
+pub use changes::Change;
 pub use edit::Edit;
 pub use load::LoadError;
 pub use local::Typist;
@@ -57,6 +59,8 @@ pub struct Sequence {
     /// Items that have moved.
     items: ItemPlaces,
     content_bytes: usize,
+    /// The same in all versions that were made of one another, so that their numbers mean the same.
+    lineage: Arc<()>,
 }
 
 /// In what places in a text are counted. Items of a list count as one in either.
@@ -113,7 +117,8 @@ impl Sequence {
     /// An empty text, or an empty list for any other kind.
     pub fn new(kind: Kind) -> Self {
         let empty = if kind == Kind::Text { Chunk::Text(String::new()) } else { Chunk::Items(Vec::new()) };
-        Self { tree: Tree::new(&empty), mints: Mints::default(), items: ItemPlaces::default(), content_bytes: 0 }
+        let (tree, lineage) = (Tree::new(&empty), Arc::new(()));
+        Self { tree, mints: Mints::default(), items: ItemPlaces::default(), content_bytes: 0, lineage }
     }
 
     /// How long it is.

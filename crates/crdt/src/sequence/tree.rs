@@ -35,6 +35,12 @@ pub(crate) struct Spot {
     offset: u32,
 }
 
+impl Spot {
+    pub(crate) fn is_leaf_start(self) -> bool {
+        self.piece == 0 && self.offset == 0
+    }
+}
+
 /// In what places are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Count {
@@ -282,6 +288,30 @@ impl Tree {
         } else {
             Spot { leaf: spot.leaf, piece: spot.piece + 1, offset: 0 }
         }
+    }
+
+    /// The place `by` elements further, at most at the end of the piece, and in the next leaf rather than at the end of
+    /// one; `None` at the end of the sequence.
+    pub(crate) fn skip(&self, spot: Spot, by: u32) -> Option<Spot> {
+        // A place at the end of a leaf is the beginning of the next one.
+        let here = if spot.piece == self.leaf(spot.leaf).pieces.len() { self.next_leaf(spot)? } else { spot };
+        let after = self.step_over(here, by);
+        if after.piece == self.leaf(after.leaf).pieces.len() { self.next_leaf(after) } else { Some(after) }
+    }
+
+    /// The beginning of the next leaf.
+    pub(crate) fn next_leaf(&self, spot: Spot) -> Option<Spot> {
+        self.neighbour(spot.leaf, true).map(|leaf| Spot { leaf, piece: 0, offset: 0 })
+    }
+
+    /// Whether a leaf is one that both share.
+    pub(crate) fn has_same_leaf(&self, other: &Tree, spot: Spot) -> bool {
+        self.leaves.shares(&other.leaves, spot.leaf as usize)
+    }
+
+    /// How many elements the leaf of a place shows.
+    pub(crate) fn shown_in_leaf(&self, spot: Spot) -> u32 {
+        self.leaf(spot.leaf).sums.shown.visible
     }
 
     fn measure_in(&self, leaf: &Leaf, visible: u32) -> Measure {

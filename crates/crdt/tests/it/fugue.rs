@@ -193,6 +193,19 @@ impl Tree {
     }
 }
 
+fn check_changes(old: &Sequence, new: &Sequence) -> Result<(), TestCaseError> {
+    let changes = new.changes_since(old).expect("made of it");
+    let mut text: Vec<char> = old.text().chars().collect();
+    let shown: Vec<char> = new.text().chars().collect();
+    for change in changes.iter().rev() {
+        let inserted = shown[change.new.start as usize..change.new.end as usize].iter().copied();
+        text.splice(change.old.start as usize..change.old.end as usize, inserted);
+    }
+    prop_assert_eq!(text, shown);
+    prop_assert!(changes.is_sorted_by(|a, b| a.old.end < b.old.start || a.new.end < b.new.start));
+    Ok(())
+}
+
 #[derive(Clone, Debug)]
 enum Action {
     Splice {
@@ -379,6 +392,20 @@ proptest! {
         }
     }
 
+    #[test]
+    fn changes_make_the_later_version_of_the_earlier_one(actions in actions(0), seed in any::<u64>()) {
+        let (history, replicas) = run(&actions);
+        let mut random = Random(seed);
+        for replica in replicas {
+            let mut later = replica.clone();
+            later.catch_up(&history, &history.all());
+            for (old, new) in [(&replica.text, &later.text), (&later.text, &later.text), (&replica.text, &replica.text)] {
+                check_changes(old, new)?;
+            }
+            prop_assert!(replica.text.changes_since(&history.replay(&mut random).text).is_none());
+        }
+    }
+
     /// Long texts: many leaves, several levels, cuts everywhere; old versions stay what they were.
     #[test]
     fn long_texts_keep_their_structure(seed in any::<u64>()) {
@@ -399,6 +426,9 @@ proptest! {
             }
         }
         versions.push((edit.sequence().clone(), plain));
+        for pair in versions.windows(2) {
+            check_changes(&pair[0].0, &pair[1].0)?;
+        }
         for (text, plain) in versions {
             prop_assert_eq!(text.text(), plain.into_iter().collect::<String>());
         }
