@@ -2,8 +2,14 @@
 //!
 //! Prints one line of JSON for each trace. Sequential ones, one delta an edit: edits a second typed locally and taken in
 //! one by one, characters a second loaded from the leaves, bytes of memory for each character that the text ends with,
-//! and microseconds of a keystroke in the middle of it through a draft and a commit. Concurrent ones: edits a second
+//! and microseconds of a keystroke in the middle of it through a draft and a commit, beside those of setting a key. Concurrent ones: edits a second
 //! taken in by somebody who listens. Each figure is the best of several runs, in processor time.
+
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "measures time, which the crate itself must not"
+)]
 
 #[path = "replay/trace.rs"]
 mod trace;
@@ -17,8 +23,8 @@ use std::time::Instant;
 
 use mesto_crdt::sequence::{Deleted, Sequence, SequenceError};
 use mesto_crdt::{
-    Author, CollectionId, Delta, Draft, DraftLimits, Hlc, Kind, MemoryState, Op, Sequences, Transaction, TreeCache,
-    Unit, WithSequences,
+    Author, CollectionId, Delta, Draft, DraftError, DraftLimits, Hlc, Kind, MemoryState, Op, Sequences, Transaction,
+    TreeCache, Unit, WithSequences,
 };
 use serde_json::{Value, json};
 use trace::{Step, Trace, draft, mint};
@@ -26,7 +32,8 @@ use trace::{Step, Trace, draft, mint};
 const RUNS: usize = 7;
 /// Texts side by side of which the memory is measured, so that pages of the allocator do not count.
 const COPIES: usize = 8;
-const KEYSTROKES: usize = 2_000;
+const CALLS: usize = 2_000;
+const VALUE_BYTES: usize = 64;
 const AUTHOR: Author = Author([1; 32]);
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
 const TRACES: [&str; 3] = ["automerge-paper", "sveltecomponent", "friendsforever"];
@@ -68,6 +75,7 @@ fn sequential(trace: &Trace, path: &Path) -> Result<Value> {
     let collection = context.collection;
     let load = best(|| Sequence::load(&context.state.read, collection).map(drop))?;
     let elements = f64::from(text.elements());
+    let (keystroke, set) = calls(context)?;
     Ok(json!({
         "chars": chars,
         "elements": elements,
@@ -78,7 +86,8 @@ fn sequential(trace: &Trace, path: &Path) -> Result<Value> {
         "loadMs": load * 1e3,
         "bytesPerChar": memory_of(path)? / chars,
         "accountedBytesPerChar": text.memory_bytes() as f64 / chars,
-        "keystrokeUs": keystroke(context)?,
+        "keystrokeUs": keystroke,
+        "mapSetUs": set,
     }))
 }
 
@@ -198,9 +207,27 @@ impl Context {
 
     /// One call that types one character.
     fn type_one(&mut self, number: usize, at: u64) -> Result<()> {
+        self.call(number, |draft| {
+            let text = draft.open_root("text", Kind::Text)?;
+            draft.text_insert(text, Unit::CodePoint, at, "x")
+        })
+    }
+
+    /// One call that sets a key, to compare.
+    fn set_one(&mut self, number: usize) -> Result<()> {
+        self.call(number, |draft| {
+            let map = draft.open_root("map", Kind::Map)?;
+            draft.map_insert(map, &number.to_be_bytes(), vec![7; VALUE_BYTES])
+        })
+    }
+
+    fn call(
+        &mut self,
+        number: usize,
+        run: impl FnOnce(&mut Draft<&WithSequences<MemoryState>>) -> std::result::Result<(), DraftError>,
+    ) -> Result<()> {
         let mut draft = Draft::new(&self.state, AUTHOR, DraftLimits::default());
-        let text = draft.open_root("text", Kind::Text)?;
-        draft.text_insert(text, Unit::CodePoint, at, "x")?;
+        run(&mut draft)?;
         let ops = draft.finish()?;
         let mint = mint(number);
         let delta = Delta { id: mint.delta, author: AUTHOR, stamp: mint.stamp, ops: &ops };
@@ -213,16 +240,20 @@ impl Context {
     }
 }
 
-/// The median of microseconds that a keystroke takes.
-fn keystroke(mut context: Context) -> Result<f64> {
+/// The medians of microseconds that a keystroke takes, and that setting a key takes in the same state.
+fn calls(mut context: Context) -> Result<(f64, f64)> {
     let first = (context.last.ms() / 1_000) as usize + 1;
     let middle = Sequence::load(&context.state.read, context.collection)?.len(Unit::CodePoint) / 2;
-    let mut times = Vec::with_capacity(KEYSTROKES);
-    for stroke in 0..KEYSTROKES {
+    let (mut strokes, mut sets) = (Vec::new(), Vec::new());
+    for call in 0..CALLS {
         let start = Instant::now();
-        context.type_one(first + stroke, middle + stroke as u64)?;
-        times.push(start.elapsed().as_secs_f64() * 1e6);
+        context.type_one(first + 2 * call, middle + call as u64)?;
+        strokes.push(start.elapsed().as_secs_f64() * 1e6);
+        let start = Instant::now();
+        context.set_one(first + 2 * call + 1)?;
+        sets.push(start.elapsed().as_secs_f64() * 1e6);
     }
-    times.sort_unstable_by(f64::total_cmp);
-    Ok(times[KEYSTROKES / 2])
+    strokes.sort_unstable_by(f64::total_cmp);
+    sets.sort_unstable_by(f64::total_cmp);
+    Ok((strokes[CALLS / 2], sets[CALLS / 2]))
 }

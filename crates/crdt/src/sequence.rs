@@ -275,7 +275,7 @@ impl Sequence {
                     self.integrate(Piece::new(first, len, left, right), Some(Slice::Text(text)));
                     first += len;
                 }
-                content => {
+                Content::Text(_) | Content::Items(_) | Content::Gone(_) => {
                     let segments = items::segments(content, first, &is_deleted);
                     let end = segments.iter().fold(first, |first, segment| first + segment.len);
                     self.insert_run(first, left, right, segments);

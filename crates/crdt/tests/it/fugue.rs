@@ -130,8 +130,9 @@ impl Tree {
             }
             _ => {
                 let order = self.walk();
-                let place =
-                    |right: Option<Id>| right.map_or(order.len(), |r| order.iter().position(|x| *x == r).unwrap());
+                let place = |right: Option<Id>| {
+                    right.map_or(order.len(), |r| order.iter().position(|x| *x == r).expect("is there"))
+                };
                 let by_right = |a: &Id, b: &Id| -> Ordering {
                     let right_of = |x: &Id| if *x == id { right } else { self.origins[x].1 };
                     place(right_of(b)).cmp(&place(right_of(a))).then(a.cmp(b))
@@ -275,7 +276,10 @@ fn run(actions: &[Action]) -> (History, Vec<Replica>) {
                 }
                 let mints: BTreeSet<Mint> = left.iter().chain(&right).map(|(mint, _)| *mint).collect();
                 let mints: Vec<Mint> = mints.into_iter().collect();
-                let anchor = |(mint, offset): Id| Anchor { mint: mints.binary_search(&mint).unwrap() as u32, offset };
+                let anchor = |(mint, offset): Id| Anchor {
+                    mint: mints.binary_search(&mint).expect("is in the table") as u32,
+                    offset,
+                };
                 let content = Content::Text(insert.clone());
                 let run = Run { left: left.map(anchor), right: right.map(anchor), content };
                 history.add(replica, Spans { mints: mints.clone(), runs: vec![run] }, vec![]);
