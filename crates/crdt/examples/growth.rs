@@ -6,6 +6,12 @@
 //! apply, both without the reads of the store, then nanoseconds of those reads, and bytes of tree written.
 //! Each is the median of many calls.
 
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "measures time, which the crate itself must not"
+)]
+
 use std::cell::Cell;
 use std::time::Instant;
 

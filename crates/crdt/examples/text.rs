@@ -2,8 +2,14 @@
 //!
 //! Prints one line of JSON for each trace. Sequential ones, one delta an edit: edits a second typed locally and taken in
 //! one by one, characters a second loaded from the leaves, bytes of memory for each character that the text ends with,
-//! and microseconds of a keystroke in the middle of it through a draft and a commit. Concurrent ones: edits a second
-//! taken in by somebody who listens. Each figure is the best of several runs.
+//! and microseconds of a keystroke in the middle of it through a draft and a commit, beside those of setting a key. Concurrent ones: edits a second
+//! taken in by somebody who listens. Each figure is the best of several runs, in processor time.
+
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "measures time, which the crate itself must not"
+)]
 
 #[path = "replay/trace.rs"]
 mod trace;
@@ -12,40 +18,50 @@ use std::error::Error;
 use std::fs;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use mesto_crdt::sequence::{Deleted, Sequence, SequenceError};
 use mesto_crdt::{
-    Author, CollectionId, Delta, Draft, DraftLimits, Hlc, Kind, MemoryState, Op, Sequences, Transaction, TreeCache,
-    Unit, WithSequences,
+    Author, CollectionId, Delta, Draft, DraftError, DraftLimits, Hlc, Kind, MemoryState, Op, Sequences, Transaction,
+    TreeCache, Unit, WithSequences,
 };
 use serde_json::{Value, json};
-use trace::{Step, Trace, mint};
+use trace::{Step, Trace, draft, mint};
 
 const RUNS: usize = 7;
 /// Texts side by side of which the memory is measured, so that pages of the allocator do not count.
 const COPIES: usize = 8;
-const KEYSTROKES: usize = 2_000;
+const CALLS: usize = 2_000;
+const VALUE_BYTES: usize = 64;
 const AUTHOR: Author = Author([1; 32]);
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
 const TRACES: [&str; 3] = ["automerge-paper", "sveltecomponent", "friendsforever"];
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
+/// How this program asks itself for the memory of one trace: in a process of its own, where nothing was freed before.
+const MEMORY: &str = "--memory";
+
 fn main() -> Result<()> {
+    if let Some(path) = std::env::args_os().nth(2).filter(|_| std::env::args_os().nth(1).is_some_and(|it| it == MEMORY))
+    {
+        println!("{}", resident_per_text(&Trace::read(Path::new(&path))?)?);
+        return Ok(());
+    }
     let mut paths: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     if paths.is_empty() {
         paths.extend(TRACES.map(|name| Path::new(DATA).join(format!("{name}.json.gz"))));
     }
     for path in paths {
         let trace = Trace::read(&path)?;
-        let figures = if trace.is_concurrent() { concurrent(&trace)? } else { sequential(&trace)? };
+        let figures = if trace.is_concurrent() { concurrent(&trace)? } else { sequential(&trace, &path)? };
         println!("{}", json!({ "trace": path.file_name().map(|name| name.to_string_lossy()), "figures": figures }));
     }
     Ok(())
 }
 
-fn sequential(trace: &Trace) -> Result<Value> {
+fn sequential(trace: &Trace, path: &Path) -> Result<Value> {
     let edits = trace.edits() as f64;
     let text = trace.type_through()?;
     if text.text() != trace.end_content {
@@ -53,12 +69,13 @@ fn sequential(trace: &Trace) -> Result<Value> {
     }
     let chars = text.len(Unit::CodePoint) as f64;
     let local = best(|| trace.type_through().map(drop))?;
-    let steps = trace.steps()?;
+    let steps = steps_of(trace)?;
     let remote = best(|| apply(&steps).map(drop))?;
     let context = Context::of(&steps);
     let collection = context.collection;
     let load = best(|| Sequence::load(&context.state.read, collection).map(drop))?;
     let elements = f64::from(text.elements());
+    let (keystroke, set) = calls(context)?;
     Ok(json!({
         "chars": chars,
         "elements": elements,
@@ -67,10 +84,25 @@ fn sequential(trace: &Trace) -> Result<Value> {
         "remoteEditsPerSecond": (edits / remote).round(),
         "loadCharsPerSecond": (elements / load).round(),
         "loadMs": load * 1e3,
-        "bytesPerChar": resident_per_text(trace)? / chars,
+        "bytesPerChar": memory_of(path)? / chars,
         "accountedBytesPerChar": text.memory_bytes() as f64 / chars,
-        "keystrokeUs": keystroke(context)?,
+        "keystrokeUs": keystroke,
+        "mapSetUs": set,
     }))
+}
+
+/// The deltas of a sequential trace, one for each edit, the first with what the text begins with.
+fn steps_of(trace: &Trace) -> Result<Vec<Step>> {
+    let mut text = Sequence::new(Kind::Text);
+    let start = (0, 0, trace.start_content.clone());
+    let patches = trace.txns.iter().flat_map(|txn| &txn.patches);
+    let mut steps = Vec::new();
+    for (number, patch) in std::iter::once(&start).chain(patches).enumerate() {
+        let step = draft(&text, mint(number), std::slice::from_ref(patch))?;
+        step.apply(&mut text)?;
+        steps.push(step);
+    }
+    Ok(steps)
 }
 
 fn concurrent(trace: &Trace) -> Result<Value> {
@@ -100,15 +132,30 @@ fn apply(steps: &[Step]) -> std::result::Result<Sequence, SequenceError> {
     Ok(text)
 }
 
-/// The least seconds that something takes.
-fn best<E>(run: impl Fn() -> std::result::Result<(), E>) -> std::result::Result<f64, E> {
+/// Seconds of processor time of this process, which other programs' load does not stretch.
+fn cpu_seconds() -> Result<f64> {
+    let stat = fs::read_to_string("/proc/self/schedstat")?;
+    let ns: f64 = stat.split_whitespace().next().ok_or("no time in /proc/self/schedstat")?.parse()?;
+    Ok(ns / 1e9)
+}
+
+/// The least seconds of processor time that something takes.
+fn best<E>(run: impl Fn() -> std::result::Result<(), E>) -> Result<f64>
+where
+    Box<dyn Error>: From<E>,
+{
     let mut best = f64::INFINITY;
     for _ in 0..RUNS {
-        let start = Instant::now();
+        let start = cpu_seconds()?;
         black_box(run()?);
-        best = best.min(start.elapsed().as_secs_f64());
+        best = best.min(cpu_seconds()? - start);
     }
     Ok(best)
+}
+
+fn memory_of(path: &Path) -> Result<f64> {
+    let output = Command::new(std::env::current_exe()?).arg(MEMORY).arg(path).output()?;
+    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
 }
 
 /// By how much the process grows for one text.
@@ -160,9 +207,27 @@ impl Context {
 
     /// One call that types one character.
     fn type_one(&mut self, number: usize, at: u64) -> Result<()> {
+        self.call(number, |draft| {
+            let text = draft.open_root("text", Kind::Text)?;
+            draft.text_insert(text, Unit::CodePoint, at, "x")
+        })
+    }
+
+    /// One call that sets a key, to compare.
+    fn set_one(&mut self, number: usize) -> Result<()> {
+        self.call(number, |draft| {
+            let map = draft.open_root("map", Kind::Map)?;
+            draft.map_insert(map, &number.to_be_bytes(), vec![7; VALUE_BYTES])
+        })
+    }
+
+    fn call(
+        &mut self,
+        number: usize,
+        run: impl FnOnce(&mut Draft<&WithSequences<MemoryState>>) -> std::result::Result<(), DraftError>,
+    ) -> Result<()> {
         let mut draft = Draft::new(&self.state, AUTHOR, DraftLimits::default());
-        let text = draft.open_root("text", Kind::Text)?;
-        draft.text_insert(text, Unit::CodePoint, at, "x")?;
+        run(&mut draft)?;
         let ops = draft.finish()?;
         let mint = mint(number);
         let delta = Delta { id: mint.delta, author: AUTHOR, stamp: mint.stamp, ops: &ops };
@@ -175,16 +240,20 @@ impl Context {
     }
 }
 
-/// The median of microseconds that a keystroke takes.
-fn keystroke(mut context: Context) -> Result<f64> {
+/// The medians of microseconds that a keystroke takes, and that setting a key takes in the same state.
+fn calls(mut context: Context) -> Result<(f64, f64)> {
     let first = (context.last.ms() / 1_000) as usize + 1;
     let middle = Sequence::load(&context.state.read, context.collection)?.len(Unit::CodePoint) / 2;
-    let mut times = Vec::with_capacity(KEYSTROKES);
-    for stroke in 0..KEYSTROKES {
+    let (mut strokes, mut sets) = (Vec::new(), Vec::new());
+    for call in 0..CALLS {
         let start = Instant::now();
-        context.type_one(first + stroke, middle + stroke as u64)?;
-        times.push(start.elapsed().as_secs_f64() * 1e6);
+        context.type_one(first + 2 * call, middle + call as u64)?;
+        strokes.push(start.elapsed().as_secs_f64() * 1e6);
+        let start = Instant::now();
+        context.set_one(first + 2 * call + 1)?;
+        sets.push(start.elapsed().as_secs_f64() * 1e6);
     }
-    times.sort_unstable_by(f64::total_cmp);
-    Ok(times[KEYSTROKES / 2])
+    strokes.sort_unstable_by(f64::total_cmp);
+    sets.sort_unstable_by(f64::total_cmp);
+    Ok((strokes[CALLS / 2], sets[CALLS / 2]))
 }

@@ -17,6 +17,7 @@
 
 mod arena;
 mod cache;
+mod changes;
 mod chunk;
 mod edit;
 mod items;
@@ -35,14 +36,16 @@ use std::sync::Arc;
 use crate::clock::Hlc;
 use crate::id::{DeltaId, Kind};
 
-use chunk::{Chunk, Slice};
+use chunk::{Chunk, Slice, measure_text};
 use items::Places as ItemPlaces;
 use mints::Mints;
 use tree::{Count, ELEMENTS_MAX, Piece, Tree};
 
 pub use cache::{SEQUENCES_BYTES_MAX, Sequences};
+pub use changes::Change;
 pub use edit::Edit;
 pub use load::LoadError;
+pub use local::Typist;
 pub use span::{
     Anchor, CHUNK_ELEMENTS, Content, Deleted, DeletedOf, Item, Mint, Run, Spans, Stretch, deleted_key, deleted_prefix,
     spans_key, spans_prefix,
@@ -56,6 +59,8 @@ pub struct Sequence {
     /// Items that have moved.
     items: ItemPlaces,
     content_bytes: usize,
+    /// The same in all versions that were made of one another, so that their numbers mean the same.
+    lineage: Arc<()>,
 }
 
 /// In what places in a text are counted. Items of a list count as one in either.
@@ -91,6 +96,9 @@ pub enum SequenceError {
     /// An anchor names a mint that the sequence has not taken in.
     #[error("mint {0:?} is not in the sequence")]
     UnknownMint(Mint),
+    /// An anchor names no element.
+    #[error("an anchor names no element")]
+    UnknownAnchor,
     /// The leaf of a mint that is in the sequence was not found.
     #[error("no delta that inserted at stamp {stamp} was found")]
     Unnamed {
@@ -109,7 +117,8 @@ impl Sequence {
     /// An empty text, or an empty list for any other kind.
     pub fn new(kind: Kind) -> Self {
         let empty = if kind == Kind::Text { Chunk::Text(String::new()) } else { Chunk::Items(Vec::new()) };
-        Self { tree: Tree::new(&empty), mints: Mints::default(), items: ItemPlaces::default(), content_bytes: 0 }
+        let (tree, lineage) = (Tree::new(&empty), Arc::new(()));
+        Self { tree, mints: Mints::default(), items: ItemPlaces::default(), content_bytes: 0, lineage }
     }
 
     /// How long it is.
@@ -213,8 +222,8 @@ impl Sequence {
     /// inserted into this sequence under a stamp; it is asked when two mints share one.
     ///
     /// # Errors
-    /// [`SequenceError::TooLong`], or [`SequenceError::UnknownMint`] if the order was not causal. The sequence is as it
-    /// was then.
+    /// [`SequenceError::TooLong`], or [`SequenceError::UnknownMint`] if the order was not causal. The sequence must be
+    /// dropped then.
     pub fn insert(
         &mut self,
         mint: Mint,
@@ -229,7 +238,7 @@ impl Sequence {
     /// # Errors
     /// [`SequenceError::UnknownMint`].
     pub fn delete(&mut self, mint: &Mint, stretch: Stretch) -> Result<(), SequenceError> {
-        let found = self.mints.find(mint).ok_or(SequenceError::UnknownMint(*mint))?;
+        let found = self.mints.seek(mint).ok_or(SequenceError::UnknownMint(*mint))?;
         let end = stretch.end().min(u64::from(found.len)) as u32;
         if stretch.start < end {
             self.delete_numbers(found.first + stretch.start..found.first + end);
@@ -250,29 +259,69 @@ impl Sequence {
         deleted: &[Stretch],
         deltas_at: &dyn Fn(Hlc) -> Vec<DeltaId>,
     ) -> Result<(), SequenceError> {
-        let find = |mint: &Mint| self.mints.find(mint).ok_or(SequenceError::UnknownMint(*mint));
-        let named = spans.mints.iter().map(find).collect::<Result<Vec<_>, _>>()?;
         let total = u64::from(self.mints.next_number()) + spans.len();
-        let len = spans.len() as u32;
         if total > u64::from(ELEMENTS_MAX) {
             return Err(SequenceError::TooLong);
         }
-        named.iter().rev().for_each(|found| self.mints.use_now(*found));
-        let number = |anchor: Anchor| named.get(anchor.mint as usize).map(|found| found.first + anchor.offset);
-        let start = self.mints.add(mint, len, deltas_at);
+        let start = self.mints.add(mint, spans.len() as u32, deltas_at);
+        let is_deleted = |element: u32| stretches::contains(deleted, element - start);
         let mut first = start;
-        for run in &spans.runs {
-            let (left, right) = (run.left.and_then(number), run.right.and_then(number));
-            let deleted = |element: u32| stretches::contains(deleted, element - start);
-            let segments = items::segments(&run.content, first, &deleted);
-            let end = segments.iter().fold(first, |first, segment| first + segment.len);
-            self.insert_run(first, left, right, segments);
-            if let Content::Items(items) = &run.content {
-                self.place_items(first, items, &number, &deleted);
+        for Run { left, right, content } in &spans.runs {
+            let left = left.map(|left| self.number(spans, left)).transpose()?;
+            let right = right.map(|right| self.number(spans, right)).transpose()?;
+            match content {
+                Content::Text(text) if deleted.is_empty() => {
+                    let len = measure_text(text).visible;
+                    self.integrate(Piece::new(first, len, left, right), Some(Slice::Text(text)));
+                    first += len;
+                }
+                Content::Text(_) | Content::Items(_) | Content::Gone(_) => {
+                    let segments = items::segments(content, first, &is_deleted);
+                    let end = segments.iter().fold(first, |first, segment| first + segment.len);
+                    self.insert_run(first, left, right, segments);
+                    if let Content::Items(items) = content {
+                        self.place_items(first, items, spans, &is_deleted)?;
+                    }
+                    first = end;
+                }
             }
-            first = end;
         }
         Ok(())
+    }
+
+    /// The number of the element that an anchor names.
+    fn number(&mut self, spans: &Spans, anchor: Anchor) -> Result<u32, SequenceError> {
+        let mint = spans.mint_of(anchor).ok_or(SequenceError::UnknownAnchor)?;
+        let found = self.mints.seek(mint).ok_or(SequenceError::UnknownMint(*mint))?;
+        // Numbers are placed in order: what is not in the tree belongs to the mint that is just coming in.
+        if anchor.offset < found.len && found.first + anchor.offset < self.tree.total().elements {
+            Ok(found.first + anchor.offset)
+        } else {
+            Err(SequenceError::UnknownAnchor)
+        }
+    }
+
+    fn insert_run(&mut self, first: u32, left: Option<u32>, right: Option<u32>, segments: Vec<Segment>) {
+        let (mut first, mut left) = (first, left);
+        for (index, Segment { len, content }) in segments.into_iter().enumerate() {
+            let piece = Piece::new(first, len, left, right).with_hidden(content.is_none());
+            let content = content.as_ref().map(Chunk::all);
+            if index == 0 {
+                self.integrate(piece, content);
+            } else {
+                // Nothing else can hang on an element that has just come.
+                self.content_bytes += content.map_or(0, Slice::bytes);
+                let spot = self.tree.after(left);
+                self.tree.insert(spot, piece, content);
+            }
+            first += len;
+            left = Some(first - 1);
+        }
+    }
+
+    fn integrate(&mut self, run: Piece, content: Option<Slice<'_>>) {
+        self.content_bytes += content.map_or(0, Slice::bytes);
+        order::integrate(&mut self.tree, &self.mints, run, content);
     }
 
     /// Checks all that must hold between the parts of the structure.
@@ -292,23 +341,6 @@ impl Sequence {
         assert_eq!(bytes, self.content_bytes, "bytes of content");
     }
 
-    fn insert_run(&mut self, first: u32, left: Option<u32>, right: Option<u32>, segments: Vec<Segment>) {
-        let (mut first, mut left) = (first, left);
-        for (index, Segment { len, content }) in segments.into_iter().enumerate() {
-            let piece = Piece::new(first, len, left, right).with_hidden(content.is_none());
-            self.content_bytes += content.as_ref().map_or(0, Chunk::bytes);
-            if index == 0 {
-                order::integrate(&mut self.tree, &self.mints, piece, content);
-            } else {
-                // Nothing else can hang on an element that has just come.
-                let spot = self.tree.after(left);
-                self.tree.insert(spot, piece, content);
-            }
-            first += len;
-            left = Some(first - 1);
-        }
-    }
-
     fn delete_numbers(&mut self, numbers: Range<u32>) {
         self.delete_items(&numbers);
         self.hide(numbers);
@@ -321,8 +353,7 @@ impl Sequence {
             let (piece, offset) = self.tree.piece_of(first);
             let len = (piece.len() - offset).min(numbers.end - first);
             if !piece.is_hidden() {
-                let gone = self.tree.hide(self.tree.spot_of(first), len);
-                self.content_bytes -= gone.bytes();
+                self.content_bytes -= self.tree.hide(self.tree.spot_of(first), len);
             }
             first += len;
         }

@@ -1,5 +1,7 @@
 //! The rules of the crate, tried on random concurrent histories and on hand-made ones.
 
+#[path = "it/fugue.rs"]
+mod fugue;
 #[path = "it/golden.rs"]
 mod golden;
 #[path = "it/laws.rs"]
@@ -8,5 +10,9 @@ mod laws;
 mod meaning;
 #[path = "it/model.rs"]
 mod model;
+#[path = "it/sequences.rs"]
+mod sequences;
+#[path = "it/traces.rs"]
+mod traces;
 #[path = "it/tree.rs"]
 mod tree;

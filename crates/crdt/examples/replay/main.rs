@@ -4,6 +4,12 @@
 //! second. A sequential trace is typed, one delta an edit; a concurrent one is lived through along its graph, each
 //! transaction drafted on the merge of its parents and taken in by the others.
 
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "measures time, which the crate itself must not"
+)]
+
 mod trace;
 
 use std::path::PathBuf;

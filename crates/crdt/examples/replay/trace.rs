@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use flate2::read::GzDecoder;
-use mesto_crdt::sequence::{Deleted, Edit, Mint, Sequence, SequenceError, Spans};
+use mesto_crdt::sequence::{Deleted, Edit, Mint, Sequence, SequenceError, Spans, Typist};
 use mesto_crdt::{DeltaId, Hlc, Kind, Unit};
 use serde::Deserialize;
 
@@ -75,27 +75,13 @@ impl Trace {
 
     /// Types a sequential trace, one delta an edit, into a text that nobody shares.
     pub(crate) fn type_through(&self) -> Result<Sequence, SequenceError> {
-        let mut text = Sequence::new(Kind::Text);
+        let mut text = Typist::new(Sequence::new(Kind::Text));
         text.splice(mint(0), 0, 0, &self.start_content, &nobody)?;
         let patches = self.txns.iter().flat_map(|txn| &txn.patches);
         for (number, (at, delete, insert)) in (1..).zip(patches) {
             text.splice(mint(number), *at, *delete, insert, &nobody)?;
         }
-        Ok(text)
-    }
-
-    /// The deltas of a sequential trace, one for each edit, the first with what the text begins with.
-    pub(crate) fn steps(&self) -> Result<Vec<Step>, SequenceError> {
-        let mut text = Sequence::new(Kind::Text);
-        let start = (0, 0, self.start_content.clone());
-        let patches = self.txns.iter().flat_map(|txn| &txn.patches);
-        let mut steps = Vec::new();
-        for (number, patch) in std::iter::once(&start).chain(patches).enumerate() {
-            let step = draft(&text, mint(number), std::slice::from_ref(patch))?;
-            step.apply(&mut text)?;
-            steps.push(step);
-        }
-        Ok(steps)
+        Ok(text.finish())
     }
 
     /// Replays a concurrent trace as its authors lived it: each transaction on the merge of its parents. The deltas, the

@@ -62,6 +62,11 @@ impl<T: Clone> Arena<T> {
         }
     }
 
+    /// Whether a value is in both, and neither has changed it since one was cloned of the other.
+    pub(crate) fn shares(&self, other: &Self, index: usize) -> bool {
+        index < self.len && index < other.len && std::ptr::eq(self.get(index), other.get(index))
+    }
+
     /// The value, to be changed: the path to it is copied where others hold it.
     pub(crate) fn get_mut(&mut self, index: usize) -> &mut T {
         let mut node = Arc::make_mut(&mut self.root);

@@ -57,59 +57,43 @@ impl Chunk {
         }
     }
 
-    /// How many elements from the beginning weigh at most `weight`, but at least one.
-    pub(crate) fn len_of_weight(&self, weight: usize) -> u32 {
-        match self {
-            Chunk::Text(text) => {
-                let whole = (0..=weight.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-                text.get(..whole.unwrap_or(0)).map_or(0, |head| head.chars().count()).max(1) as u32
-            }
-            Chunk::Items(items) => items.len().min(weight / ITEM_WEIGHT).max(1) as u32,
-        }
-    }
-
-    /// Bytes of content.
-    pub(crate) fn bytes(&self) -> usize {
-        match self {
-            Chunk::Text(text) => text.len(),
-            Chunk::Items(items) => items.iter().map(|item| item.len()).sum(),
-        }
-    }
-
     pub(crate) fn measure(&self) -> Measure {
+        self.all().measure()
+    }
+
+    /// The whole content.
+    pub(crate) fn all(&self) -> Slice<'_> {
         match self {
-            Chunk::Text(text) => measure_text(text),
-            Chunk::Items(items) => {
-                let len = items.len() as u32;
-                Measure { visible: len, utf16: len, newlines: 0 }
-            }
+            Chunk::Text(text) => Slice::Text(text),
+            Chunk::Items(items) => Slice::Items(items),
         }
     }
 
-    /// Puts `other` before element `at` of `len`.
-    pub(crate) fn insert(&mut self, at: u32, len: u32, other: Chunk) {
-        match (self, other) {
-            (Chunk::Text(text), Chunk::Text(other)) => text.insert_str(byte_of(text, at, len), &other),
-            (Chunk::Items(items), Chunk::Items(other)) => {
+    /// Puts content before element `at` of `len`.
+    pub(crate) fn insert(&mut self, at: u32, len: u32, content: Slice<'_>) {
+        match (self, content) {
+            (Chunk::Text(text), Slice::Text(content)) => text.insert_str(byte_of(text, at, len), content),
+            (Chunk::Items(items), Slice::Items(content)) => {
                 let at = at as usize;
-                items.splice(at..at, other);
+                items.splice(at..at, content.iter().cloned());
             }
             // Cannot be: the collection's kind decides, and every way in checks it.
-            (Chunk::Text(_), Chunk::Items(_)) | (Chunk::Items(_), Chunk::Text(_)) => {}
+            (Chunk::Text(_), Slice::Items(_)) | (Chunk::Items(_), Slice::Text(_)) => {}
         }
     }
 
-    /// Takes the elements `range` of `len` out.
-    pub(crate) fn remove(&mut self, range: Range<u32>, len: u32) -> Chunk {
+    /// Takes the elements `range` of `len` out: how much that was, and how many bytes.
+    pub(crate) fn remove(&mut self, range: Range<u32>, len: u32) -> (Measure, usize) {
+        let removed = self.slice(range.clone(), len);
+        let (measure, bytes) = (removed.measure(), removed.bytes());
         match self {
             Chunk::Text(text) => {
-                let bytes = bytes_of(text, &range, len);
-                let removed = text.get(bytes.clone()).unwrap_or_default().to_owned();
-                text.replace_range(bytes, "");
-                Chunk::Text(removed)
+                let start = byte_of(text, range.start, len);
+                text.drain(start..start + bytes);
             }
-            Chunk::Items(items) => Chunk::Items(items.drain(range.start as usize..range.end as usize).collect()),
+            Chunk::Items(items) => drop(items.drain(range.start as usize..range.end as usize)),
         }
+        (measure, bytes)
     }
 
     /// Cuts the content in two before element `at` of `len`; the second part.
@@ -144,6 +128,49 @@ impl Chunk {
 pub(crate) enum Slice<'a> {
     Text(&'a str),
     Items(&'a [Arc<[u8]>]),
+}
+
+impl<'a> Slice<'a> {
+    pub(crate) fn measure(self) -> Measure {
+        match self {
+            Slice::Text(text) => measure_text(text),
+            Slice::Items(items) => {
+                let len = items.len() as u32;
+                Measure { visible: len, utf16: len, newlines: 0 }
+            }
+        }
+    }
+
+    /// Bytes of content.
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Slice::Text(text) => text.len(),
+            Slice::Items(items) => items.iter().map(|item| item.len()).sum(),
+        }
+    }
+
+    /// Bytes that a copy of a leaf copies for it.
+    pub(crate) fn weight(self) -> usize {
+        match self {
+            Slice::Text(text) => text.len(),
+            Slice::Items(items) => size_of_val(items),
+        }
+    }
+
+    /// Cuts what weighs at most `weight` off: its length, it, and the rest.
+    pub(crate) fn split_at_weight(self, weight: usize) -> (u32, Slice<'a>, Slice<'a>) {
+        match self {
+            Slice::Text(text) => {
+                let at = (0..=weight.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+                let (head, tail) = text.split_at(at.unwrap_or(0));
+                (measure_text(head).visible, Slice::Text(head), Slice::Text(tail))
+            }
+            Slice::Items(items) => {
+                let (head, tail) = items.split_at(items.len().min(weight / ITEM_WEIGHT));
+                (head.len() as u32, Slice::Items(head), Slice::Items(tail))
+            }
+        }
+    }
 }
 
 pub(crate) fn measure_text(text: &str) -> Measure {

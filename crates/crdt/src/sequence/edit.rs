@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::chunk::{Chunk, Slice};
+use super::chunk::Slice;
 use super::span::{Element, Minted, MintedItem, SpansBuilder};
 use super::stretches::normalised;
 use super::tree::{ELEMENTS_MAX, Piece};
@@ -86,7 +86,7 @@ impl Edit {
         if text.is_empty() {
             return Ok(());
         }
-        let continues = self.insert(at, Chunk::Text(text.to_owned()))?;
+        let continues = self.insert(at, Slice::Text(text))?;
         self.bytes += text.len() + if continues { 0 } else { RUN_BYTES };
         Ok(())
     }
@@ -101,7 +101,8 @@ impl Edit {
             return Ok(());
         }
         let bytes: usize = values.iter().map(|value| ITEM_BYTES + value.len()).sum();
-        let continues = self.insert(at, Chunk::Items(values.into_iter().map(Arc::from).collect()))?;
+        let values: Vec<Arc<[u8]>> = values.into_iter().map(Arc::from).collect();
+        let continues = self.insert(at, Slice::Items(&values))?;
         self.bytes += bytes + if continues { 0 } else { RUN_BYTES };
         Ok(())
     }
@@ -140,12 +141,11 @@ impl Edit {
         self.check_room(1)?;
         let place = self.sequence.tree.visible_element(from as u32);
         let item = self.item_at(place);
-        let content = self.sequence.tree.hide(self.sequence.tree.spot_of(place), 1);
+        let value = self.sequence.tree.item_of(place);
+        self.sequence.hide(place..place + 1);
         self.moved.remove(&place);
         let new = self.next;
-        // The value stays in memory: no room is needed that was not there.
-        self.sequence.content_bytes -= content.bytes();
-        self.insert(to as u32, content)?;
+        self.insert(to as u32, Slice::Items(value.as_slice()))?;
         if item < self.base {
             self.moved.insert(new, item);
         }
@@ -196,12 +196,11 @@ impl Edit {
     }
 
     /// Puts content before the visible element `at`; whether it continues what was inserted last.
-    fn insert(&mut self, at: u32, content: Chunk) -> Result<bool, SequenceError> {
+    fn insert(&mut self, at: u32, content: Slice<'_>) -> Result<bool, SequenceError> {
         let len = content.measure().visible;
         self.check_room(len)?;
-        let left = at.checked_sub(1).map(|before| self.sequence.tree.visible_element(before));
+        let left = self.sequence.insert_before(at, self.next, len, content);
         let continues = left.is_some_and(|left| left >= self.base && left + 1 == self.next);
-        self.sequence.insert_after(left, self.next, len, content);
         self.next += len;
         Ok(continues)
     }
@@ -310,13 +309,21 @@ impl Edit {
 }
 
 impl Sequence {
-    /// Puts elements with the numbers from `first` on directly after an element.
-    pub(super) fn insert_after(&mut self, left: Option<u32>, first: u32, len: u32, content: Chunk) {
-        let spot = self.tree.after(left);
+    /// Puts elements with the numbers from `first` on before the visible place `at`, directly after the element that is
+    /// visible there; that element.
+    pub(super) fn insert_before(&mut self, at: u32, first: u32, len: u32, content: Slice<'_>) -> Option<u32> {
+        let (left, spot) = match at.checked_sub(1) {
+            Some(before) => {
+                let (spot, _) = self.tree.visible_spot(before);
+                (Some(self.tree.number_at(spot)), self.tree.step_over(spot, 1))
+            }
+            None => (None, self.tree.after(None)),
+        };
         let next = self.tree.next(spot).map(|(piece, _)| piece);
         let before = next.is_some_and(|next| next.left() == left);
         let piece = Piece::new(first, len, left, next.map(|next| next.first)).with_before(before);
         self.content_bytes += content.bytes();
         self.tree.insert(spot, piece, Some(content));
+        left
     }
 }

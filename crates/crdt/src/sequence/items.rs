@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use super::chunk::Chunk;
-use super::{Anchor, Content, Item, Segment, Sequence};
+use super::chunk::{Chunk, Slice};
+use super::{Content, Item, Segment, Sequence, SequenceError, Spans};
 
 /// Where the items that have moved are. Both maps are by number of element.
 #[derive(Clone, Default)]
@@ -88,12 +88,12 @@ impl Sequence {
         &mut self,
         first: u32,
         items: &[Item],
-        number: &dyn Fn(Anchor) -> Option<u32>,
+        spans: &Spans,
         is_deleted: &dyn Fn(u32) -> bool,
-    ) {
+    ) -> Result<(), SequenceError> {
         for (place, item) in (first..).zip(items) {
             let Item::Moved(anchor) = item else { continue };
-            let Some(item) = number(*anchor) else { continue };
+            let item = self.number(spans, *anchor)?;
             // Whoever says that a place was an item moves nothing.
             let is_item = !self.items.of.contains_key(&item);
             self.items.of.insert(place, item);
@@ -101,6 +101,7 @@ impl Sequence {
                 self.add_place(place, item);
             }
         }
+        Ok(())
     }
 
     /// Takes in that elements are deleted, as far as items are concerned that have moved.
@@ -143,8 +144,9 @@ impl Sequence {
         let greatest = moved.places.iter().copied().max_by(|a, b| self.mints.compare(*a, *b));
         let place = greatest.unwrap_or(item);
         if place != shown {
-            let content = self.tree.hide(self.tree.spot_of(shown), 1);
-            self.tree.unhide(self.tree.spot_of(place), content);
+            let value = self.tree.item_of(shown);
+            self.tree.hide(self.tree.spot_of(shown), 1);
+            self.tree.unhide(self.tree.spot_of(place), Slice::Items(value.as_slice()));
             if let Some(moved) = self.items.items.get_mut(&item) {
                 moved.shown = Some(place);
             }

@@ -71,7 +71,7 @@ impl Mints {
     pub(crate) fn add(&mut self, mint: Mint, len: u32, others: &dyn Fn(Hlc) -> Vec<DeltaId>) -> u32 {
         let first = self.next_number;
         self.next_number += len;
-        let rivals = self.at(mint.stamp);
+        let rivals: Vec<Named> = self.at(mint.stamp).collect();
         if self.last_stamp.is_none_or(|last| last < mint.stamp) {
             self.append(mint.stamp, first, len);
             self.last_stamp = Some(mint.stamp);
@@ -98,12 +98,26 @@ impl Mints {
         if let Some(found) = self.recent.iter().find(|found| found.mint == *mint) {
             return Some(*found);
         }
-        let candidates = self.at(mint.stamp);
-        let named = match candidates.as_slice() {
-            [only] => Some(only),
-            several => several.iter().find(|named| self.ids.get(&named.first) == Some(&mint.delta)),
+        let mut candidates = self.at(mint.stamp);
+        let named = match (candidates.next(), candidates.next()) {
+            (only, None) => only,
+            (Some(_), Some(_)) | (None, Some(_)) => {
+                self.at(mint.stamp).find(|named| self.ids.get(&named.first) == Some(&mint.delta))
+            }
         };
         named.map(|named| Found { mint: *mint, first: named.first, len: named.len })
+    }
+
+    /// As [`Mints::find`], and keeps the mint at hand.
+    pub(crate) fn seek(&mut self, mint: &Mint) -> Option<Found> {
+        if let Some(first) = self.recent.first()
+            && first.mint == *mint
+        {
+            return Some(*first);
+        }
+        let found = self.find(mint)?;
+        self.use_now(found);
+        Some(found)
     }
 
     /// As [`Mints::find`], but only if what is in memory proves that there is such a mint.
@@ -112,7 +126,7 @@ impl Mints {
             return Some(*found);
         }
         let is_it = |named: &Named| self.ids.get(&named.first) == Some(&mint.delta);
-        let named = self.at(mint.stamp).into_iter().find(is_it)?;
+        let named = self.at(mint.stamp).find(is_it)?;
         Some(Found { mint: *mint, first: named.first, len: named.len })
     }
 
@@ -169,18 +183,22 @@ impl Mints {
     }
 
     /// All mints with this stamp.
-    fn at(&self, stamp: Hlc) -> Vec<Named> {
-        let mut found = Vec::new();
-        if self.last_stamp.is_some_and(|last| stamp <= last) {
-            let after = self.blocks.partition_point(|block| block.first_stamp <= stamp);
-            if let Some(block) = after.checked_sub(1) {
-                found.extend(self.blocks.get(block).mints().find(|named| named.stamp == stamp));
-            }
-        }
-        for ((_, first), ()) in self.late_by_stamp.range((stamp, 0)..=(stamp, u32::MAX)) {
-            found.extend(self.late.get(first).map(|(stamp, len)| Named { stamp: *stamp, first: *first, len: *len }));
-        }
-        found
+    fn at(&self, stamp: Hlc) -> impl Iterator<Item = Named> + '_ {
+        let is_newest = self.last_stamp.is_none_or(|last| stamp > last);
+        let block = match is_newest {
+            true => None,
+            false => self.blocks.partition_point(|block| block.first_stamp <= stamp).checked_sub(1),
+        };
+        let in_order = block.and_then(|block| self.blocks.get(block).mints().find(|named| named.stamp == stamp));
+        let late = match is_newest {
+            true => None,
+            false => Some(self.late_by_stamp.range((stamp, 0)..=(stamp, u32::MAX))),
+        };
+        let late = late.into_iter().flatten().filter_map(|((stamp, first), ())| {
+            let (_, len) = self.late.get(first)?;
+            Some(Named { stamp: *stamp, first: *first, len: *len })
+        });
+        in_order.into_iter().chain(late)
     }
 
     fn append(&mut self, stamp: Hlc, first: u32, len: u32) {
@@ -189,9 +207,9 @@ impl Mints {
             let block = self.blocks.get(*last);
             block.count < BLOCK_MINTS && block.first_number + block.numbers == first
         });
-        let before = self.last_stamp;
-        match (open, before) {
-            (Some(open), Some(before)) => self.blocks.get_mut(open).push(stamp.bits() - before.bits(), len),
+        let distance = self.last_stamp.map(|last| stamp.bits() - last.bits()).filter(|far| *far < FAR);
+        match (open, distance) {
+            (Some(open), Some(distance)) => self.blocks.get_mut(open).push(distance, len),
             (Some(_) | None, _) => {
                 let mut block =
                     Block { first_number: first, first_stamp: stamp, count: 0, bytes: Vec::new(), numbers: 0 };
@@ -208,15 +226,17 @@ const FINE: u64 = 1;
 const SEVERAL: u64 = 2;
 const FLAG_BITS: u32 = 2;
 const COUNTER_BITS: u32 = 16;
+/// Stamps so far apart do not fit a varint with its flags.
+const FAR: u64 = 1 << 61;
 
 impl Block {
     fn push(&mut self, distance: u64, len: u32) {
         let ms = distance >> COUNTER_BITS;
         let (value, unit) = if ms << COUNTER_BITS == distance { (ms, WHOLE_MS) } else { (distance, FINE) };
         let several = if len == 1 { 0 } else { SEVERAL };
-        push_varint(&mut self.bytes, u128::from(value) << FLAG_BITS | u128::from(unit | several));
+        push_varint(&mut self.bytes, value << FLAG_BITS | unit | several);
         if len != 1 {
-            push_varint(&mut self.bytes, u128::from(len));
+            push_varint(&mut self.bytes, u64::from(len));
         }
         self.count += 1;
         self.numbers += len;
@@ -227,8 +247,8 @@ impl Block {
         let (mut stamp, mut first) = (self.first_stamp.bits(), self.first_number);
         std::iter::from_fn(move || {
             let head = pop_varint(&mut bytes)?;
-            let flags = head as u64 & ((1 << FLAG_BITS) - 1);
-            let value = (head >> FLAG_BITS) as u64;
+            let flags = head & ((1 << FLAG_BITS) - 1);
+            let value = head >> FLAG_BITS;
             stamp += if flags & FINE == 0 { value << COUNTER_BITS } else { value };
             let len = if flags & SEVERAL == 0 { 1 } else { pop_varint(&mut bytes)? as u32 };
             let stamp = Hlc::from_bits(stamp).expect("INVARIANT: it was pushed as a stamp");
@@ -239,7 +259,7 @@ impl Block {
     }
 }
 
-fn push_varint(bytes: &mut Vec<u8>, mut value: u128) {
+fn push_varint(bytes: &mut Vec<u8>, mut value: u64) {
     while value > 0x7f {
         bytes.push(value as u8 | 0x80);
         value >>= 7;
@@ -247,12 +267,12 @@ fn push_varint(bytes: &mut Vec<u8>, mut value: u128) {
     bytes.push(value as u8);
 }
 
-fn pop_varint(bytes: &mut &[u8]) -> Option<u128> {
-    let (mut value, mut shift) = (0u128, 0);
+fn pop_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let (mut value, mut shift) = (0u64, 0);
     loop {
         let (byte, rest) = bytes.split_first()?;
         *bytes = rest;
-        value |= u128::from(byte & 0x7f) << shift;
+        value |= u64::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
             return Some(value);
         }

@@ -32,12 +32,12 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::chunk::Chunk;
+use super::chunk::Slice;
 use super::mints::Mints;
 use super::tree::{Piece, Spot, Tree};
 
 /// Puts a run at its place: the elements from `first` on, whose names are in `mints`.
-pub(crate) fn integrate(tree: &mut Tree, mints: &Mints, run: Piece, content: Option<Chunk>) {
+pub(crate) fn integrate(tree: &mut Tree, mints: &Mints, run: Piece, content: Option<Slice<'_>>) {
     let spot = tree.after(run.left());
     let next = tree.next(spot).map(|(piece, _)| piece);
     let (before, spot) = if next.map(|next| next.first) == run.right() {

@@ -7,8 +7,10 @@ mod change;
 mod check;
 mod node;
 
+use std::sync::Arc;
+
 use super::arena::Arena;
-use super::chunk::{Chunk, Measure, Slice, measure_text};
+use super::chunk::{Chunk, Measure, Slice};
 use super::places::Places;
 use node::{Inner, Leaf};
 
@@ -31,6 +33,12 @@ pub(crate) struct Spot {
     leaf: u32,
     piece: usize,
     offset: u32,
+}
+
+impl Spot {
+    pub(crate) fn is_leaf_start(self) -> bool {
+        self.piece == 0 && self.offset == 0
+    }
 }
 
 /// In what places are counted.
@@ -177,8 +185,23 @@ impl Tree {
 
     /// The visible element `at`, of which there are more.
     pub(crate) fn visible_element(&self, at: u32) -> u32 {
-        let (Spot { leaf, piece, offset }, _) = self.visible_spot(at);
-        self.leaf(leaf).pieces[piece].first + offset
+        self.number_at(self.visible_spot(at).0)
+    }
+
+    /// The element at a place that is one.
+    pub(crate) fn number_at(&self, spot: Spot) -> u32 {
+        self.leaf(spot.leaf).pieces[spot.piece].first + spot.offset
+    }
+
+    /// What a visible element shows.
+    pub(crate) fn item_of(&self, number: u32) -> Option<Arc<[u8]>> {
+        let Spot { leaf, piece, offset } = self.spot_of(number);
+        let leaf = self.leaf(leaf);
+        let at = leaf.visible_before(piece, offset);
+        match leaf.chunk.slice(at..at + 1, leaf.sums.shown.visible) {
+            Slice::Items(items) => items.first().cloned(),
+            Slice::Text(_) => None,
+        }
     }
 
     /// The leaf with the visible element `at`, and its place among the visible ones there.
@@ -267,11 +290,32 @@ impl Tree {
         }
     }
 
+    /// The place `by` elements further, at most at the end of the piece, and in the next leaf rather than at the end of
+    /// one; `None` at the end of the sequence.
+    pub(crate) fn skip(&self, spot: Spot, by: u32) -> Option<Spot> {
+        // A place at the end of a leaf is the beginning of the next one.
+        let here = if spot.piece == self.leaf(spot.leaf).pieces.len() { self.next_leaf(spot)? } else { spot };
+        let after = self.step_over(here, by);
+        if after.piece == self.leaf(after.leaf).pieces.len() { self.next_leaf(after) } else { Some(after) }
+    }
+
+    /// The beginning of the next leaf.
+    pub(crate) fn next_leaf(&self, spot: Spot) -> Option<Spot> {
+        self.neighbour(spot.leaf, true).map(|leaf| Spot { leaf, piece: 0, offset: 0 })
+    }
+
+    /// Whether a leaf is one that both share.
+    pub(crate) fn has_same_leaf(&self, other: &Tree, spot: Spot) -> bool {
+        self.leaves.shares(&other.leaves, spot.leaf as usize)
+    }
+
+    /// How many elements the leaf of a place shows.
+    pub(crate) fn shown_in_leaf(&self, spot: Spot) -> u32 {
+        self.leaf(spot.leaf).sums.shown.visible
+    }
+
     fn measure_in(&self, leaf: &Leaf, visible: u32) -> Measure {
-        match leaf.chunk.slice(0..visible, leaf.sums.shown.visible) {
-            Slice::Text(text) => measure_text(text),
-            Slice::Items(_) => Measure { visible, utf16: visible, newlines: 0 },
-        }
+        leaf.chunk.slice(0..visible, leaf.sums.shown.visible).measure()
     }
 
     /// The first or last leaf below a node.

@@ -340,30 +340,21 @@ impl Forgery {
             Some((Mint { stamp: entry.stamp, delta: entry.id }, u32::from(*offset)))
         });
         let named: Vec<(Mint, u32)> = named.collect();
-        let mut mints: Vec<Mint> = named.iter().take(3).map(|(mint, _)| *mint).collect();
-        mints.sort();
-        mints.dedup();
-        let anchor = |(mint, offset): &(Mint, u32)| {
-            let mint = mints.binary_search(mint).ok()? as u32;
-            Some(Anchor { mint, offset: *offset })
+        let is_list = self.place.kind == Kind::List;
+        let in_table = named.iter().take(if is_list { 3 } else { 2 });
+        let mints: BTreeSet<Mint> = in_table.map(|(mint, _)| *mint).collect();
+        let mints: Vec<Mint> = mints.into_iter().collect();
+        let anchor = |place: usize| {
+            let (mint, offset) = *named.get(place)?;
+            Some(Anchor { mint: mints.binary_search(&mint).ok()? as u32, offset })
         };
-        let item = named.get(2).and_then(anchor);
-        let content = match self.place.kind {
-            Kind::Text => Content::Text(["x", "yz"][usize::from(self.value % 2)].into()),
-            _ => {
-                let value = Item::Value(vec![self.value]);
-                Content::Items(item.map(Item::Moved).into_iter().chain([value]).collect())
-            }
+        let content = if is_list {
+            let value = Item::Value(vec![self.value]);
+            Content::Items(anchor(2).map(Item::Moved).into_iter().chain([value]).collect())
+        } else {
+            Content::Text(["x", "yz"][usize::from(self.value % 2)].into())
         };
-        if self.place.kind == Kind::Text {
-            mints = mints.into_iter().filter(|mint| named.iter().take(2).any(|(named, _)| named == mint)).collect();
-        }
-        let again = |(mint, offset): &(Mint, u32)| {
-            let mint = mints.binary_search(mint).ok()? as u32;
-            Some(Anchor { mint, offset: *offset })
-        };
-        let [left, right] = [0, 1].map(|place| named.get(place).and_then(again));
-        let run = Run { left, right, content };
+        let run = Run { left: anchor(0), right: anchor(1), content };
         let deleted = match (self.tag, named.get(3)) {
             (3, _) => Deleted::All,
             (2, Some((mint, start))) => {
@@ -426,7 +417,7 @@ fn in_past_only(history: &History, state: &State, held: &BTreeSet<usize>, ops: V
     let mut cache = TreeCache::new();
     let mut accepted = Vec::new();
     for op in ops {
-        let delta = Delta { id: DeltaId([9; 32]), author: author(0), stamp: Hlc::MAX, ops: &[op.clone()] };
+        let delta = Delta { id: DeltaId([9; 32]), author: author(0), stamp: Hlc::MAX, ops: std::slice::from_ref(&op) };
         let in_past = |id: &DeltaId| history.index.get(id).is_some_and(|i| held.contains(i));
         if Transaction::new(state, &mut cache).apply(&delta, &in_past).is_ok() {
             accepted.push(op);

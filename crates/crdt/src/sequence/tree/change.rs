@@ -2,26 +2,26 @@
 
 use super::node::{FANOUT, Inner, Leaf, Piece, Sums, WEIGHT_MAX};
 use super::{Spot, Tree};
-use crate::sequence::chunk::Chunk;
+use crate::sequence::chunk::Slice;
 
 /// Most bytes of content that go into a leaf at a time, so that one cut makes room for them.
 const PART_WEIGHT_MAX: usize = WEIGHT_MAX / 2;
 
 impl Tree {
     /// Puts the elements of `piece` at a place, with their content if they are visible. Their numbers are new.
-    pub(crate) fn insert(&mut self, spot: Spot, piece: Piece, content: Option<Chunk>) {
+    pub(crate) fn insert(&mut self, spot: Spot, piece: Piece, content: Option<Slice<'_>>) {
         match content {
             Some(content) if content.weight() > PART_WEIGHT_MAX => self.insert_in_parts(spot, piece, content),
             content => self.insert_part(spot, piece, content),
         }
     }
 
-    /// Hides `len` elements from a place on, all of one visible piece; what they showed.
-    pub(crate) fn hide(&mut self, spot: Spot, len: u32) -> Chunk {
+    /// Hides `len` elements from a place on, all of one visible piece; how many bytes they showed.
+    pub(crate) fn hide(&mut self, spot: Spot, len: u32) -> usize {
         let leaf = self.leaves.get_mut(spot.leaf as usize);
         let at = leaf.visible_before(spot.piece, spot.offset);
-        let removed = leaf.chunk.remove(at..at + len, leaf.sums.shown.visible);
-        let gone = Sums { elements: 0, shown: removed.measure() };
+        let (shown, bytes) = leaf.chunk.remove(at..at + len, leaf.sums.shown.visible);
+        let gone = Sums { elements: 0, shown };
         leaf.sums -= gone;
         leaf.set_hidden(spot, len, true);
         let is_full = leaf.pieces.len() > FANOUT;
@@ -29,11 +29,11 @@ impl Tree {
         if is_full {
             self.split(spot.leaf, None);
         }
-        removed
+        bytes
     }
 
     /// Shows an element that is hidden.
-    pub(crate) fn unhide(&mut self, spot: Spot, content: Chunk) {
+    pub(crate) fn unhide(&mut self, spot: Spot, content: Slice<'_>) {
         let leaf = self.leaves.get_mut(spot.leaf as usize);
         let shown = Sums { elements: 0, shown: content.measure() };
         let at = leaf.visible_before(spot.piece, spot.offset);
@@ -47,21 +47,19 @@ impl Tree {
         }
     }
 
-    fn insert_in_parts(&mut self, spot: Spot, piece: Piece, mut content: Chunk) {
-        let (mut spot, mut piece) = (spot, piece);
+    fn insert_in_parts(&mut self, spot: Spot, piece: Piece, content: Slice<'_>) {
+        let (mut spot, mut piece, mut content) = (spot, piece, content);
         while content.weight() > PART_WEIGHT_MAX {
-            let len = piece.len();
-            let part = content.len_of_weight(PART_WEIGHT_MAX);
-            let rest = content.split_off(part, len);
-            let (head, tail) = piece.split(part);
-            self.insert_part(spot, head, Some(content));
+            let (len, part, rest) = content.split_at_weight(PART_WEIGHT_MAX);
+            let (head, tail) = piece.split(len);
+            self.insert_part(spot, head, Some(part));
             spot = self.after(Some(head.end() - 1));
             (piece, content) = (tail, rest);
         }
         self.insert_part(spot, piece, Some(content));
     }
 
-    fn insert_part(&mut self, spot: Spot, piece: Piece, content: Option<Chunk>) {
+    fn insert_part(&mut self, spot: Spot, piece: Piece, content: Option<Slice<'_>>) {
         let leaf = self.leaves.get_mut(spot.leaf as usize);
         let mut added = Sums { elements: piece.len(), ..Sums::default() };
         let is_last = spot.piece == leaf.pieces.len();

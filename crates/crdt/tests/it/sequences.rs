@@ -1,0 +1,506 @@
+//! What edits of texts and lists mean, and what is refused, one case at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mesto_crdt::sequence::{Anchor, Content, Deleted, DeletedOf, Item, Mint, Run, SequenceError, Spans, Stretch};
+use mesto_crdt::{
+    ApplyError, CollectionId, Delta, DeltaId, Draft, DraftError, Handle, Kind, Op, OpError, Rebuilt, Space,
+    Transaction, TreeCache, Unit, decode_ops, encode_ops,
+};
+use proptest::prelude::*;
+
+use crate::model::{History, Random, Replica, State, author, draft, read_everything};
+
+const CODE_POINT: Unit = Unit::CodePoint;
+
+/// Replicas 0 to 2, with the text `f` and the list `f`, and a map `f` of texts.
+#[derive(Default)]
+struct World {
+    history: History,
+    replicas: BTreeMap<usize, Replica>,
+}
+
+impl World {
+    fn call(&mut self, replica: usize, run: impl FnOnce(&mut Draft<&State>)) -> usize {
+        let Replica { held, state, cache } = self.replicas.entry(replica).or_default();
+        let mut draft = draft(state, replica);
+        run(&mut draft);
+        let ops = draft.finish().expect("within the limits");
+        assert_eq!(decode_ops(&encode_ops(&ops)).as_ref(), Ok(&ops));
+        let number = self.history.add(author(replica), held.clone(), ops);
+        self.history.apply(state, cache, &[number]);
+        held.insert(number);
+        number
+    }
+
+    fn meet(&mut self) {
+        let all: BTreeSet<usize> = (0..self.history.entries.len()).collect();
+        for Replica { held, state, cache } in self.replicas.values_mut() {
+            let missing: Vec<usize> = all.difference(held).copied().collect();
+            self.history.apply(state, cache, &missing);
+            held.extend(missing);
+        }
+    }
+
+    fn texts(&mut self) -> Vec<String> {
+        self.meet();
+        let read = |replica: &Replica| {
+            let mut draft = draft(&replica.state, 0);
+            let text = text(&mut draft);
+            draft.text_read(text).expect("reads")
+        };
+        self.replicas.values().map(read).collect()
+    }
+
+    fn lists(&mut self) -> Vec<Vec<Vec<u8>>> {
+        self.meet();
+        let read = |replica: &Replica| {
+            let mut draft = draft(&replica.state, 0);
+            let list = list(&mut draft);
+            draft.list_scan(list, 0, usize::MAX).expect("reads")
+        };
+        self.replicas.values().map(read).collect()
+    }
+
+    /// Makes entries void on every replica.
+    fn void(&mut self, voided: usize) {
+        self.history.void.insert(voided);
+        for Replica { state, cache, .. } in self.replicas.values_mut() {
+            let history = &self.history;
+            let keys = |i: usize| history.delta(i).leaf_keys(&*state, &history.in_past(i)).expect("sound");
+            let leaves = keys(voided);
+            let touching = (0..history.entries.len()).filter(|i| *i == voided || !keys(*i).is_disjoint(&leaves));
+            let touching: Vec<usize> = touching.collect();
+            let pasts: Vec<_> = touching.iter().map(|i| history.in_past(*i)).collect();
+            let deltas = touching.iter().zip(&pasts).map(|(i, in_past)| Rebuilt {
+                delta: history.delta(*i),
+                in_past,
+                is_void: history.void.contains(i),
+            });
+            let mut transaction = Transaction::new(&*state, cache);
+            transaction.rebuild(&leaves, deltas).expect("sound");
+            let commit = transaction.finish().expect("sound");
+            state.read.apply_writes(&commit.writes);
+            state.sequences = commit.sequences;
+        }
+    }
+}
+
+fn text(draft: &mut Draft<&State>) -> Handle {
+    draft.open_root("f", Kind::Text).expect("opens")
+}
+
+fn list(draft: &mut Draft<&State>) -> Handle {
+    draft.open_root("f", Kind::List).expect("opens")
+}
+
+fn splice(world: &mut World, replica: usize, at: u64, delete: u64, insert: &str) -> usize {
+    world.call(replica, |draft| {
+        let text = text(draft);
+        draft.text_splice(text, CODE_POINT, at, delete, insert).expect("in range");
+    })
+}
+
+fn push(world: &mut World, replica: usize, values: &[&[u8]]) {
+    world.call(replica, |draft| {
+        let list = list(draft);
+        let len = draft.list_len(list).expect("reads");
+        let values = values.iter().map(|value| value.to_vec()).collect();
+        draft.list_splice(list, len, 0, values).expect("inserts");
+    });
+}
+
+fn relocate(world: &mut World, replica: usize, from: u64, to: u64) {
+    world.call(replica, |draft| {
+        let list = list(draft);
+        draft.list_move(list, from, to).expect("moves");
+    });
+}
+
+fn ops_of(world: &World, number: usize) -> &[Op] {
+    &world.history.entries[number].ops
+}
+
+#[test]
+fn a_call_is_told_by_what_it_ends_with() {
+    let mut world = World::default();
+    splice(&mut world, 0, 0, 0, "hello world");
+    let number = world.call(0, |draft| {
+        let text = text(draft);
+        draft.text_insert(text, CODE_POINT, 5, ",!").expect("inserts");
+        draft.text_delete(text, CODE_POINT, 6, 1).expect("deletes");
+        draft.text_insert(text, CODE_POINT, 6, " big").expect("inserts");
+        draft.text_insert(text, CODE_POINT, 0, "gone").expect("inserts");
+        draft.text_delete(text, CODE_POINT, 0, 4).expect("deletes");
+        assert_eq!(draft.text_read(text).as_deref(), Ok("hello, big world"));
+    });
+    let [Op::Splice { inserted, deleted, .. }] = ops_of(&world, number) else { panic!("one splice") };
+    assert!(deleted.is_nothing());
+    let [run] = inserted.runs.as_slice() else { panic!("one run") };
+    assert_eq!(run.content, Content::Text(", big".into()));
+    let nothing = world.call(0, |draft| {
+        let text = text(draft);
+        draft.text_insert(text, CODE_POINT, 3, "x").expect("inserts");
+        draft.text_delete(text, CODE_POINT, 3, 1).expect("deletes");
+        draft.text_insert(text, CODE_POINT, 3, "").expect("nothing");
+    });
+    assert!(ops_of(&world, nothing).is_empty());
+}
+
+#[test]
+fn a_deletion_takes_what_was_there_and_an_insertion_survives_it() {
+    let mut world = World::default();
+    splice(&mut world, 0, 0, 0, "abcdef");
+    world.replicas.entry(1).or_default();
+    world.meet();
+    splice(&mut world, 0, 1, 4, "");
+    splice(&mut world, 1, 3, 1, "XY");
+    assert_eq!(world.texts(), ["aXYf", "aXYf"]);
+}
+
+#[test]
+fn to_clear_costs_the_same_whatever_is_there_and_keeps_what_is_typed_meanwhile() {
+    let mut world = World::default();
+    for round in 0..200 {
+        splice(&mut world, 0, round / 2, 0, "line\n");
+    }
+    world.replicas.entry(1).or_default();
+    world.meet();
+    let cleared = world.call(0, |draft| {
+        let text = text(draft);
+        draft.text_clear(text).expect("clears");
+        assert_eq!(draft.text_len(text, CODE_POINT), Ok(0));
+        draft.text_insert(text, CODE_POINT, 0, "new").expect("inserts");
+        assert_eq!(draft.text_read(text).as_deref(), Ok("new"));
+    });
+    assert!(encode_ops(ops_of(&world, cleared)).len() < 300);
+    splice(&mut world, 1, 100, 0, "kept");
+    for text in world.texts() {
+        assert!(text == "newkept" || text == "keptnew", "{text}");
+    }
+    let len = world.texts()[0].len() as u64;
+    // All that there is, character by character: told by name while that is short, else as a whole.
+    let few = splice(&mut world, 0, 0, len, "");
+    assert!(matches!(ops_of(&world, few), [Op::Splice { deleted: Deleted::Some(_), .. }]));
+    for _ in 0..60 {
+        splice(&mut world, 0, 0, 0, "x");
+    }
+    let many = splice(&mut world, 0, 0, 60, "");
+    assert!(matches!(ops_of(&world, many), [Op::Splice { deleted: Deleted::All, .. }]));
+    assert_eq!(world.texts(), ["", ""]);
+}
+
+#[test]
+fn a_text_in_a_map_goes_with_its_entry_and_what_is_typed_meanwhile_stays() {
+    let mut world = World::default();
+    let open = |draft: &mut Draft<&State>| {
+        let map = draft.open_root("f", Kind::Map).expect("opens");
+        (map, draft.open_child(map, b"note", Kind::Text).expect("opens"))
+    };
+    world.call(0, |draft| {
+        let (_, text) = open(draft);
+        draft.text_insert(text, CODE_POINT, 0, "first draft").expect("inserts");
+    });
+    world.replicas.entry(1).or_default();
+    world.meet();
+    let removed = world.call(0, |draft| {
+        let (map, text) = open(draft);
+        assert_eq!(draft.map_remove(map, b"note"), Ok(true));
+        assert_eq!(draft.text_read(text).as_deref(), Ok(""));
+    });
+    assert_eq!(ops_of(&world, removed).len(), 2);
+    world.call(1, |draft| {
+        let (_, text) = open(draft);
+        draft.text_insert(text, CODE_POINT, 11, "!").expect("inserts");
+    });
+    world.meet();
+    for Replica { state, .. } in world.replicas.values() {
+        let mut draft = draft(state, 0);
+        let (map, text) = open(&mut draft);
+        assert_eq!(draft.text_read(text).as_deref(), Ok("!"));
+        assert_eq!(draft.map_contains(map, b"note"), Ok(true));
+    }
+}
+
+#[test]
+fn places_that_do_not_exist_are_refused_and_change_nothing() {
+    let mut world = World::default();
+    splice(&mut world, 0, 0, 0, "a\u{1f600}b");
+    let number = world.call(0, |draft| {
+        let (text, list) = (text(draft), list(draft));
+        let beyond = |at, len| Err(DraftError::Sequence(SequenceError::OutOfRange { at, len }));
+        assert_eq!(draft.text_insert(text, CODE_POINT, 4, "x"), beyond(4, 3));
+        assert_eq!(draft.text_insert(text, Unit::Utf16, 5, "x"), beyond(5, 4));
+        assert_eq!(draft.text_delete(text, CODE_POINT, 1, u64::MAX), beyond(u64::MAX, 3));
+        let inside = Err(DraftError::Sequence(SequenceError::SplitsCharacter { at: 2 }));
+        assert_eq!(draft.text_insert(text, Unit::Utf16, 2, "x"), inside);
+        assert_eq!(draft.text_delete(text, Unit::Utf16, 1, 1), inside);
+        assert_eq!(draft.text_line_start(text, CODE_POINT, 1), beyond(1, 0).map(|()| 0));
+        assert_eq!(draft.text_lines(text), Ok(1));
+        assert_eq!(draft.list_insert(list, 1, vec![]), beyond(1, 0));
+        assert_eq!(draft.list_move(list, 0, 0), beyond(0, 0));
+        assert_eq!(draft.list_get(list, u64::MAX), Ok(None));
+        let mismatch = DraftError::KindMismatch { expected: Kind::List, found: Kind::Text };
+        assert_eq!(draft.list_len(text), Err(mismatch));
+    });
+    assert!(ops_of(&world, number).is_empty());
+}
+
+#[test]
+fn of_concurrent_moves_one_stands_and_a_deletion_beats_them() {
+    let mut world = World::default();
+    push(&mut world, 0, &[b"a", b"b", b"c", b"d"]);
+    for replica in 1..3 {
+        world.replicas.entry(replica).or_default();
+    }
+    world.meet();
+    relocate(&mut world, 0, 0, 3);
+    relocate(&mut world, 1, 0, 2);
+    let lists = world.lists();
+    assert!(lists.iter().all(|list| *list == lists[0]));
+    let mut sorted = lists[0].clone();
+    sorted.sort();
+    assert_eq!(sorted, [b"a", b"b", b"c", b"d"], "each once");
+    let at = lists[0].iter().position(|item| item == b"a").expect("is there") as u64;
+    relocate(&mut world, 0, at, 0);
+    world.call(1, |draft| {
+        let list = list(draft);
+        draft.list_delete(list, at, 1).expect("deletes");
+    });
+    relocate(&mut world, 2, at, 1);
+    assert_eq!(world.lists()[0], [b"b", b"c", b"d"]);
+    assert!(world.lists().iter().all(|list| list.len() == 3));
+}
+
+#[test]
+fn an_item_that_was_moved_twice_in_a_call_has_one_new_place() {
+    let mut world = World::default();
+    push(&mut world, 0, &[b"a", b"b", b"c", b"d"]);
+    let number = world.call(0, |draft| {
+        let list = list(draft);
+        draft.list_move(list, 0, 2).expect("moves");
+        draft.list_move(list, 2, 3).expect("moves");
+        draft.list_insert(list, 0, b"new".to_vec()).expect("inserts");
+        draft.list_move(list, 0, 1).expect("moves");
+        let shown = draft.list_scan(list, 0, 9).expect("reads");
+        assert_eq!(shown, [&b"b"[..], b"new", b"c", b"d", b"a"]);
+    });
+    let [Op::Splice { inserted, .. }] = ops_of(&world, number) else { panic!("one splice") };
+    assert_eq!(inserted.len(), 2);
+    assert_eq!(world.lists()[0], [&b"b"[..], b"new", b"c", b"d", b"a"]);
+}
+
+#[test]
+fn what_a_void_delta_typed_deleted_and_moved_is_gone_and_what_rests_on_it_stays() {
+    let mut world = World::default();
+    splice(&mut world, 0, 0, 0, "abc");
+    push(&mut world, 0, &[b"a", b"b", b"c"]);
+    world.replicas.entry(1).or_default();
+    world.meet();
+    let bad = world.call(1, |draft| {
+        let (text, list) = (text(draft), list(draft));
+        draft.text_splice(text, CODE_POINT, 1, 1, "BAD").expect("in range");
+        draft.list_move(list, 0, 2).expect("moves");
+        draft.list_insert(list, 0, b"bad".to_vec()).expect("inserts");
+    });
+    splice(&mut world, 1, 3, 0, "good");
+    assert_eq!(world.texts(), ["aBAgoodDc", "aBAgoodDc"]);
+    world.void(bad);
+    assert_eq!(world.texts(), ["agoodbc", "agoodbc"]);
+    assert_eq!(world.lists()[0], [b"a", b"b", b"c"]);
+    let order = world.history.replay(&mut Random(1));
+    for Replica { state, .. } in world.replicas.values() {
+        assert!(state.read == order, "voiding later is voiding at once");
+    }
+}
+
+/// A liar's splices, on top of a text that somebody else typed.
+fn hostile() -> (World, Vec<Op>) {
+    let mut world = World::default();
+    let seen = splice(&mut world, 0, 0, 0, "abc");
+    let (unseen, long) = (splice(&mut world, 1, 0, 0, "xyz"), splice(&mut world, 0, 3, 0, &"l".repeat(100)));
+    let mint = |number: usize| {
+        let entry = &world.history.entries[number];
+        Mint { stamp: entry.stamp, delta: entry.id }
+    };
+    let collection = CollectionId::ROOT.child(Kind::Text, b"f");
+    let run = |mint: Mint, offset| {
+        let run = Run { left: Some(Anchor { mint: 0, offset }), right: None, content: Content::Text("!".into()) };
+        let inserted = Spans { mints: vec![mint], runs: vec![run] };
+        Op::Splice { collection, inserted, deleted: Deleted::Some(vec![]) }
+    };
+    let delete = |mint: Mint, start, len| {
+        let deleted = Deleted::Some(vec![DeletedOf { mint, stretches: vec![Stretch { start, len }] }]);
+        Op::Splice { collection, inserted: Spans::default(), deleted }
+    };
+    let (seen, unseen, long) = (mint(seen), mint(unseen), mint(long));
+    let own = Mint { stamp: seen.stamp, delta: LIAR };
+    let ops = vec![
+        run(seen, 3),
+        run(seen, u32::MAX),
+        run(unseen, 0),
+        run(own, 0),
+        run(Mint { delta: DeltaId([77; 32]), ..seen }, 0),
+        run(Mint { stamp: long.stamp, ..seen }, 0),
+        run(Mint { stamp: seen.stamp, ..long }, 0),
+        delete(seen, 2, 2),
+        delete(seen, 0, u32::MAX),
+        delete(long, 100, 1),
+        delete(unseen, 0, 1),
+        delete(own, 0, 1),
+    ];
+    (world, ops)
+}
+
+const LIAR: DeltaId = DeltaId([66; 32]);
+
+#[test]
+fn what_is_not_in_the_past_is_refused_whether_the_text_is_in_memory_or_not() {
+    for is_loaded in [false, true] {
+        let (world, ops) = hostile();
+        let Replica { held, state, .. } = &world.replicas[&0];
+        if is_loaded {
+            read_everything(state);
+        }
+        for op in ops {
+            assert_eq!(op.check(), Ok(()), "nothing is wrong with its form");
+            let ops = [op];
+            let stamp = world.history.entries.iter().map(|entry| entry.stamp).max().expect("there are some");
+            let delta = Delta { id: LIAR, author: author(2), stamp: stamp.successor().expect("in range"), ops: &ops };
+            // On top of all heads everything counts as past that could be asked for.
+            let of_held = |id: &DeltaId| world.history.index.get(id).is_none_or(|number| held.contains(number));
+            let mut cache = TreeCache::new();
+            let mut transaction = Transaction::new(state, &mut cache);
+            let refused = transaction.apply(&delta, &of_held);
+            let is_refused =
+                matches!(refused, Err(ApplyError::Malformed { index: 0, error: OpError::NotInPast { .. } }));
+            assert!(is_refused, "{ops:?}: {refused:?}");
+            assert!(transaction.finish().expect("sound").writes.is_empty(), "nothing was changed");
+        }
+    }
+}
+
+#[test]
+fn splices_have_one_form() {
+    let collection = CollectionId::ROOT.child(Kind::Text, b"f");
+    let mint = |n: u8| Mint { stamp: mesto_crdt::Hlc::ZERO, delta: DeltaId([n; 32]) };
+    let anchor = |mint| Some(Anchor { mint, offset: 0 });
+    let text = || Content::Text("x".into());
+    let check = |mints: Vec<Mint>, left, right, content, deleted| {
+        let inserted = Spans { mints, runs: vec![Run { left, right, content }] };
+        Op::Splice { collection, inserted, deleted: Deleted::Some(deleted) }.check()
+    };
+    assert_eq!(check(vec![mint(1), mint(2)], anchor(0), anchor(1), text(), vec![]), Ok(()));
+    assert_eq!(check(vec![mint(2), mint(1)], anchor(0), anchor(1), text(), vec![]), Err(OpError::Unsorted));
+    assert_eq!(check(vec![mint(1)], anchor(0), anchor(1), text(), vec![]), Err(OpError::UnknownMint));
+    assert_eq!(check(vec![mint(1)], None, None, text(), vec![]), Err(OpError::UnusedMint));
+    assert_eq!(check(vec![mint(1)], anchor(0), anchor(0), text(), vec![]), Err(OpError::SameOrigins));
+    assert_eq!(check(vec![], None, None, Content::Text("".into()), vec![]), Err(OpError::EmptyRun));
+    assert_eq!(check(vec![], None, None, Content::Gone(1), vec![]), Err(OpError::GoneRun));
+    let items = Content::Items(vec![Item::Value(vec![])]);
+    assert!(matches!(check(vec![], None, None, items, vec![]), Err(OpError::WrongCollection { .. })));
+    let stretches = |ranges: &[(u32, u32)]| {
+        let stretches = ranges.iter().map(|(start, len)| Stretch { start: *start, len: *len }).collect();
+        vec![DeletedOf { mint: mint(1), stretches }]
+    };
+    assert_eq!(check(vec![], None, None, text(), stretches(&[(0, 1), (2, 1)])), Ok(()));
+    for bad in [&[(0, 1), (1, 1)][..], &[(0, 2), (1, 1)], &[(5, 1), (0, 1)], &[(0, 0)], &[(u32::MAX, 2)]] {
+        assert_eq!(check(vec![], None, None, text(), stretches(bad)), Err(OpError::Unsorted));
+    }
+    assert_eq!(check(vec![], None, None, text(), stretches(&[])), Err(OpError::NothingObserved));
+    let nothing = Op::Splice { collection, inserted: Spans::default(), deleted: Deleted::Some(vec![]) };
+    assert_eq!(nothing.check(), Err(OpError::ChangesNothing));
+}
+
+#[test]
+fn a_text_that_nobody_reads_is_not_ordered_and_one_that_is_read_is_followed() {
+    let mut world = World::default();
+    splice(&mut world, 0, 0, 0, "abc");
+    let collection = CollectionId::ROOT.child(Kind::Text, b"f");
+    world.replicas.entry(1).or_default();
+    world.meet();
+    assert!(world.replicas[&1].state.sequences.is_empty());
+    assert!(world.replicas[&0].state.sequences.get(collection).is_some(), "the call loaded it");
+    let before = world.replicas[&0].state.clone();
+    splice(&mut world, 1, 3, 0, "def");
+    world.meet();
+    let kept = world.replicas[&0].state.sequences.get(collection).expect("followed");
+    assert_eq!(kept.text(), "abcdef");
+    assert_eq!(before.sequences.get(collection).expect("kept").text(), "abc", "a view keeps its version");
+    let leaves = world.replicas[&0].state.read.pairs(Space::Leaf).count();
+    assert_eq!(leaves, 2);
+}
+
+#[derive(Clone, Debug)]
+enum ListAction {
+    Insert { replica: usize, at: u16 },
+    Move { replica: usize, from: u16, to: u16 },
+    Delete { replica: usize, at: u16 },
+    Sync { from: usize, to: usize },
+}
+
+fn list_actions() -> impl Strategy<Value = Vec<ListAction>> {
+    let replica = || 0usize..4;
+    prop::collection::vec(
+        prop_oneof![
+            3 => (replica(), any::<u16>()).prop_map(|(replica, at)| ListAction::Insert { replica, at }),
+            4 => (replica(), any::<u16>(), any::<u16>())
+                .prop_map(|(replica, from, to)| ListAction::Move { replica, from, to }),
+            1 => (replica(), any::<u16>()).prop_map(|(replica, at)| ListAction::Delete { replica, at }),
+            3 => (replica(), replica()).prop_map(|(from, to)| ListAction::Sync { from, to }),
+        ],
+        1..40,
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_item_exists_once_until_somebody_deletes_it(actions in list_actions(), seed in any::<u64>()) {
+        let mut world = World::default();
+        world.replicas.extend((0..4).map(|replica| (replica, Replica::default())));
+        let (mut alive, mut next) = (BTreeSet::new(), 0u8);
+        for action in actions {
+            if let ListAction::Sync { from, to } = action {
+                let missing: Vec<usize> =
+                    world.replicas[&from].held.difference(&world.replicas[&to].held).copied().collect();
+                let Replica { held, state, cache } = world.replicas.get_mut(&to).expect("is there");
+                world.history.apply(state, cache, &missing);
+                held.extend(missing);
+                continue;
+            }
+            let (ListAction::Insert { replica, .. } | ListAction::Move { replica, .. }
+            | ListAction::Delete { replica, .. }) = action else { continue };
+            world.call(replica, |draft| {
+                let list = list(draft);
+                let len = draft.list_len(list).expect("reads");
+                let place = |at: u16| u64::from(at) % len.max(1);
+                match action {
+                    ListAction::Insert { at, .. } => {
+                        draft.list_insert(list, place(at), vec![next]).expect("inserts");
+                        alive.insert(vec![next]);
+                        next += 1;
+                    }
+                    ListAction::Move { from, to, .. } if len > 0 => {
+                        let item = draft.list_get(list, place(from)).expect("reads");
+                        draft.list_move(list, place(from), place(to)).expect("moves");
+                        assert_eq!(draft.list_get(list, place(to)).expect("reads"), item);
+                    }
+                    ListAction::Delete { at, .. } if len > 0 => {
+                        alive.remove(&draft.list_get(list, place(at)).expect("reads").expect("is there"));
+                        draft.list_delete(list, place(at), 1).expect("deletes");
+                    }
+                    ListAction::Move { .. } | ListAction::Delete { .. } | ListAction::Sync { .. } => {}
+                }
+            });
+        }
+        let lists = world.lists();
+        let mut sorted = lists[0].clone();
+        sorted.sort();
+        prop_assert_eq!(sorted, alive.into_iter().collect::<Vec<_>>());
+        prop_assert!(lists.iter().all(|list| *list == lists[0]));
+        let replayed = world.history.replay(&mut Random(seed));
+        prop_assert!(world.replicas.values().all(|replica| replica.state.read == replayed));
+    }
+}
