@@ -22,10 +22,14 @@ mod http;
 mod joining;
 #[path = "it/life.rs"]
 mod life;
+#[path = "it/logins.rs"]
+mod logins;
 #[path = "it/network.rs"]
 mod network;
 #[path = "it/node.rs"]
 mod node;
+#[path = "it/pages.rs"]
+mod pages;
 #[path = "it/replication.rs"]
 mod replication;
 #[path = "it/rpc.rs"]
