@@ -12,6 +12,7 @@ mod context;
 mod doctor;
 mod events;
 mod failure;
+mod generate;
 mod group;
 mod join;
 mod key;
@@ -124,6 +125,9 @@ enum Command {
     /// Store and fetch content-addressed bytes
     #[command(subcommand)]
     Blob(blob::Blob),
+    /// Make a typed client of an app
+    #[command(name = "gen")]
+    Generate(generate::Generate),
     /// Open the pages of a context's app in a browser
     Open(open::Open),
     /// Log in to a node, by password or key
@@ -186,6 +190,7 @@ fn dispatch(command: Command, global: &Global, output: &Output) -> Result<(), Fa
         Command::Events(events) => events.run(&session, output),
         Command::Sync(sync) => sync.run(&session, output),
         Command::Blob(blob) => blob.run(&session, output),
+        Command::Generate(generate) => generate.run(&session, output),
         Command::Open(open) => open.run(&session, output),
         Command::Login(login) => login.run(&session, output),
         Command::Logout => login::logout(&session, output),
@@ -274,6 +279,8 @@ mod tests {
             "mesto blob get id -o file",
             "mesto blob ls",
             "mesto blob rm id",
+            "mesto gen ts schema.json -o client.ts",
+            "mesto gen rust kv",
             "mesto open c",
             "mesto open c --print",
             "mesto login --user anna --password-stdin",

@@ -16,6 +16,8 @@ mod crashes;
 mod events;
 #[path = "it/face.rs"]
 mod face;
+#[path = "it/generated.rs"]
+mod generated;
 #[path = "it/http.rs"]
 mod http;
 #[path = "it/joining.rs"]
