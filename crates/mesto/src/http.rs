@@ -119,8 +119,10 @@ fn cors(rules: &Rules) -> CorsLayer {
     let origins = rules.origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     let sent = [header::AUTHORIZATION, header::CONTENT_TYPE, header::RANGE, header::IF_RANGE, header::CACHE_CONTROL];
     let own = ["idempotency-key", "last-event-id"].map(HeaderName::from_static);
-    let told = [header::ETAG, header::CONTENT_RANGE, header::ACCEPT_RANGES, header::CONTENT_LENGTH, header::WWW_AUTHENTICATE];
-    let told_own = ["x-auth-error", "x-auth-user", "x-auth-permissions", "idempotency-replayed"].map(HeaderName::from_static);
+    let told =
+        [header::ETAG, header::CONTENT_RANGE, header::ACCEPT_RANGES, header::CONTENT_LENGTH, header::WWW_AUTHENTICATE];
+    let told_own =
+        ["x-auth-error", "x-auth-user", "x-auth-permissions", "idempotency-replayed"].map(HeaderName::from_static);
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
@@ -130,25 +132,18 @@ fn cors(rules: &Rules) -> CorsLayer {
         .allow_credentials(true)
 }
 
-async fn no_route(
-    State(shared): Serving,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
+async fn no_route(State(shared): Serving, uri: Uri, headers: HeaderMap) -> Response {
     match gate::identify(&shared.auth, &uri, &headers) {
         Ok(_) => Refusal::new(ErrorCode::NotFound, format!("there is no route {}", uri.path())).into_response(),
         Err(error) => *gate::unauthorised(error),
     }
 }
 
-async fn wrong_method(
-    State(shared): Serving,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
+async fn wrong_method(State(shared): Serving, method: Method, uri: Uri, headers: HeaderMap) -> Response {
     match gate::identify(&shared.auth, &uri, &headers) {
-        Ok(_) => Refusal::new(ErrorCode::MethodNotAllowed, format!("{} does not take {method}", uri.path())).into_response(),
+        Ok(_) => {
+            Refusal::new(ErrorCode::MethodNotAllowed, format!("{} does not take {method}", uri.path())).into_response()
+        }
         Err(error) => *gate::unauthorised(error),
     }
 }

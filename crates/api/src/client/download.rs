@@ -81,7 +81,18 @@ mod tests {
     fn who_asks_from_elsewhere_does_not_reach_this_machine() {
         let (url, asked) = serve("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
         let port = url.rsplit_once(':').unwrap().1.to_owned();
-        for host in ["127.0.0.1", "localhost", "[::1]", "127.1", "2130706433", "0x7f000001", "0", "[::ffff:127.0.0.1]", "169.254.169.254", "10.0.0.1"] {
+        for host in [
+            "127.0.0.1",
+            "localhost",
+            "[::1]",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "0",
+            "[::ffff:127.0.0.1]",
+            "169.254.169.254",
+            "10.0.0.1",
+        ] {
             let refused = download(&format!("http://{host}:{port}/"), 100, Reach::Public);
             assert!(matches!(refused, Err(ClientError::Download { .. })), "{host}: {refused:?}");
         }

@@ -55,7 +55,13 @@ impl Events {
 
     /// Takes the stream up again, for as long as it takes. If the node cannot tell what was missed, what it still knows of
     /// it is printed.
-    fn again(&self, session: &Session, output: &Output, broken: &EventStream, last_seq: &mut Option<u64>) -> Result<EventStream, Failure> {
+    fn again(
+        &self,
+        session: &Session,
+        output: &Output,
+        broken: &EventStream,
+        last_seq: &mut Option<u64>,
+    ) -> Result<EventStream, Failure> {
         let lost = Instant::now();
         let mut pause = AGAIN;
         let (client, stream) = loop {

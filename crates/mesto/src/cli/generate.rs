@@ -85,7 +85,8 @@ fn of_file(path: &Path) -> Result<String, Failure> {
     if path.extension().is_some_and(|extension| extension == "mpk") {
         let bundle = Bundle::open(&fs::read(path).map_err(of_path)?);
         let bundle = bundle.map_err(|error| Failure::new(ErrorCode::InvalidBundle, error.to_string()))?;
-        let schema = bundle.abi().ok_or_else(|| Failure::new(ErrorCode::InvalidBundle, "the bundle brings no schema"))?;
+        let schema =
+            bundle.abi().ok_or_else(|| Failure::new(ErrorCode::InvalidBundle, "the bundle brings no schema"))?;
         return Ok(String::from_utf8_lossy(schema).into_owned());
     }
     if fs::metadata(path).map_err(of_path)?.len() > SCHEMA_LEN_MAX {

@@ -43,7 +43,11 @@ impl Token {
             Self::Create { name, scopes, expires } => {
                 let expires_ms = expires.map(|life| u64::try_from(life.as_millis()).unwrap_or(u64::MAX));
                 let made = client.create_token(&CreateToken { name, permissions: scopes, expires_ms })?;
-                output.note(&format!("may {} until {}; it is not shown again", made.permissions.join(", "), made.expires_at));
+                output.note(&format!(
+                    "may {} until {}; it is not shown again",
+                    made.permissions.join(", "),
+                    made.expires_at
+                ));
                 output.object(&made, |made| made.token.clone())
             }
             Self::Ls => {
@@ -59,9 +63,9 @@ impl Token {
                     ]
                 })
             }
-            Self::Revoke { id } => {
-                output.object(&client.revoke_token(&id)?, |gone| fields([("revoked", gone.revoked.clone().unwrap_or_default())]))
-            }
+            Self::Revoke { id } => output.object(&client.revoke_token(&id)?, |gone| {
+                fields([("revoked", gone.revoked.clone().unwrap_or_default())])
+            }),
         }
     }
 }

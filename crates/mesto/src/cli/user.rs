@@ -59,9 +59,9 @@ impl User {
                     ]
                 })
             }
-            Self::Rm { name } => {
-                output.object(&client.remove_login_key(&name)?, |gone| fields([("removed", gone.revoked.clone().unwrap_or_default())]))
-            }
+            Self::Rm { name } => output.object(&client.remove_login_key(&name)?, |gone| {
+                fields([("removed", gone.revoked.clone().unwrap_or_default())])
+            }),
         }
     }
 }

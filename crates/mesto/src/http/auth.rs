@@ -150,7 +150,13 @@ impl Auth {
     }
 
     /// Logs a user in by password.
-    pub(super) async fn by_password(&self, user: &str, password: &str, wish: Wish<'_>, now_s: u64) -> Result<Tokens, AuthError> {
+    pub(super) async fn by_password(
+        &self,
+        user: &str,
+        password: &str,
+        wish: Wish<'_>,
+        now_s: u64,
+    ) -> Result<Tokens, AuthError> {
         let _turn = self.hashing.acquire().await.map_err(|_| AuthError::TooOften)?; // it is never closed
         let found = self.book.contents().keys.iter().find_map(|(id, key)| match &key.proof {
             Proof::Password(verifier) if key.name == user => Some((*id, verifier.clone())),
@@ -211,7 +217,13 @@ impl Auth {
     }
 
     /// A code that is exchanged for a login later, once.
-    pub(super) fn code(&self, caller: &Caller, subject: String, permissions: Permissions, now_s: u64) -> Result<(String, u64), AuthError> {
+    pub(super) fn code(
+        &self,
+        caller: &Caller,
+        subject: String,
+        permissions: Permissions,
+        now_s: u64,
+    ) -> Result<(String, u64), AuthError> {
         if !caller.permissions.include(&permissions) {
             return Err(AuthError::Exceeds);
         }
@@ -257,7 +269,14 @@ impl Auth {
     }
 
     /// A token for a program.
-    pub(super) fn create(&self, caller: &Caller, client: &str, permissions: Permissions, life_s: u64, now_s: u64) -> Result<(GrantId, Grant, String), AuthError> {
+    pub(super) fn create(
+        &self,
+        caller: &Caller,
+        client: &str,
+        permissions: Permissions,
+        life_s: u64,
+        now_s: u64,
+    ) -> Result<(GrantId, Grant, String), AuthError> {
         if !caller.permissions.include(&permissions) {
             return Err(AuthError::Exceeds);
         }
@@ -315,7 +334,13 @@ impl Auth {
     }
 
     /// Lets a user log in by a password.
-    pub(super) async fn add_password(&self, user: &str, password: &str, permissions: Permissions, now_s: u64) -> Result<(GrantId, LoginKey), AuthError> {
+    pub(super) async fn add_password(
+        &self,
+        user: &str,
+        password: &str,
+        permissions: Permissions,
+        now_s: u64,
+    ) -> Result<(GrantId, LoginKey), AuthError> {
         let password = Zeroizing::new(password.to_owned());
         let made = tokio::task::spawn_blocking(move || Verifier::of(&password)).await;
         let verifier = made.map_err(|error| AuthError::Storage(error.to_string()))??;
@@ -323,11 +348,23 @@ impl Auth {
     }
 
     /// Lets somebody log in by a signature.
-    pub(super) fn add_public_key(&self, user: &str, key: PublicKey, permissions: Permissions, now_s: u64) -> Result<(GrantId, LoginKey), AuthError> {
+    pub(super) fn add_public_key(
+        &self,
+        user: &str,
+        key: PublicKey,
+        permissions: Permissions,
+        now_s: u64,
+    ) -> Result<(GrantId, LoginKey), AuthError> {
         self.add_key(user, Proof::Ed25519(key), permissions, now_s)
     }
 
-    fn add_key(&self, user: &str, proof: Proof, permissions: Permissions, now_s: u64) -> Result<(GrantId, LoginKey), AuthError> {
+    fn add_key(
+        &self,
+        user: &str,
+        proof: Proof,
+        permissions: Permissions,
+        now_s: u64,
+    ) -> Result<(GrantId, LoginKey), AuthError> {
         let key = LoginKey { name: name(user)?, proof, permissions, created_s: now_s };
         let id = GrantId::new()?;
         self.book.change(now_s, |contents| {
@@ -385,7 +422,15 @@ impl Auth {
 }
 
 fn new_login(subject: String, client: String, permissions: Permissions, key: Option<GrantId>, now_s: u64) -> Grant {
-    Grant { subject, client, kind: Kind::Login { generation: 0 }, permissions, created_s: now_s, expires_s: now_s + LOGIN_S, key }
+    Grant {
+        subject,
+        client,
+        kind: Kind::Login { generation: 0 },
+        permissions,
+        created_s: now_s,
+        expires_s: now_s + LOGIN_S,
+        key,
+    }
 }
 
 fn name(text: &str) -> Result<String, AuthError> {

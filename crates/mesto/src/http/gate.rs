@@ -105,7 +105,8 @@ fn query_token(uri: &Uri) -> Option<&str> {
 
 /// 401 with the reason where programs look for it.
 pub(super) fn unauthorised(error: TokenError) -> Box<Response> {
-    let hint = "send `Authorization: Bearer TOKEN`: the token in the file `token` of the node's home, or one of `mesto login`";
+    let hint =
+        "send `Authorization: Bearer TOKEN`: the token in the file `token` of the node's home, or one of `mesto login`";
     let mut response = Refusal::new(ErrorCode::Unauthorized, error.to_string()).hint(hint).into_response();
     let challenge = match error {
         TokenError::Missing => HeaderValue::from_static("Bearer realm=\"mesto\""),
@@ -132,7 +133,9 @@ impl Caller {
             return Ok(());
         }
         let detail = format!("this token does not allow {}", right.name());
-        Err(Box::new(Refusal::new(ErrorCode::Forbidden, detail).hint("`mesto token create --scope …` makes one that does")))
+        Err(Box::new(
+            Refusal::new(ErrorCode::Forbidden, detail).hint("`mesto token create --scope …` makes one that does"),
+        ))
     }
 
     /// The same for a context as a request names it. Names and prefixes are for those who have the right everywhere:
@@ -153,7 +156,9 @@ impl<S: Sync> FromRequestParts<S> for Asked {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         let caller = parts.extensions.get::<Arc<Caller>>().cloned();
-        caller.map(Self).ok_or_else(|| Refusal::new(ErrorCode::InternalError, "the route asks who calls, but lets anybody in"))
+        caller
+            .map(Self)
+            .ok_or_else(|| Refusal::new(ErrorCode::InternalError, "the route asks who calls, but lets anybody in"))
     }
 }
 

@@ -206,11 +206,28 @@ mod tests {
 
     #[test]
     fn a_foreign_name_for_this_node_is_refused() {
-        let own = ["127.0.0.1", "localhost:2480", "LOCALHOST", "[::1]:2480", "[::1]", "192.168.1.7:2480", "node.example", "NODE.example:443"];
+        let own = [
+            "127.0.0.1",
+            "localhost:2480",
+            "LOCALHOST",
+            "[::1]:2480",
+            "[::1]",
+            "192.168.1.7:2480",
+            "node.example",
+            "NODE.example:443",
+        ];
         for host in own {
             assert_eq!(status("/x", &[("host", host)]), 200, "{host}");
         }
-        let foreign = ["evil.example", "evil.example:2480", "localhost.evil.example", "127.0.0.1.evil.example", "", "x.localhost", "a.node.example"];
+        let foreign = [
+            "evil.example",
+            "evil.example:2480",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "",
+            "x.localhost",
+            "a.node.example",
+        ];
         for host in foreign {
             assert_eq!(status("/x", &[("host", host)]), 403, "{host}");
         }
@@ -237,7 +254,14 @@ mod tests {
         for origin in ["http://127.0.0.1:2480", "https://app.example"] {
             assert_eq!(status("/x", &[HOST, ("origin", origin)]), 200, "{origin}");
         }
-        let foreign = ["http://127.0.0.1:3000", "https://127.0.0.1:2480", "http://evil.example", "null", "http://localhost:2480", "http://app.example"];
+        let foreign = [
+            "http://127.0.0.1:3000",
+            "https://127.0.0.1:2480",
+            "http://evil.example",
+            "null",
+            "http://localhost:2480",
+            "http://app.example",
+        ];
         for origin in foreign {
             assert_eq!(status("/x", &[HOST, ("origin", origin)]), 403, "{origin}");
         }

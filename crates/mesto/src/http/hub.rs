@@ -56,7 +56,10 @@ impl Hub {
             return Err(Refusal::new(ErrorCode::Stopping, "the node is stopping"));
         }
         if inside.sessions.len() >= SESSIONS_MAX && !inside.drop_longest_absent() {
-            return Err(Refusal::new(ErrorCode::LimitExceeded, format!("{SESSIONS_MAX} streams of events are open already")));
+            return Err(Refusal::new(
+                ErrorCode::LimitExceeded,
+                format!("{SESSIONS_MAX} streams of events are open already"),
+            ));
         }
         let session = Arc::new(Session::new(id.clone(), grant));
         inside.sessions.insert(id, Arc::clone(&session));

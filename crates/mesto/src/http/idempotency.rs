@@ -67,12 +67,21 @@ impl Answers {
 }
 
 /// Answers again what was answered before, under the same key and for the same request.
-pub(super) async fn once(State(answers): State<Arc<Answers>>, request: Request, next: Next) -> Result<Response, Refusal> {
+pub(super) async fn once(
+    State(answers): State<Arc<Answers>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
     let Some(key) = key_of(request.headers())? else { return Ok(next.run(request).await) };
     let (parts, body) = request.into_parts();
     let body = body::read(&parts.headers, body, JSON_LEN_MAX).await?;
     let mut hasher = blake3::Hasher::new();
-    hasher.update(parts.method.as_str().as_bytes()).update(b" ").update(parts.uri.path().as_bytes()).update(b"\n").update(&body);
+    hasher
+        .update(parts.method.as_str().as_bytes())
+        .update(b" ")
+        .update(parts.uri.path().as_bytes())
+        .update(b"\n")
+        .update(&body);
     let asked = hasher.finalize();
     let own = format!("{}/{key}", asker(&parts.extensions));
     let mut slot = answers.slot(&own).lock_owned().await;
@@ -87,7 +96,9 @@ pub(super) async fn once(State(answers): State<Arc<Answers>>, request: Request, 
             return Ok(response);
         }
         let (parts, body) = response.into_parts();
-        let body = to_bytes(body, ANSWER_LEN_MAX).await.map_err(|error| Refusal::new(ErrorCode::InternalError, error.to_string()))?;
+        let body = to_bytes(body, ANSWER_LEN_MAX)
+            .await
+            .map_err(|error| Refusal::new(ErrorCode::InternalError, error.to_string()))?;
         let content_type = parts.headers.get(header::CONTENT_TYPE).cloned();
         *slot = Some(Answer { request: asked, content_type, body: body.clone() });
         Ok(Response::from_parts(parts, Body::from(body)))
@@ -105,7 +116,10 @@ fn key_of(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let Some(key) = headers.get(KEY) else { return Ok(None) };
     match key.to_str() {
         Ok(key) if (1..=KEY_LEN_MAX).contains(&key.len()) => Ok(Some(key.to_owned())),
-        _ => Err(Refusal::new(ErrorCode::InvalidRequest, format!("an Idempotency-Key has 1 to {KEY_LEN_MAX} ASCII characters"))),
+        _ => Err(Refusal::new(
+            ErrorCode::InvalidRequest,
+            format!("an Idempotency-Key has 1 to {KEY_LEN_MAX} ASCII characters"),
+        )),
     }
 }
 
@@ -119,7 +133,8 @@ fn replay(answer: &Answer) -> Response {
 }
 
 fn other_request(key: &str) -> Refusal {
-    Refusal::new(ErrorCode::InvalidArgument, format!("the Idempotency-Key `{key}` was used for another request")).hint("use a new key")
+    Refusal::new(ErrorCode::InvalidArgument, format!("the Idempotency-Key `{key}` was used for another request"))
+        .hint("use a new key")
 }
 
 #[cfg(test)]

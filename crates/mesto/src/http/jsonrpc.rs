@@ -78,7 +78,11 @@ async fn one(node: &Handle, caller: &Caller, text: &[u8]) -> Vec<u8> {
 /// In JSON-RPC a shape that does not fit is an invalid request.
 fn as_request(refusal: Refusal) -> Refusal {
     let problem = refusal.problem();
-    if problem.code == ErrorCode::ParseError { refusal } else { Refusal::new(ErrorCode::InvalidRequest, problem.detail.clone()) }
+    if problem.code == ErrorCode::ParseError {
+        refusal
+    } else {
+        Refusal::new(ErrorCode::InvalidRequest, problem.detail.clone())
+    }
 }
 
 async fn run(node: &Handle, caller: &Caller, request: &RpcRequest<'_>) -> Result<Called, Refusal> {
@@ -100,7 +104,8 @@ pub(super) async fn call(node: &Handle, caller: &Caller, params: &RawValue) -> R
     let args = arguments(params.args_json)?;
     // Existing clients send an empty one where they know none.
     let identity = params.executor_public_key.filter(|key| !key.is_empty()).map(|key| Selector(key.into_owned()));
-    let called = node.call(Selector(params.context_id.into_owned()), params.method.into_owned(), args, identity).await?;
+    let called =
+        node.call(Selector(params.context_id.into_owned()), params.method.into_owned(), args, identity).await?;
     if serde_json::from_slice::<&RawValue>(&called.output).is_err() {
         return Err(Refusal::new(ErrorCode::FunctionCallError, "the app gave a result that is not JSON"));
     }
@@ -193,7 +198,13 @@ mod tests {
     #[test]
     fn a_result_is_in_the_shape_that_clients_know() {
         let delta = EntryId::from_bytes([1; 32]);
-        let called = Called { output: br#"{"x":1}"#.to_vec(), committed: true, delta: Some(delta), root: [0; 32], events: vec![] };
+        let called = Called {
+            output: br#"{"x":1}"#.to_vec(),
+            committed: true,
+            delta: Some(delta),
+            root: [0; 32],
+            events: vec![],
+        };
         let answer: Value = serde_json::from_slice(&succeeded(Some(&raw("7")), &called)).unwrap();
         assert_eq!(
             answer,
@@ -202,7 +213,10 @@ mod tests {
         );
         let view = Called { output: b"null".to_vec(), committed: false, delta: None, root: [0; 32], events: vec![] };
         let answer: Value = serde_json::from_slice(&succeeded(None, &view)).unwrap();
-        assert_eq!((&answer["id"], &answer["result"]["deltaId"], &answer["result"]["committed"]), (&Value::Null, &Value::Null, &json!(false)));
+        assert_eq!(
+            (&answer["id"], &answer["result"]["deltaId"], &answer["result"]["committed"]),
+            (&Value::Null, &Value::Null, &json!(false))
+        );
     }
 
     #[test]

@@ -46,8 +46,18 @@ pub(super) async fn providers(State(shared): Serving) -> Result<Response, Refusa
     let by_password = any(|proof| matches!(proof, KeyProof::Password(_)));
     let by_key = any(|proof| matches!(proof, KeyProof::Ed25519(_)));
     let providers = vec![
-        provider("user_password", "A name and a password", by_password, json!({ "passwordLengthMin": super::auth::PASSWORD_LEN_MIN })),
-        provider("ed25519", "A challenge that is signed by an Ed25519 key", by_key, json!({ "challenge": "/auth/challenge" })),
+        provider(
+            "user_password",
+            "A name and a password",
+            by_password,
+            json!({ "passwordLengthMin": super::auth::PASSWORD_LEN_MIN }),
+        ),
+        provider(
+            "ed25519",
+            "A challenge that is signed by an Ed25519 key",
+            by_key,
+            json!({ "challenge": "/auth/challenge" }),
+        ),
         provider("code", "A one-time code, from `mesto open`", true, json!({})),
     ];
     body::data(Providers { count: providers.len() as u64, providers })
@@ -60,7 +70,12 @@ pub(super) async fn challenge(State(shared): Serving) -> Result<Response, Refusa
 }
 
 /// Gives tokens for a proof.
-pub(super) async fn token(State(shared): Serving, uri: Uri, headers: HeaderMap, Json(request): Json<TokenRequest>) -> Result<Response, Response> {
+pub(super) async fn token(
+    State(shared): Serving,
+    uri: Uri,
+    headers: HeaderMap,
+    Json(request): Json<TokenRequest>,
+) -> Result<Response, Response> {
     let host = guard::host_of(&uri, &headers);
     answer(log_in(&shared, host, &request).await)
 }
@@ -77,7 +92,8 @@ async fn log_in(shared: &Shared, host: &str, request: &TokenRequest) -> Result<T
         }
         "ed25519" => {
             let Signed { challenge, signature } = proof(&request.provider_data)?;
-            let key: PublicKey = request.public_key.parse().map_err(|_| AuthError::Malformed("`public_key` is no key"))?;
+            let key: PublicKey =
+                request.public_key.parse().map_err(|_| AuthError::Malformed("`public_key` is no key"))?;
             let signature = URL_SAFE_NO_PAD.decode(signature).ok().and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
             let signature = signature.ok_or(AuthError::Malformed("`signature` is not 64 bytes of base64url"))?;
             shared.auth.by_signature((&challenge, host), &key, &signature, wish, now_s())
@@ -130,10 +146,15 @@ pub(super) async fn tokens(State(shared): Serving, Asked(caller): Asked) -> Resu
     body::list(shared.auth.grants(&caller, now_s()).iter().map(|(id, grant)| show_grant(*id, grant)).collect())
 }
 
-pub(super) async fn create_token(State(shared): Serving, Asked(caller): Asked, Json(request): Json<CreateToken>) -> Result<Response, Refusal> {
+pub(super) async fn create_token(
+    State(shared): Serving,
+    Asked(caller): Asked,
+    Json(request): Json<CreateToken>,
+) -> Result<Response, Refusal> {
     let permissions = resolve(&shared, &request.permissions).await?;
     let life_s = request.expires_ms.unwrap_or(TOKEN_MS_DEFAULT) / 1000;
-    let made = blocking(&shared, move |shared| shared.auth.create(&caller, &request.name, permissions, life_s, now_s())).await;
+    let made =
+        blocking(&shared, move |shared| shared.auth.create(&caller, &request.name, permissions, life_s, now_s())).await;
     let (id, grant, token) = made.map_err(refused)?;
     body::data(TokenCreated {
         token_id: id.to_string(),
@@ -143,7 +164,11 @@ pub(super) async fn create_token(State(shared): Serving, Asked(caller): Asked, J
     })
 }
 
-pub(super) async fn revoke_token(State(shared): Serving, Asked(caller): Asked, Path(token): Path<String>) -> Result<Response, Refusal> {
+pub(super) async fn revoke_token(
+    State(shared): Serving,
+    Asked(caller): Asked,
+    Path(token): Path<String>,
+) -> Result<Response, Refusal> {
     let ended = blocking(&shared, move |shared| shared.auth.revoke(&caller, &token, now_s())).await;
     body::data(Revoked { revoked: Some(ended.map_err(refused)?.to_string()) })
 }
@@ -153,7 +178,11 @@ pub(super) async fn keys(State(shared): Serving, Asked(caller): Asked) -> Result
     body::list(shared.auth.keys().iter().map(|(id, key)| show_key(*id, key)).collect())
 }
 
-pub(super) async fn add_key(State(shared): Serving, Asked(caller): Asked, Json(request): Json<AddLoginKey>) -> Result<Response, Refusal> {
+pub(super) async fn add_key(
+    State(shared): Serving,
+    Asked(caller): Asked,
+    Json(request): Json<AddLoginKey>,
+) -> Result<Response, Refusal> {
     only_admins(&caller)?;
     let permissions = resolve(&shared, &request.permissions).await?;
     let added = match (&request.password, &request.public_key) {
@@ -168,14 +197,24 @@ pub(super) async fn add_key(State(shared): Serving, Asked(caller): Asked, Json(r
     body::data(show_key(id, &key))
 }
 
-pub(super) async fn remove_key(State(shared): Serving, Asked(caller): Asked, Path(key): Path<String>) -> Result<Response, Refusal> {
+pub(super) async fn remove_key(
+    State(shared): Serving,
+    Asked(caller): Asked,
+    Path(key): Path<String>,
+) -> Result<Response, Refusal> {
     only_admins(&caller)?;
     let removed = blocking(&shared, move |shared| shared.auth.remove_key(&key, now_s())).await;
     body::data(Revoked { revoked: Some(removed.map_err(refused)?.to_string()) })
 }
 
 /// A one-time code for a context's page, and where the page is.
-pub(super) async fn code(State(shared): Serving, Asked(caller): Asked, uri: Uri, headers: HeaderMap, Json(request): Json<MakeCode>) -> Result<Response, Refusal> {
+pub(super) async fn code(
+    State(shared): Serving,
+    Asked(caller): Asked,
+    uri: Uri,
+    headers: HeaderMap,
+    Json(request): Json<MakeCode>,
+) -> Result<Response, Refusal> {
     caller.may_in(Right::ContextExecute, &request.context_id).map_err(|refusal| *refusal)?;
     let context = contexts::find(&shared, request.context_id).await?.context;
     let wanted = [
@@ -184,7 +223,9 @@ pub(super) async fn code(State(shared): Serving, Asked(caller): Asked, uri: Uri,
         Permission::Right(Right::BlobWrite, None),
     ];
     // A caller that may not touch blobs opens a page that may not either.
-    let allowed = wanted.into_iter().filter(|wanted| Permissions::of([*wanted]).is_ok_and(|one| caller.permissions.include(&one)));
+    let allowed = wanted
+        .into_iter()
+        .filter(|wanted| Permissions::of([*wanted]).is_ok_and(|one| caller.permissions.include(&one)));
     let permissions = Permissions::of(allowed).map_err(|error| refused(error.into()))?;
     let (code, end_s) = shared.auth.code(&caller, caller.subject.clone(), permissions, now_s()).map_err(refused)?;
     let host = shared.rules.host_of_context(&context, guard::host_of(&uri, &headers));
@@ -274,17 +315,25 @@ fn refused_response(error: AuthError) -> Response {
 fn refused(error: AuthError) -> Refusal {
     let detail = error.to_string();
     match error {
-        AuthError::Token(TokenError::Missing | TokenError::Invalid | TokenError::Expired | TokenError::Revoked | TokenError::Reuse)
+        AuthError::Token(
+            TokenError::Missing | TokenError::Invalid | TokenError::Expired | TokenError::Revoked | TokenError::Reuse,
+        )
         | AuthError::Refused => Refusal::new(ErrorCode::Unauthorized, detail),
         AuthError::TooOften => Refusal::new(ErrorCode::LimitExceeded, detail),
         AuthError::TooMany(..) => Refusal::new(ErrorCode::LimitExceeded, detail).hint("`mesto token ls` lists them"),
         AuthError::BadPassword | AuthError::BadName | AuthError::Permission(_) | AuthError::Malformed(_) => {
             Refusal::new(ErrorCode::InvalidArgument, detail)
         }
-        AuthError::NameTaken(_) => Refusal::new(ErrorCode::InvalidArgument, detail).hint("remove that first, or choose another name"),
+        AuthError::NameTaken(_) => {
+            Refusal::new(ErrorCode::InvalidArgument, detail).hint("remove that first, or choose another name")
+        }
         AuthError::Exceeds => Refusal::new(ErrorCode::Forbidden, detail),
-        AuthError::Unknown(_) => Refusal::new(ErrorCode::TokenNotFound, detail).hint("`mesto token ls` and `mesto user ls` list them"),
-        AuthError::Ambiguous(_, candidates) => Refusal::new(ErrorCode::Ambiguous, detail).data(json!({ "candidates": candidates })),
+        AuthError::Unknown(_) => {
+            Refusal::new(ErrorCode::TokenNotFound, detail).hint("`mesto token ls` and `mesto user ls` list them")
+        }
+        AuthError::Ambiguous(_, candidates) => {
+            Refusal::new(ErrorCode::Ambiguous, detail).data(json!({ "candidates": candidates }))
+        }
         AuthError::Storage(_) => Refusal::new(ErrorCode::InternalError, detail),
     }
 }

@@ -54,6 +54,9 @@ mod tests {
         let mut text = String::new();
         write_one(&mut text, "peers", "gauge", 3);
         write_one(&mut text, "shed_total", "counter", 0);
-        assert_eq!(text, "# TYPE mesto_peers gauge\nmesto_peers 3\n# TYPE mesto_shed_total counter\nmesto_shed_total 0\n");
+        assert_eq!(
+            text,
+            "# TYPE mesto_peers gauge\nmesto_peers 3\n# TYPE mesto_shed_total counter\nmesto_shed_total 0\n"
+        );
     }
 }

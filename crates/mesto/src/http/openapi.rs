@@ -68,7 +68,9 @@ fn operation(route: &Listed, generator: &mut schemars::SchemaGenerator) -> Value
         Takes::Json(schema) => {
             operation["requestBody"] = json!({ "content": { "application/json": { "schema": schema(generator) } } });
         }
-        Takes::Bytes(media_type) => operation["requestBody"] = json!({ "required": true, "content": { *media_type: {} } }),
+        Takes::Bytes(media_type) => {
+            operation["requestBody"] = json!({ "required": true, "content": { *media_type: {} } })
+        }
     }
     match route.need {
         Need::Nothing => operation["security"] = json!([]),
@@ -79,7 +81,8 @@ fn operation(route: &Listed, generator: &mut schemars::SchemaGenerator) -> Value
 }
 
 fn success(answer: &Answer, generator: &mut schemars::SchemaGenerator) -> Value {
-    let object = |schema: Value| json!({ "description": "Done.", "content": { "application/json": { "schema": schema } } });
+    let object =
+        |schema: Value| json!({ "description": "Done.", "content": { "application/json": { "schema": schema } } });
     match answer {
         Answer::Data(schema) => {
             object(json!({ "type": "object", "required": ["data"], "properties": { "data": schema(generator) } }))
@@ -96,11 +99,13 @@ fn success(answer: &Answer, generator: &mut schemars::SchemaGenerator) -> Value 
 
 fn parameters(route: &Listed) -> Vec<Value> {
     let text = json!({ "type": "string" });
-    let in_path = path_parameters(route.path)
-        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": text }));
-    let in_query = route.about.query.iter().map(|(name, meaning)| {
-        json!({ "name": name, "in": "query", "description": meaning, "schema": text })
-    });
+    let in_path =
+        path_parameters(route.path).map(|name| json!({ "name": name, "in": "path", "required": true, "schema": text }));
+    let in_query = route
+        .about
+        .query
+        .iter()
+        .map(|(name, meaning)| json!({ "name": name, "in": "query", "description": meaning, "schema": text }));
     let key = route.about.creates.then(|| {
         json!({
             "name": "Idempotency-Key",
@@ -113,7 +118,9 @@ fn parameters(route: &Listed) -> Vec<Value> {
 }
 
 fn path_parameters(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).map(|name| name.trim_start_matches('*'))
+    path.split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| name.trim_start_matches('*'))
 }
 
 /// `get_admin-api_groups_group`: unique, because the method and the path are. A path that ends in a slash is an index.

@@ -51,7 +51,12 @@ pub(super) async fn bare(Path(context): Path<String>) -> Result<Response, Refusa
     Ok(redirect(&format!("/apps/{context}/")))
 }
 
-pub(super) async fn index(shared: Serving, Path(context): Path<String>, uri: Uri, headers: HeaderMap) -> Result<Response, Refusal> {
+pub(super) async fn index(
+    shared: Serving,
+    Path(context): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
     file(shared, Path((context, String::new())), uri, headers).await
 }
 
@@ -108,9 +113,11 @@ fn place(shared: &Shared, context: &ContextId, uri: &Uri, headers: &HeaderMap) -
 }
 
 fn send(file: &File, headers: &HeaderMap, policy: Option<&str>) -> Response {
-    let matches = |tags: &HeaderValue| tags.to_str().is_ok_and(|tags| tags.split(',').any(|tag| tag.trim() == file.tag));
+    let matches =
+        |tags: &HeaderValue| tags.to_str().is_ok_and(|tags| tags.split(',').any(|tag| tag.trim() == file.tag));
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(matches);
-    let mut response = if known { StatusCode::NOT_MODIFIED.into_response() } else { Body::from(file.bytes.clone()).into_response() };
+    let mut response =
+        if known { StatusCode::NOT_MODIFIED.into_response() } else { Body::from(file.bytes.clone()).into_response() };
     let out = response.headers_mut();
     let mut set = |name: HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -142,5 +149,6 @@ fn redirect(to: &str) -> Response {
 }
 
 fn no_page() -> Refusal {
-    Refusal::new(ErrorCode::NotFound, "there is no such page").hint("`mesto open CONTEXT` opens the pages of a context's app")
+    Refusal::new(ErrorCode::NotFound, "there is no such page")
+        .hint("`mesto open CONTEXT` opens the pages of a context's app")
 }

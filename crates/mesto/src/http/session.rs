@@ -36,7 +36,9 @@ pub(super) struct Topics {
 
 impl Topics {
     fn want(&self, told: &Told) -> bool {
-        self.everything || told.context().is_some_and(|context| self.contexts.contains(&context)) || self.groups.contains(&told.group())
+        self.everything
+            || told.context().is_some_and(|context| self.contexts.contains(&context))
+            || self.groups.contains(&told.group())
     }
 }
 

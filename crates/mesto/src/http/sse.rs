@@ -16,7 +16,7 @@ use super::auth::Caller;
 use super::gate::Asked;
 use super::refusal::Refusal;
 use super::session::{Next, Reader};
-use super::{Shared, Serving};
+use super::{Serving, Shared};
 
 /// A comment goes out after so much silence, so that nobody between takes the connection for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -40,7 +40,8 @@ pub(super) async fn open(
     // False: something was missed, and the subscriptions are to be made again.
     let resumed = last.is_some().then_some(was_resumed);
     let opened = Opened { kind: "connect".to_owned(), session_id: reader.session().id().to_owned(), resumed };
-    let opened = serde_json::to_string(&opened).map_err(|error| Refusal::new(ErrorCode::InternalError, error.to_string()))?;
+    let opened =
+        serde_json::to_string(&opened).map_err(|error| Refusal::new(ErrorCode::InternalError, error.to_string()))?;
     let first = Event::default().retry(RETRY).data(opened);
     let stream = stream::unfold(Place::First(Box::new(first), reader, shared), step);
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive")))

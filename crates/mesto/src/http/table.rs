@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mesto_api::application::{Application, InstallFromUrl};
 use mesto_api::auth::{
-    AddLoginKey, Challenge, Code, CreateToken, LoginKey, MakeCode, Providers, Refresh, Revoke, Revoked, Token, TokenAnswer,
-    TokenCreated, TokenRequest, Validated,
+    AddLoginKey, Challenge, Code, CreateToken, LoginKey, MakeCode, Providers, Refresh, Revoke, Revoked, Token,
+    TokenAnswer, TokenCreated, TokenRequest, Validated,
 };
 use mesto_api::blob::{Blob, Uploaded};
 use mesto_api::call::{Called, RpcRequest};
@@ -17,8 +17,8 @@ use serde_json::Value;
 
 use super::auth::Auth;
 use super::auth::permission::Right::{
-    ApplicationInstall, ApplicationRead, BlobManage, BlobRead, BlobWrite, ContextCreate, ContextManage, ContextRead, GroupManage,
-    GroupRead, MetricsRead, NodeRead,
+    ApplicationInstall, ApplicationRead, BlobManage, BlobRead, BlobWrite, ContextCreate, ContextManage, ContextRead,
+    GroupManage, GroupRead, MetricsRead, NodeRead,
 };
 use super::gate::Need::{Context as In, Login, Nothing, Right};
 use super::routes::Verb::{Delete, Get, Post, Put};
@@ -62,7 +62,13 @@ fn of_node(routes: Routes) -> Routes {
             node::connect,
             data::<Connected>("Connect to a peer").takes::<Connect>(),
         )
-        .on(Get, "/admin-api/sync", Right(NodeRead), contexts::sync_all, list::<Sync>("How every joined context stands"))
+        .on(
+            Get,
+            "/admin-api/sync",
+            Right(NodeRead),
+            contexts::sync_all,
+            list::<Sync>("How every joined context stands"),
+        )
 }
 
 fn of_logins(routes: Routes) -> Routes {
@@ -70,7 +76,13 @@ fn of_logins(routes: Routes) -> Routes {
         .on(Get, "/auth/providers", Nothing, login::providers, data::<Providers>("The ways to log in"))
         .on(Get, "/auth/challenge", Nothing, login::challenge, data::<Challenge>("Something to sign"))
         .on(Post, "/auth/token", Nothing, login::token, json::<TokenAnswer>("Log in").takes::<TokenRequest>())
-        .on(Post, "/auth/refresh", Nothing, login::refresh, json::<TokenAnswer>("Exchange a refresh token").takes::<Refresh>())
+        .on(
+            Post,
+            "/auth/refresh",
+            Nothing,
+            login::refresh,
+            json::<TokenAnswer>("Exchange a refresh token").takes::<Refresh>(),
+        )
         .on(
             Post,
             "/admin-api/refresh-jwt-token",
@@ -78,10 +90,22 @@ fn of_logins(routes: Routes) -> Routes {
             login::refresh,
             json::<TokenAnswer>("Exchange a refresh token, as older clients ask for it").takes::<Refresh>(),
         )
-        .on(Post, "/auth/revoke", Nothing, login::revoke, data::<Revoked>("End a login by one of its tokens").takes::<Revoke>())
+        .on(
+            Post,
+            "/auth/revoke",
+            Nothing,
+            login::revoke,
+            data::<Revoked>("End a login by one of its tokens").takes::<Revoke>(),
+        )
         .on(Get, "/auth/validate", Login, login::validate, data::<Validated>("Whose token it is"))
         .on(Post, "/auth/validate", Login, login::validate, data::<Validated>("Whose token it is"))
-        .on(Get, "/auth/tokens", Login, login::tokens, list::<Token>("Logins and tokens: all for admins, else one's own"))
+        .on(
+            Get,
+            "/auth/tokens",
+            Login,
+            login::tokens,
+            list::<Token>("Logins and tokens: all for admins, else one's own"),
+        )
         .on(
             Post,
             "/auth/tokens",
@@ -93,7 +117,13 @@ fn of_logins(routes: Routes) -> Routes {
         .on(Get, "/auth/keys", Login, login::keys, list::<LoginKey>("Who may log in"))
         .on(Post, "/auth/keys", Login, login::add_key, data::<LoginKey>("Let somebody log in").takes::<AddLoginKey>())
         .on(Delete, "/auth/keys/{key}", Login, login::remove_key, data::<Revoked>("Let somebody log in no more"))
-        .on(Post, "/auth/codes", Login, login::code, data::<Code>("A one-time code for a context's page").takes::<MakeCode>())
+        .on(
+            Post,
+            "/auth/codes",
+            Login,
+            login::code,
+            data::<Code>("A one-time code for a context's page").takes::<MakeCode>(),
+        )
 }
 
 fn of_applications(routes: Routes) -> Routes {
@@ -112,7 +142,9 @@ fn of_applications(routes: Routes) -> Routes {
             "/admin-api/applications/install-from-url",
             Right(ApplicationInstall),
             applications::install_from_url,
-            data::<Application>("Fetch a bundle from a public address and install it").takes::<InstallFromUrl>().creates(),
+            data::<Application>("Fetch a bundle from a public address and install it")
+                .takes::<InstallFromUrl>()
+                .creates(),
         )
         .on(
             Get,
@@ -170,7 +202,13 @@ fn of_groups(routes: Routes) -> Routes {
             groups::join_status,
             data::<Join>("How far a join is").query("waitMs", WAIT),
         )
-        .on(Get, "/admin-api/groups/{group}/contexts", Right(ContextRead), groups::contexts, list::<Context>("Its contexts"))
+        .on(
+            Get,
+            "/admin-api/groups/{group}/contexts",
+            Right(ContextRead),
+            groups::contexts,
+            list::<Context>("Its contexts"),
+        )
         .on(
             Post,
             "/admin-api/groups/{group}/sync",
@@ -178,7 +216,13 @@ fn of_groups(routes: Routes) -> Routes {
             groups::sync,
             list::<Sync>("Compare all of its joined contexts"),
         )
-        .on(Get, "/admin-api/groups/{group}/log", Right(GroupRead), groups::log, list::<LogLine>("The newest of its log"))
+        .on(
+            Get,
+            "/admin-api/groups/{group}/log",
+            Right(GroupRead),
+            groups::log,
+            list::<LogLine>("The newest of its log"),
+        )
 }
 
 fn of_contexts(routes: Routes) -> Routes {
@@ -199,7 +243,13 @@ fn of_contexts(routes: Routes) -> Routes {
             data::<ContextCreated>("Make a context").takes::<CreateContext>().creates(),
         )
         .on(Get, one, In(ContextRead), contexts::show, data::<Context>("A context").query("waitMs", WAIT))
-        .on(Post, "/admin-api/contexts/{context}/join", In(ContextManage), contexts::join, data::<ContextCreated>("Join it"))
+        .on(
+            Post,
+            "/admin-api/contexts/{context}/join",
+            In(ContextManage),
+            contexts::join,
+            data::<ContextCreated>("Join it"),
+        )
         .on(
             Get,
             "/admin-api/contexts/{context}/sync",
@@ -214,7 +264,13 @@ fn of_contexts(routes: Routes) -> Routes {
             contexts::sync,
             data::<Sync>("Compare it").takes::<StartSync>(),
         )
-        .on(Get, "/admin-api/contexts/{context}/log", In(ContextRead), contexts::log, list::<LogLine>("The newest of its log"))
+        .on(
+            Get,
+            "/admin-api/contexts/{context}/log",
+            In(ContextRead),
+            contexts::log,
+            list::<LogLine>("The newest of its log"),
+        )
         .on(
             Get,
             "/admin-api/contexts/{context}/state",
@@ -238,8 +294,20 @@ fn of_blobs(routes: Routes) -> Routes {
     routes
         .on(Get, "/admin-api/blobs", Right(BlobManage), blobs::list, list::<Blob>("The stored blobs"))
         .on(Put, "/admin-api/blobs", Right(BlobWrite), blobs::put, data::<Uploaded>("Store bytes").takes_bytes(bytes))
-        .on(Get, "/admin-api/blobs/{blob}", Right(BlobRead), blobs::get, other(bytes, "The bytes, or the one range that is asked for"))
-        .on(Delete, "/admin-api/blobs/{blob}", Right(BlobManage), blobs::delete, data::<Blob>("Remove a blob from this node"))
+        .on(
+            Get,
+            "/admin-api/blobs/{blob}",
+            Right(BlobRead),
+            blobs::get,
+            other(bytes, "The bytes, or the one range that is asked for"),
+        )
+        .on(
+            Delete,
+            "/admin-api/blobs/{blob}",
+            Right(BlobManage),
+            blobs::delete,
+            data::<Blob>("Remove a blob from this node"),
+        )
 }
 
 fn of_calls_and_events(routes: Routes) -> Routes {
@@ -249,7 +317,8 @@ fn of_calls_and_events(routes: Routes) -> Routes {
             "/jsonrpc",
             Login,
             jsonrpc::execute,
-            json::<Called>("Call methods (JSON-RPC 2.0, batches too); `result` is what is shown here").takes::<RpcRequest<'static>>(),
+            json::<Called>("Call methods (JSON-RPC 2.0, batches too); `result` is what is shown here")
+                .takes::<RpcRequest<'static>>(),
         )
         .on(Get, "/sse", Login, sse::open, other("text/event-stream", "A stream of events"))
         .on(
@@ -265,14 +334,21 @@ fn of_calls_and_events(routes: Routes) -> Routes {
             "/admin-api/events",
             Login,
             topics::recent,
-            list::<EventLine>("What happened lately").query("context", "In which contexts; may be there several times."),
+            list::<EventLine>("What happened lately")
+                .query("context", "In which contexts; may be there several times."),
         )
 }
 
 fn of_pages(routes: Routes) -> Routes {
     let page = "text/html";
     routes
-        .on(Get, "/client.js", Nothing, pages::client, other("text/javascript", "The JavaScript client that fits this node"))
+        .on(
+            Get,
+            "/client.js",
+            Nothing,
+            pages::client,
+            other("text/javascript", "The JavaScript client that fits this node"),
+        )
         .on(Get, "/apps/{context}", Nothing, pages::bare, other(page, "Where the pages of a context's app are"))
         .on(Get, "/apps/{context}/", Nothing, pages::index, other(page, "The first page of a context's app"))
         .on(Get, "/apps/{context}/{*path}", Nothing, pages::file, other("*/*", "A file of a context's app"))

@@ -7,13 +7,13 @@ use mesto_api::event::{self, Subscription};
 use mesto_node::command::CommandError;
 use serde_json::json;
 
-use super::body::{self, Json};
 use super::auth::Caller;
 use super::auth::permission::Right;
+use super::body::{self, Json};
 use super::gate::Asked;
 use super::refusal::Refusal;
 use super::session::{Session, Topics};
-use super::{Shared, Serving, contexts, groups};
+use super::{Serving, Shared, contexts, groups};
 
 /// Names every group, now and later.
 const EVERYTHING: &str = "*";
@@ -21,7 +21,11 @@ const EVERYTHING: &str = "*";
 /// Contexts and groups in one request.
 const NAMED_MAX: usize = 1024;
 
-pub(super) async fn subscription(State(shared): Serving, Asked(caller): Asked, Json(request): Json<Subscription>) -> Result<Response, Refusal> {
+pub(super) async fn subscription(
+    State(shared): Serving,
+    Asked(caller): Asked,
+    Json(request): Json<Subscription>,
+) -> Result<Response, Refusal> {
     let Some(session) = shared.hub.session(&request.id, caller.grant) else {
         return Err(Refusal::new(ErrorCode::InvalidArgument, format!("there is no stream `{}`", request.id))
             .hint("open one with GET /sse; its first message names it"));
@@ -30,7 +34,10 @@ pub(super) async fn subscription(State(shared): Serving, Asked(caller): Asked, J
         "subscribe" => true,
         "unsubscribe" => false,
         other => {
-            return Err(Refusal::new(ErrorCode::InvalidArgument, format!("`{other}` is neither subscribe nor unsubscribe")));
+            return Err(Refusal::new(
+                ErrorCode::InvalidArgument,
+                format!("`{other}` is neither subscribe nor unsubscribe"),
+            ));
         }
     };
     let now = change(&shared, &caller, &session, &request.params, on).await?;
@@ -49,12 +56,18 @@ pub(super) async fn change(
     let topics = resolve(shared, caller, named).await?;
     let resolved = event::Topics {
         context_ids: topics.contexts.iter().map(ToString::to_string).collect(),
-        group_ids: topics.groups.iter().map(ToString::to_string).chain(topics.everything.then(|| EVERYTHING.to_owned())).collect(),
+        group_ids: topics
+            .groups
+            .iter()
+            .map(ToString::to_string)
+            .chain(topics.everything.then(|| EVERYTHING.to_owned()))
+            .collect(),
     };
     if session.subscribe(topics, on) {
         Ok(resolved)
     } else {
-        Err(Refusal::new(ErrorCode::LimitExceeded, "a stream cannot carry so many contexts").hint("subscribe to groups, or to `*`"))
+        Err(Refusal::new(ErrorCode::LimitExceeded, "a stream cannot carry so many contexts")
+            .hint("subscribe to groups, or to `*`"))
     }
 }
 
@@ -81,7 +94,11 @@ async fn resolve(shared: &Shared, caller: &Caller, named: &event::Topics) -> Res
 }
 
 /// What happened lately, in the contexts that `?context=` names (it may be there several times), or in all.
-pub(super) async fn recent(State(shared): Serving, Asked(caller): Asked, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
+pub(super) async fn recent(
+    State(shared): Serving,
+    Asked(caller): Asked,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refusal> {
     let query = query.unwrap_or_default();
     let mut named = event::Topics::default();
     for pair in query.split('&') {
@@ -93,7 +110,9 @@ pub(super) async fn recent(State(shared): Serving, Asked(caller): Asked, RawQuer
         caller.may(Right::NodeRead, None).map_err(|refusal| *refusal)?;
     }
     let topics = resolve(&shared, &caller, &named).await?;
-    let wanted = |context: Option<_>| topics.contexts.is_empty() || context.is_some_and(|context| topics.contexts.contains(&context));
+    let wanted = |context: Option<_>| {
+        topics.contexts.is_empty() || context.is_some_and(|context| topics.contexts.contains(&context))
+    };
     let recent = shared.hub.recent();
     body::list(recent.iter().filter(|told| wanted(told.context())).flat_map(|told| told.lines()).collect())
 }

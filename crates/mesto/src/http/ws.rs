@@ -21,7 +21,7 @@ use super::auth::Caller;
 use super::gate::Asked;
 use super::refusal::Refusal;
 use super::session::{Next, Session};
-use super::{Shared, Serving, body, jsonrpc, sse, topics};
+use super::{Serving, Shared, body, jsonrpc, sse, topics};
 
 /// Requests of one connection that run at once; further ones wait in the socket.
 const RUNNING_MAX: usize = 64;
@@ -32,13 +32,19 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 /// How long one message may take to leave: who does not read for so long gives its place to others.
 const SEND_MAX: Duration = Duration::from_secs(30);
 
-pub(super) async fn open(State(shared): Serving, Asked(caller): Asked, upgrade: WebSocketUpgrade) -> Result<Response, Refusal> {
+pub(super) async fn open(
+    State(shared): Serving,
+    Asked(caller): Asked,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Refusal> {
     let session = shared.hub.open(caller.grant)?;
-    Ok(upgrade.max_message_size(jsonrpc::RPC_LEN_MAX).max_frame_size(jsonrpc::RPC_LEN_MAX).on_upgrade(move |socket| async move {
-        let id = session.id().to_owned();
-        talk(Arc::clone(&shared), caller, session, socket).await;
-        shared.hub.remove(&id);
-    }))
+    Ok(upgrade.max_message_size(jsonrpc::RPC_LEN_MAX).max_frame_size(jsonrpc::RPC_LEN_MAX).on_upgrade(
+        move |socket| async move {
+            let id = session.id().to_owned();
+            talk(Arc::clone(&shared), caller, session, socket).await;
+            shared.hub.remove(&id);
+        },
+    ))
 }
 
 #[derive(Deserialize)]
@@ -106,7 +112,8 @@ async fn run(shared: &Shared, caller: &Caller, session: &Session, request: &Requ
             let called = jsonrpc::call(&shared.node, caller, params).await?;
             let mut result = Vec::with_capacity(called.output.len());
             jsonrpc::write_result(&mut result, &called);
-            String::from_utf8(result).map_err(|_| Refusal::new(ErrorCode::FunctionCallError, "the app gave a result that is not text"))
+            String::from_utf8(result)
+                .map_err(|_| Refusal::new(ErrorCode::FunctionCallError, "the app gave a result that is not text"))
         }
         method @ ("subscribe" | "unsubscribe") => {
             let named: Topics = body::parse(params.get().as_bytes())?;

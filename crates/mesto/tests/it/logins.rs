@@ -67,7 +67,10 @@ fn f13_a_login_by_password_opens_what_its_user_may_until_it_ends() {
     let pair = tokens(&log_in(&node, "correct horse", None));
     let payload = pair.access_token.split('.').nth(1).expect("a JWT");
     let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).expect("base64url")).expect("JSON");
-    assert_eq!((&claims["sub"], &claims["iss"], &claims["aud"]), (&json!("anna"), &json!(node.peer_id()), &json!("mesto")));
+    assert_eq!(
+        (&claims["sub"], &claims["iss"], &claims["aud"]),
+        (&json!("anna"), &json!(node.peer_id()), &json!("mesto"))
+    );
     assert_eq!(claims["permissions"], json!([format!("context:execute[{}]", shared.context), "blob:read"]));
 
     let mut anna = with(&node, &pair.access_token);
@@ -78,7 +81,9 @@ fn f13_a_login_by_password_opens_what_its_user_may_until_it_ends() {
     }
     anna.call(&shared.context, "set", &json!({"key": "tea", "value": "green"}));
     anna.get(&format!("/admin-api/contexts/{}", shared.context)).data();
-    for closed in ["/admin-api/contexts", "/admin-api/groups", "/admin-api/status", "/metrics", "/admin-api/blobs", "/auth/keys"] {
+    for closed in
+        ["/admin-api/contexts", "/admin-api/groups", "/admin-api/status", "/metrics", "/admin-api/blobs", "/auth/keys"]
+    {
         let refused = anna.get(closed);
         assert_eq!(refused.status, 403, "{closed}");
     }
@@ -153,8 +158,11 @@ fn f13_a_scope_ends_where_its_context_ends() {
         assert_eq!(answer["error"]["type"], "Unauthorized", "{elsewhere}: {answer}");
         assert!(answer["result"].is_null());
     }
-    let batch = full.rpc(&json!([{"jsonrpc": "2.0", "id": 1, "method": "execute",
-        "params": {"contextId": other, "method": "get", "argsJson": {"key": "secret"}}}]).to_string());
+    let batch = full.rpc(
+        &json!([{"jsonrpc": "2.0", "id": 1, "method": "execute",
+        "params": {"contextId": other, "method": "get", "argsJson": {"key": "secret"}}}])
+        .to_string(),
+    );
     assert_eq!(batch[0]["error"]["type"], "Unauthorized");
     for path in ["", "/log", "/state", "/schema", "/sync"] {
         full.get(&format!("/admin-api/contexts/{}{path}", shared.context)).data();
@@ -166,7 +174,11 @@ fn f13_a_scope_ends_where_its_context_ends() {
     let session = text(&events.next().data, "session_id");
     let subscribe = |topics: Value| json!({"id": session, "method": "subscribe", "params": topics});
     let mut sender = with(&node, &create("context:execute[board]"));
-    assert_eq!(sender.post("/sse/subscription", &subscribe(json!({"contextIds": [shared.context]}))).status, 422, "another login's stream");
+    assert_eq!(
+        sender.post("/sse/subscription", &subscribe(json!({"contextIds": [shared.context]}))).status,
+        422,
+        "another login's stream"
+    );
     let stolen = events_of(&node, "last-event-id", &format!("{session}-0"));
     assert_ne!(text(&stolen, "session_id"), session, "nor does anybody take over a stream of another login");
 
@@ -183,7 +195,8 @@ fn f13_a_scope_ends_where_its_context_ends() {
         more.problem(403, "Forbidden");
     }
     full.post("/auth/codes", &json!({"contextId": other})).problem(403, "Forbidden");
-    full.post("/auth/keys", &json!({"name": "me", "password": "correct horse", "permissions": ["admin"]})).problem(403, "Forbidden");
+    full.post("/auth/keys", &json!({"name": "me", "password": "correct horse", "permissions": ["admin"]}))
+        .problem(403, "Forbidden");
 }
 
 /// The first message of a stream that another login opens.
@@ -221,9 +234,23 @@ fn f13_a_key_logs_in_by_a_signed_challenge() {
     let made = tools.cli(&["key", "generate", "-o", path_text(&key)]).ok();
     let login = ["login", "--api", node.api(), "--key", path_text(&key)];
     tools.cli(&login).fails(4, "Unauthorized");
-    node.cli(&["user", "add", "ci", "--public-key", &text(&made, "did"), "--scope", "node:read", "--scope", "application:read"]).ok();
+    node.cli(&[
+        "user",
+        "add",
+        "ci",
+        "--public-key",
+        &text(&made, "did"),
+        "--scope",
+        "node:read",
+        "--scope",
+        "application:read",
+    ])
+    .ok();
     let logged_in = tools.cli(&login).ok();
-    assert_eq!((&logged_in["subject"], &logged_in["permissions"]), (&json!("ci"), &json!(["node:read", "application:read"])));
+    assert_eq!(
+        (&logged_in["subject"], &logged_in["permissions"]),
+        (&json!("ci"), &json!(["node:read", "application:read"]))
+    );
     assert_eq!(tools.cli(&["status", "--api", node.api()]).ok()["peerId"], node.peer_id());
     tools.cli(&["group", "ls", "--api", node.api()]).fails(4, "Forbidden");
     let file = fs::metadata(tools.folder().join("logins.json")).expect("tokens are kept");
@@ -256,7 +283,11 @@ fn f13_only_listed_names_and_origins_reach_the_node() {
     let listed = http.request("GET", path, &[("origin", "https://app.example")], b"");
     assert_eq!((listed.status, listed.header("access-control-allow-origin")), (200, Some("https://app.example")));
     let ask = |origin: &str| {
-        let headers = [("origin", origin), ("access-control-request-method", "POST"), ("access-control-request-headers", "authorization")];
+        let headers = [
+            ("origin", origin),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "authorization"),
+        ];
         stranger(&node).request("OPTIONS", "/jsonrpc", &headers, b"")
     };
     assert_eq!(ask("https://app.example").header("access-control-allow-origin"), Some("https://app.example"));
@@ -273,9 +304,15 @@ fn the_description_needs_a_token_and_names_every_answer() {
     for (path, operations) in document["paths"].as_object().expect("paths") {
         for (verb, operation) in operations.as_object().expect("operations") {
             let real = path.replace('{', "").replace('}', "");
-            let answer = stranger(&node).request(&verb.to_uppercase(), &real, &[("content-type", "application/json")], b"{}");
+            let answer =
+                stranger(&node).request(&verb.to_uppercase(), &real, &[("content-type", "application/json")], b"{}");
             let public = operation["security"] == json!([]);
-            assert_eq!(answer.status == 401 && answer.header("x-auth-error") == Some("missing_token"), !public, "{verb} {path}: {}", answer.status);
+            assert_eq!(
+                answer.status == 401 && answer.header("x-auth-error") == Some("missing_token"),
+                !public,
+                "{verb} {path}: {}",
+                answer.status
+            );
             assert_ne!(answer.status, 405, "{verb} {path}");
             asked += 1;
         }

@@ -64,15 +64,23 @@ fn a_page_is_served_under_a_strict_policy_and_to_its_own_origin() {
     let page = get(&node, &format!("/apps/{context}/"), &[("host", &own)]);
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
     let policy = page.header("content-security-policy").expect("a policy").to_owned();
-    assert!(policy.starts_with("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self';"), "{policy}");
+    assert!(
+        policy.starts_with("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self';"),
+        "{policy}"
+    );
     for never in ["unsafe-inline", "'unsafe-eval'", "*", "http:", "https:", "sandbox"] {
         assert!(!policy.contains(never), "{never} in {policy}");
     }
-    for (name, value) in [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer"), ("cache-control", "no-cache")] {
+    for (name, value) in
+        [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer"), ("cache-control", "no-cache")]
+    {
         assert_eq!(page.header(name), Some(value));
     }
     let script = get(&node, &format!("/apps/{context}/app.js"), &[("host", &own)]);
-    assert_eq!((script.header("content-type"), script.body.as_slice()), (Some("text/javascript; charset=utf-8"), &b"export const x = 1;\n"[..]));
+    assert_eq!(
+        (script.header("content-type"), script.body.as_slice()),
+        (Some("text/javascript; charset=utf-8"), &b"export const x = 1;\n"[..])
+    );
     let tag = script.header("etag").expect("a tag").to_owned();
     let again = get(&node, &format!("/apps/{context}/app.js"), &[("host", &own), ("if-none-match", &tag)]);
     assert_eq!((again.status, again.body.len()), (304, 0));
@@ -86,9 +94,14 @@ fn a_page_is_served_under_a_strict_policy_and_to_its_own_origin() {
     // On the host of one context the pages of another are not shown, and elsewhere only in a sandbox.
     get(&node, &format!("/apps/{other}/"), &[("host", &own)]).problem(404, "NotFound");
     let elsewhere = get(&node, &format!("/apps/{context}/"), &[]);
-    assert!(elsewhere.header("content-security-policy").is_some_and(|policy| policy.contains("; sandbox allow-scripts")));
+    assert!(
+        elsewhere.header("content-security-policy").is_some_and(|policy| policy.contains("; sandbox allow-scripts"))
+    );
     let navigated = get(&node, &format!("/apps/{context}/app.js"), &[("sec-fetch-mode", "navigate")]);
-    assert_eq!((navigated.status, navigated.header("location")), (307, Some(format!("http://{own}/apps/{context}/app.js").as_str())));
+    assert_eq!(
+        (navigated.status, navigated.header("location")),
+        (307, Some(format!("http://{own}/apps/{context}/app.js").as_str()))
+    );
 }
 
 #[test]
@@ -98,15 +111,32 @@ fn nothing_but_the_files_of_the_bundles_web_folder_is_served() {
     let (context, _) = begin(&node, &with_pages(&stage));
     let own = host(&node, &context);
     for path in [
-        "../app.wasm", "..%2fapp.wasm", "%2e%2e/app.wasm", "%2e%2e%2fmanifest.json", "/etc/passwd", "%2fetc%2fpasswd", "web/index.html",
-        "app.wasm", "manifest.json", "index.html/", "a%20b", "..\\app.wasm", "%00", "index.html%00.js", "./../../token", "INDEX.HTML",
+        "../app.wasm",
+        "..%2fapp.wasm",
+        "%2e%2e/app.wasm",
+        "%2e%2e%2fmanifest.json",
+        "/etc/passwd",
+        "%2fetc%2fpasswd",
+        "web/index.html",
+        "app.wasm",
+        "manifest.json",
+        "index.html/",
+        "a%20b",
+        "..\\app.wasm",
+        "%00",
+        "index.html%00.js",
+        "./../../token",
+        "INDEX.HTML",
     ] {
         let answer = get(&node, &format!("/apps/{context}/{path}"), &[("host", &own)]);
         assert!([400, 401, 404].contains(&answer.status), "{path}: {}", answer.status);
     }
     for context in ["x", &context[..8], &context.to_uppercase(), &"a".repeat(52)] {
         let answer = get(&node, &format!("/apps/{context}/"), &[]);
-        answer.problem(404, if context.len() == 52 && context.starts_with("aaaa") { "ContextNotFound" } else { "NotFound" });
+        answer.problem(
+            404,
+            if context.len() == 52 && context.starts_with("aaaa") { "ContextNotFound" } else { "NotFound" },
+        );
     }
 }
 
@@ -129,7 +159,8 @@ fn a_page_logs_in_by_the_code_in_its_address() {
     let mut page = Connection::open(node.api_address(), Some(&token));
     // As the page's script asks.
     let origin = format!("http://{own}");
-    let asked = page.request("GET", &format!("/admin-api/contexts/{context}"), &[("host", &own), ("origin", &origin)], b"");
+    let asked =
+        page.request("GET", &format!("/admin-api/contexts/{context}"), &[("host", &own), ("origin", &origin)], b"");
     assert_eq!(asked.data()["contextId"], json!(context));
     page.call(&context, "set", &json!({"key": "k", "value": "v"}));
     assert_eq!(page.execute(&other, "len", &json!({}))["error"]["type"], "Unauthorized");

@@ -52,7 +52,9 @@ impl Names {
             Type::List { of } | Type::Option { of } | Type::Map { of } => self.visit(of, taken),
             Type::Tuple { of } => of.iter().for_each(|of| self.visit(of, taken)),
             Type::Struct { fields, .. } => fields.iter().for_each(|field| self.visit(&field.content, taken)),
-            Type::Enum { variants, .. } => variants.iter().filter_map(|v| v.content.as_ref()).for_each(|of| self.visit(of, taken)),
+            Type::Enum { variants, .. } => {
+                variants.iter().filter_map(|v| v.content.as_ref()).for_each(|of| self.visit(of, taken))
+            }
             Type::Unit | Type::Bool | Type::Integer { .. } | Type::Number | Type::String | Type::Bytes => {}
             Type::Reference { .. } | Type::Any => {}
         }
@@ -63,7 +65,12 @@ fn declared(kind: &Type) -> Option<&str> {
     match kind {
         Type::Struct { name, .. } | Type::Enum { name, .. } => Some(name),
         Type::Unit | Type::Bool | Type::Integer { .. } | Type::Number | Type::String | Type::Bytes => None,
-        Type::List { .. } | Type::Tuple { .. } | Type::Option { .. } | Type::Map { .. } | Type::Reference { .. } | Type::Any => None,
+        Type::List { .. }
+        | Type::Tuple { .. }
+        | Type::Option { .. }
+        | Type::Map { .. }
+        | Type::Reference { .. }
+        | Type::Any => None,
     }
 }
 

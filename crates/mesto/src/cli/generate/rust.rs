@@ -10,10 +10,10 @@ const NEVER: [&str; 5] = ["self", "Self", "super", "crate", "_"];
 
 /// Words that a raw name may be.
 const KEYWORDS: [&str; 46] = [
-    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else", "enum", "extern",
-    "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override",
-    "priv", "pub", "ref", "return", "static", "struct", "trait", "true", "try", "type", "typeof", "unsafe", "use", "virtual",
-    "where", "while",
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else", "enum",
+    "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod", "move",
+    "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "trait", "true", "try", "type", "typeof",
+    "unsafe", "use", "virtual", "where", "while",
 ];
 
 /// Integers that JSON has as strings beyond 2^53.
@@ -48,8 +48,21 @@ impl<'de, T: TryFrom<i128>> Deserialize<'de> for Integer<T> {
 /// The whole module.
 pub(super) fn client(schema: &Schema) -> String {
     let app = pascal(schema.name());
-    let own = ["Client", "ClientError", "Serialize", "Deserialize", "Value", "Integer", "String", "Vec", "Option", "Box", "Result"];
-    let taken: Vec<_> = [format!("{app}Client"), format!("{app}Event")].into_iter().chain(own.map(str::to_owned)).collect();
+    let own = [
+        "Client",
+        "ClientError",
+        "Serialize",
+        "Deserialize",
+        "Value",
+        "Integer",
+        "String",
+        "Vec",
+        "Option",
+        "Box",
+        "Result",
+    ];
+    let taken: Vec<_> =
+        [format!("{app}Client"), format!("{app}Event")].into_iter().chain(own.map(str::to_owned)).collect();
     let names = Names::of(schema, &taken);
     let mut body = String::new();
     for (kind, name) in names.iter() {
@@ -69,12 +82,18 @@ fn declare(code: &mut String, kind: &Type, name: &str, names: &Names) {
     // Writing to a text does not fail.
     match kind {
         Type::Struct { fields, .. } => {
-            let _ = write!(code, "\n/// `{name}`.\n#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]\npub struct {name} {{\n");
+            let _ = write!(
+                code,
+                "\n/// `{name}`.\n#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]\npub struct {name} {{\n"
+            );
             fields.iter().for_each(|field| write_field(code, field, names));
             code.push_str("}\n");
         }
         Type::Enum { variants, .. } => {
-            let _ = write!(code, "\n/// `{name}`.\n#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]\npub enum {name} {{\n");
+            let _ = write!(
+                code,
+                "\n/// `{name}`.\n#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]\npub enum {name} {{\n"
+            );
             variants.iter().for_each(|variant| write_variant(code, variant, names));
             code.push_str("}\n");
         }
@@ -158,7 +177,8 @@ fn write_method(code: &mut String, method: &Method, names: &Names) {
         name if ["new", "call_raw"].contains(&name.as_str()) => format!("{name}_"),
         name => name,
     };
-    let args: Vec<_> = method.args.iter().map(|arg| format!(", {}: &{}", snake(&arg.name), borrowed(&arg.content, names))).collect();
+    let args: Vec<_> =
+        method.args.iter().map(|arg| format!(", {}: &{}", snake(&arg.name), borrowed(&arg.content, names))).collect();
     let given: Vec<_> = method.args.iter().map(|arg| format!("{:?}: {}", arg.name, snake(&arg.name))).collect();
     let given = if given.is_empty() { "json!({})".to_owned() } else { format!("json!({{ {} }})", given.join(", ")) };
     let _ = write!(
@@ -176,9 +196,13 @@ fn borrowed(kind: &Type, names: &Names) -> String {
     match kind {
         Type::String | Type::Bytes => "str".to_owned(),
         Type::List { of } => format!("[{}]", element(of, names)),
-        Type::Unit | Type::Bool | Type::Integer { .. } | Type::Number | Type::Any | Type::Tuple { .. } | Type::Option { .. } => {
-            shown(kind, names)
-        }
+        Type::Unit
+        | Type::Bool
+        | Type::Integer { .. }
+        | Type::Number
+        | Type::Any
+        | Type::Tuple { .. }
+        | Type::Option { .. } => shown(kind, names),
         Type::Map { .. } | Type::Struct { .. } | Type::Enum { .. } | Type::Reference { .. } => shown(kind, names),
     }
 }
@@ -187,13 +211,18 @@ fn shown(kind: &Type, names: &Names) -> String {
     match kind {
         Type::Unit => "()".to_owned(),
         Type::Bool => "bool".to_owned(),
-        Type::Integer { format } if is_wide(format) => format!("Integer<{}>", if format.starts_with('u') { "u64" } else { "i64" }),
+        Type::Integer { format } if is_wide(format) => {
+            format!("Integer<{}>", if format.starts_with('u') { "u64" } else { "i64" })
+        }
         Type::Integer { format } => format.clone(),
         Type::Number => "f64".to_owned(),
         Type::String | Type::Bytes => "String".to_owned(),
         Type::Any => "Value".to_owned(),
         Type::List { of } => format!("Vec<{}>", element(of, names)),
-        Type::Tuple { of } => format!("({},)", of.iter().map(|of| shown(of, names)).collect::<Vec<_>>().join(", ")),
+        Type::Tuple { of } => {
+            let elements: Vec<_> = of.iter().map(|of| shown(of, names)).collect();
+            if elements.len() == 1 { format!("({},)", elements[0]) } else { format!("({})", elements.join(", ")) }
+        }
         Type::Option { of } => format!("Option<{}>", shown(of, names)),
         Type::Map { of } => format!("std::collections::BTreeMap<String, {}>", element(of, names)),
         Type::Struct { .. } | Type::Enum { .. } => names.get(kind).to_owned(),

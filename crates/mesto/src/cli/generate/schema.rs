@@ -112,7 +112,8 @@ impl Schema {
 
     /// Every type that is mentioned, those inside of others left to the caller.
     pub(super) fn types(&self) -> impl Iterator<Item = &Type> {
-        let of_methods = self.callable().flat_map(|method| method.args.iter().map(|arg| &arg.content).chain([&method.result]));
+        let of_methods =
+            self.callable().flat_map(|method| method.args.iter().map(|arg| &arg.content).chain([&method.result]));
         of_methods.chain(self.events.iter().filter_map(|event| event.content.as_ref()))
     }
 }

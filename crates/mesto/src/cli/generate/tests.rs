@@ -50,7 +50,18 @@ fn the_typescript_holds_for_its_compiler() {
         // @ts-expect-error a key is text\nkv.get({ key: 1 });\n";
     fs::write(folder.path().join("used.ts"), used).unwrap();
     let mut check = Command::new("tsc");
-    check.args(["--strict", "--noEmit", "--module", "nodenext", "--target", "es2022", "--lib", "es2022,dom", "--types", ""]);
+    check.args([
+        "--strict",
+        "--noEmit",
+        "--module",
+        "nodenext",
+        "--target",
+        "es2022",
+        "--lib",
+        "es2022,dom",
+        "--types",
+        "",
+    ]);
     let checked = check.args(["kv.ts", "everything.ts", "used.ts"]).current_dir(folder.path()).output().unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
 }

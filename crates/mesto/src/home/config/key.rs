@@ -285,7 +285,17 @@ mod tests {
         for good in ["http://localhost:3000", "https://app.example.org", "http://[::1]:8080", "http://127.0.0.1"] {
             assert!(is_origin(good), "{good}");
         }
-        for bad in ["*", "null", "app.example.org", "https://app.example.org/", "https://App.example.org", "http://a:b", "http://", "ftp://a", "http://user@a"] {
+        for bad in [
+            "*",
+            "null",
+            "app.example.org",
+            "https://app.example.org/",
+            "https://App.example.org",
+            "http://a:b",
+            "http://",
+            "ftp://a",
+            "http://user@a",
+        ] {
             assert!(!is_origin(bad), "{bad}");
         }
     }

@@ -119,7 +119,11 @@ impl Book {
     }
 
     /// Changes it, durably. What has expired goes. Waits for the disk.
-    pub(super) fn change<T>(&self, now_s: u64, change: impl FnOnce(&mut Contents) -> Result<T, AuthError>) -> Result<T, AuthError> {
+    pub(super) fn change<T>(
+        &self,
+        now_s: u64,
+        change: impl FnOnce(&mut Contents) -> Result<T, AuthError>,
+    ) -> Result<T, AuthError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut contents = Contents::clone(&self.contents());
         contents.grants.retain(|_, grant| grant.expires_s > now_s);
@@ -246,11 +250,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("auth.json");
         let book = Book::open(path.clone()).unwrap();
-        let fill = |contents: &mut Contents, count: u16| contents.grants.extend((0..count).map(|n| (id(n), grant(100))));
+        let fill =
+            |contents: &mut Contents, count: u16| contents.grants.extend((0..count).map(|n| (id(n), grant(100))));
         let bound = u16::try_from(GRANTS_MAX).unwrap();
         book.change(0, |contents| Ok(fill(contents, bound))).unwrap();
         assert!(matches!(book.change(0, |contents| Ok(fill(contents, bound + 1))), Err(AuthError::TooMany(..))));
-        for damage in ["", "{}", r#"{"version":2,"keys":{},"grants":{}}"#, r#"{"version":1,"keys":{},"grants":{"x":{}}}"#] {
+        for damage in
+            ["", "{}", r#"{"version":2,"keys":{},"grants":{}}"#, r#"{"version":1,"keys":{},"grants":{"x":{}}}"#]
+        {
             files::replace(&path, damage.as_bytes()).unwrap();
             assert!(Book::open(path.clone()).is_err(), "{damage}");
         }

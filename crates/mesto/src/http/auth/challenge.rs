@@ -48,7 +48,14 @@ impl Challenges {
     }
 
     /// Takes a challenge that `key` signed for `host`. Each is taken once.
-    pub(super) fn take(&self, challenge: &str, host: &str, key: &PublicKey, signature: &[u8; 64], now_s: u64) -> Result<(), AuthError> {
+    pub(super) fn take(
+        &self,
+        challenge: &str,
+        host: &str,
+        key: &PublicKey,
+        signature: &[u8; 64],
+        now_s: u64,
+    ) -> Result<(), AuthError> {
         let (end, nonce) = self.read(challenge).ok_or(AuthError::Refused)?;
         let message = format!("{}\n{challenge}", host.to_ascii_lowercase());
         if end <= now_s || !mesto_oplog::key::verify(key, DOMAIN, message.as_bytes(), signature) {
@@ -108,7 +115,8 @@ mod tests {
         let (challenge, _) = challenges.give(100).unwrap();
         let (other, _) = challenges.give(100).unwrap();
         let (foreign, _) = Challenges::new(&[3; 32]).give(100).unwrap();
-        let take = |challenge: &str, signature: [u8; 64]| challenges.take(challenge, HOST, &key.public(), &signature, 101);
+        let take =
+            |challenge: &str, signature: [u8; 64]| challenges.take(challenge, HOST, &key.public(), &signature, 101);
         assert!(take(&challenge, signed(&key, "evil.example", &challenge)).is_err());
         assert!(take(&challenge, signed(&SigningKey::from_seed(&[9; 32]), HOST, &challenge)).is_err());
         assert!(take(&challenge, signed(&key, HOST, &other)).is_err());

@@ -33,7 +33,12 @@ pub(super) struct Coded {
 pub(super) struct Codes(Mutex<BTreeMap<[u8; 32], Coded>>);
 
 impl Codes {
-    pub(super) fn make(&self, subject: String, permissions: Permissions, now_s: u64) -> Result<(String, u64), AuthError> {
+    pub(super) fn make(
+        &self,
+        subject: String,
+        permissions: Permissions,
+        now_s: u64,
+    ) -> Result<(String, u64), AuthError> {
         let mut random = [0; CODE_LEN];
         getrandom::fill(&mut random).map_err(|error| AuthError::Storage(error.to_string()))?;
         let code = to_text(&random);
@@ -48,7 +53,8 @@ impl Codes {
     }
 
     pub(super) fn take(&self, code: &str, now_s: u64) -> Result<Coded, AuthError> {
-        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(blake3::hash(code.as_bytes()).as_bytes());
+        let taken =
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(blake3::hash(code.as_bytes()).as_bytes());
         taken.filter(|coded| coded.end > now_s).ok_or(AuthError::Refused)
     }
 }

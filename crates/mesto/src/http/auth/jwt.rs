@@ -176,7 +176,8 @@ mod tests {
             assert_eq!(signer().verify(&forged(&header, &good), NOW), Err(TokenError::Invalid), "{header}");
         }
         let unsigned = format!("{HEADER}.{}.", URL_SAFE_NO_PAD.encode(good.to_string()));
-        let none = format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#), URL_SAFE_NO_PAD.encode(good.to_string()));
+        let none =
+            format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#), URL_SAFE_NO_PAD.encode(good.to_string()));
         for token in [unsigned, none, String::new(), "..".into(), "a.b.c".into(), "x".repeat(TOKEN_LEN_MAX + 1)] {
             assert_eq!(signer().verify(&token, NOW), Err(TokenError::Invalid), "{token}");
         }
@@ -184,7 +185,9 @@ mod tests {
 
     #[test]
     fn a_token_of_another_node_or_for_another_use_is_refused() {
-        for (key, value) in [("iss", json!("other")), ("aud", json!("other")), ("aud", json!(["mesto"])), ("exp", json!("never"))] {
+        for (key, value) in
+            [("iss", json!("other")), ("aud", json!("other")), ("aud", json!(["mesto"])), ("exp", json!("never"))]
+        {
             let token = forged(&header(), &changed(key, value));
             assert_eq!(signer().verify(&token, NOW), Err(TokenError::Invalid), "{key}");
         }

@@ -43,7 +43,12 @@ impl Verifier {
         let mut salt = [0; SALT_LEN];
         getrandom::fill(&mut salt).map_err(|error| AuthError::Storage(error.to_string()))?;
         let hash = hash(password, &salt, MEMORY_KIB, PASSES).ok_or(AuthError::BadPassword)?;
-        Ok(Self { memory_kib: MEMORY_KIB, passes: PASSES, salt: STANDARD_NO_PAD.encode(salt), hash: STANDARD_NO_PAD.encode(hash) })
+        Ok(Self {
+            memory_kib: MEMORY_KIB,
+            passes: PASSES,
+            salt: STANDARD_NO_PAD.encode(salt),
+            hash: STANDARD_NO_PAD.encode(hash),
+        })
     }
 
     /// Takes as long as a check, so that the time does not tell whether there is such a user.
@@ -65,7 +70,9 @@ fn hash(password: &str, salt: &[u8], memory_kib: u32, passes: u32) -> Option<[u8
     }
     let params = Params::new(memory_kib, passes, 1, Some(HASH_LEN)).ok()?;
     let mut hash = [0; HASH_LEN];
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into(password.as_bytes(), salt, &mut hash).ok()?;
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into(password.as_bytes(), salt, &mut hash)
+        .ok()?;
     Some(hash)
 }
 

@@ -149,7 +149,9 @@ impl Permission {
         match (self, other) {
             (Self::Admin, _) => true,
             (Self::Right(..), Self::Admin) => false,
-            (Self::Right(mine, here), Self::Right(theirs, there)) => mine.implies(theirs) && (here.is_none() || here == there),
+            (Self::Right(mine, here), Self::Right(theirs, there)) => {
+                mine.implies(theirs) && (here.is_none() || here == there)
+            }
         }
     }
 }
@@ -270,7 +272,9 @@ mod tests {
         let one = permissions(&[&format!("context:execute[{}]", context(1)), "blob:read"]);
         assert!(one.include(&one));
         assert!(one.include(&permissions(&[&format!("context:read[{}]", context(1))])));
-        for more in ["admin", "context:execute", "context:read", "blob:write", &format!("context:execute[{}]", context(2))] {
+        for more in
+            ["admin", "context:execute", "context:read", "blob:write", &format!("context:execute[{}]", context(2))]
+        {
             assert!(!one.include(&permissions(&[more])), "{more}");
         }
         assert!(Permissions::admin().include(&one));

@@ -118,7 +118,14 @@ async fn refresh_tokens_cannot_be_made_up() {
     let tokens = world.log_in().await;
     let (id, _) = tokens.refresh.split_once('.').unwrap();
     let mac = tokens.refresh.rsplit_once('.').unwrap().1;
-    for made_up in [String::new(), "..".into(), format!("{id}.1.{mac}"), format!("{id}.00.{mac}"), format!("{}x", tokens.refresh), tokens.access.clone()] {
+    for made_up in [
+        String::new(),
+        "..".into(),
+        format!("{id}.1.{mac}"),
+        format!("{id}.00.{mac}"),
+        format!("{}x", tokens.refresh),
+        tokens.access.clone(),
+    ] {
         assert_eq!(world.auth.refresh(&made_up, NOW).unwrap_err(), TokenError::Invalid.into(), "{made_up}");
     }
     assert!(world.auth.refresh(&tokens.refresh, NOW).is_ok(), "a guess does not end a login");
@@ -161,7 +168,10 @@ fn a_programs_token_lives_until_it_ends_or_is_revoked() {
     let (other, ..) = world.auth.create(&world.owner(), "other", some(&["blob:read"]), 60, NOW).unwrap();
     assert_eq!(world.auth.grants(&caller, NOW).len(), 1, "it sees itself");
     assert_eq!(world.auth.grants(&world.owner(), NOW).len(), 2);
-    assert!(matches!(world.auth.revoke(&caller, &other.to_string(), NOW), Err(AuthError::Unknown(_))), "and ends no other");
+    assert!(
+        matches!(world.auth.revoke(&caller, &other.to_string(), NOW), Err(AuthError::Unknown(_))),
+        "and ends no other"
+    );
     assert_eq!(world.auth.revoke(&world.owner(), &id.to_string()[..8], NOW), Ok(id));
     assert_eq!(world.auth.caller(&token, NOW).unwrap_err(), TokenError::Revoked);
 }
@@ -192,13 +202,20 @@ async fn to_have_a_token_is_enough_to_end_its_login() {
     let by_refresh = world.log_in().await;
     world.auth.revoke_by(&by_refresh.refresh, NOW).unwrap();
     assert_eq!(world.auth.caller(&by_refresh.access, NOW).unwrap_err(), TokenError::Revoked);
-    assert_eq!(world.auth.revoke_by("home", NOW).unwrap_err(), TokenError::Invalid.into(), "the home's token is no login");
+    assert_eq!(
+        world.auth.revoke_by("home", NOW).unwrap_err(),
+        TokenError::Invalid.into(),
+        "the home's token is no login"
+    );
 }
 
 #[test]
 fn names_are_bounded_and_printable() {
     let world = world();
     for bad in ["", "a\nb", &"x".repeat(NAME_LEN_MAX + 1)] {
-        assert_eq!(world.auth.create(&world.owner(), bad, Permissions::admin(), 60, NOW).unwrap_err(), AuthError::BadName);
+        assert_eq!(
+            world.auth.create(&world.owner(), bad, Permissions::admin(), 60, NOW).unwrap_err(),
+            AuthError::BadName
+        );
     }
 }

@@ -71,7 +71,10 @@ fn the_token_opens_and_nothing_else_does() {
         assert_eq!(refused.headers()[AUTH_ERROR], "invalid_token", "{wrong}");
     }
     let refused = world.ask("/any", None);
-    assert_eq!((refused.status().as_u16(), &refused.headers()[AUTH_ERROR]), (401, &HeaderValue::from_static("missing_token")));
+    assert_eq!(
+        (refused.status().as_u16(), &refused.headers()[AUTH_ERROR]),
+        (401, &HeaderValue::from_static("missing_token"))
+    );
     assert!(refused.headers().contains_key(header::WWW_AUTHENTICATE));
 }
 
@@ -92,7 +95,9 @@ fn a_token_opens_what_its_scopes_name_and_no_more() {
     let scoped = format!("Bearer {}", world.token(&[&format!("context:read[{here}]")]));
     assert_eq!(world.status("/any", Some(&scoped)), 200);
     assert_eq!(world.status(&format!("/contexts/{here}/log"), Some(&scoped)), 200);
-    for elsewhere in [there.to_string(), here.to_string()[..8].to_owned(), "notes".into(), here.to_string().to_uppercase()] {
+    for elsewhere in
+        [there.to_string(), here.to_string()[..8].to_owned(), "notes".into(), here.to_string().to_uppercase()]
+    {
         let refused = world.ask(&format!("/contexts/{elsewhere}/log"), Some(&scoped));
         assert_eq!(refused.status(), 403, "{elsewhere}");
         assert!(refused.headers()[header::WWW_AUTHENTICATE].to_str().unwrap().contains("insufficient_scope"));

@@ -50,7 +50,8 @@ fn every_route_is_described_and_nothing_else() {
         .flat_map(|(path, operations)| operations.as_object().unwrap().keys().map(|verb| (path.clone(), verb.clone())))
         .collect();
     let routes = listed();
-    let registered: BTreeSet<_> = routes.iter().map(|route| (route.path.replace("{*", "{"), route.verb.name().to_owned())).collect();
+    let registered: BTreeSet<_> =
+        routes.iter().map(|route| (route.path.replace("{*", "{"), route.verb.name().to_owned())).collect();
     assert_eq!(described, registered);
     assert_eq!(registered.len(), routes.len(), "no route is there twice");
     assert!(registered.len() > 40);

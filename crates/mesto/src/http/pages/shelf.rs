@@ -44,9 +44,10 @@ pub(super) struct Web {
 impl Web {
     fn of(bundle: &Bundle) -> Self {
         let below = |path: &str| path.strip_prefix(WEB).map(str::to_owned);
-        let files = bundle.files.iter().filter_map(|(path, bytes)| {
-            Some((below(path)?, File::new(path, Bytes::copy_from_slice(bytes))))
-        });
+        let files = bundle
+            .files
+            .iter()
+            .filter_map(|(path, bytes)| Some((below(path)?, File::new(path, Bytes::copy_from_slice(bytes)))));
         Self { files: files.collect(), first: bundle.manifest.web().and_then(below) }
     }
 
@@ -77,8 +78,10 @@ impl Shelf {
         let blobs = node.blobs().clone();
         let opened = tokio::task::spawn_blocking(move || {
             let bytes = blobs.read(bundle, BUNDLE_LEN_MAX)?;
-            let bytes = bytes.ok_or_else(|| Refusal::new(ErrorCode::ApplicationNotInstalled, "the bundle is not here"))?;
-            let opened = Bundle::open(&bytes).map_err(|error| Refusal::new(ErrorCode::InvalidBundle, error.to_string()))?;
+            let bytes =
+                bytes.ok_or_else(|| Refusal::new(ErrorCode::ApplicationNotInstalled, "the bundle is not here"))?;
+            let opened =
+                Bundle::open(&bytes).map_err(|error| Refusal::new(ErrorCode::InvalidBundle, error.to_string()))?;
             Ok::<_, Refusal>(Arc::new(Web::of(&opened)))
         });
         let web = opened.await.map_err(|error| Refusal::new(ErrorCode::InternalError, error.to_string()))??;

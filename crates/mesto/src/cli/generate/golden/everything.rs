@@ -111,7 +111,7 @@ impl EveryThingClient {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub fn find(&self, r#in: &(i32, bool,)) -> Result<std::collections::BTreeMap<String, Set>, ClientError> {
+    pub fn find(&self, r#in: &(i32, bool)) -> Result<std::collections::BTreeMap<String, Set>, ClientError> {
         self.call_raw("find", &json!({ "in": r#in }))
     }
 
