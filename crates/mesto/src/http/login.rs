@@ -1,7 +1,7 @@
 //! `/auth`: logging in, refreshing, revoking, and who may log in.
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -75,7 +75,7 @@ pub(super) async fn token(
     uri: Uri,
     headers: HeaderMap,
     Json(request): Json<TokenRequest>,
-) -> Result<Response, Response> {
+) -> Response {
     let host = guard::host_of(&uri, &headers);
     answer(log_in(&shared, host, &request).await)
 }
@@ -111,31 +111,35 @@ fn proof<T: DeserializeOwned>(given: &Value) -> Result<T, AuthError> {
 }
 
 /// Exchanges a refresh token.
-pub(super) async fn refresh(State(shared): Serving, Json(request): Json<Refresh>) -> Result<Response, Response> {
+pub(super) async fn refresh(State(shared): Serving, Json(request): Json<Refresh>) -> Response {
     answer(blocking(&shared, move |shared| shared.auth.refresh(&request.refresh_token, now_s())).await)
 }
 
-fn answer(tokens: Result<Tokens, AuthError>) -> Result<Response, Response> {
-    let Tokens { access, refresh } = tokens.map_err(refused_response)?;
+fn answer(tokens: Result<Tokens, AuthError>) -> Response {
+    let Tokens { access, refresh } = match tokens {
+        Ok(tokens) => tokens,
+        Err(error) => return refused_response(error),
+    };
     let answer = TokenAnswer { data: TokenPair { access_token: access, refresh_token: refresh }, error: None };
-    let mut response = body::json(&answer).map_err(|refusal| refusal.into_response())?;
-    response.headers_mut().insert(axum::http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    let mut response = body::json(&answer).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// Ends the login that a token belongs to.
-pub(super) async fn revoke(State(shared): Serving, Json(Revoke { token }): Json<Revoke>) -> Result<Response, Response> {
-    let ended = blocking(&shared, move |shared| shared.auth.revoke_by(&token, now_s())).await;
-    ended.map_err(refused_response)?;
-    body::data(Revoked { revoked: None }).map_err(|refusal| refusal.into_response())
+pub(super) async fn revoke(State(shared): Serving, Json(Revoke { token }): Json<Revoke>) -> Response {
+    match blocking(&shared, move |shared| shared.auth.revoke_by(&token, now_s())).await {
+        Ok(()) => body::data(Revoked { revoked: None }).into_response(),
+        Err(error) => refused_response(error),
+    }
 }
 
 /// Whose token it is, for proxies that ask before they let a request through.
 pub(super) async fn validate(Asked(caller): Asked) -> Result<Response, Refusal> {
     let permissions = caller.permissions.texts();
-    let header = |text: &str| HeaderValue::from_str(text).ok();
+    let value = |text: &str| HeaderValue::from_str(text).ok();
     // A name that no header can carry is still in the body.
-    let (user, listed) = (header(&caller.subject), header(&permissions.join(",")));
+    let (user, listed) = (value(&caller.subject), value(&permissions.join(",")));
     let mut response = body::data(Validated { valid: true, subject: caller.subject.clone(), permissions })?;
     response.headers_mut().extend(user.map(|user| (USER, user)));
     response.headers_mut().extend(listed.map(|listed| (PERMISSIONS, listed)));
@@ -306,10 +310,7 @@ fn time(seconds: u64) -> String {
 }
 
 fn refused_response(error: AuthError) -> Response {
-    match error {
-        AuthError::Token(error) => *unauthorised(error),
-        other => refused(other).into_response(),
-    }
+    if let AuthError::Token(error) = error { *unauthorised(error) } else { refused(error).into_response() }
 }
 
 fn refused(error: AuthError) -> Refusal {

@@ -303,7 +303,7 @@ fn the_description_needs_a_token_and_names_every_answer() {
     let mut asked = 0;
     for (path, operations) in document["paths"].as_object().expect("paths") {
         for (verb, operation) in operations.as_object().expect("operations") {
-            let real = path.replace('{', "").replace('}', "");
+            let real = path.replace(['{', '}'], "");
             let answer =
                 stranger(&node).request(&verb.to_uppercase(), &real, &[("content-type", "application/json")], b"{}");
             let public = operation["security"] == json!([]);

@@ -56,10 +56,15 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
     let global_unicast = first & 0xe000 == 0x2000;
-    let special = (first == 0x2001 && second < 0x0200) // for protocols, Teredo among them
-        || (first == 0x2001 && second == 0x0db8) // for documentation
-        || first == 0x2002 // carries IPv4
-        || (first == 0x3fff && second < 0x1000); // for documentation
+    let special = match first {
+        // For protocols, Teredo among them, and for documentation.
+        0x2001 => second < 0x0200 || second == 0x0db8,
+        // Carries IPv4.
+        0x2002 => true,
+        // For documentation.
+        0x3fff => second < 0x1000,
+        _ => false,
+    };
     // Addresses that carry IPv4 lie outside of 2000::/3, but for 2002::/16.
     global_unicast && !special
 }

@@ -26,9 +26,10 @@ impl Names {
 
     /// What a struct or enum is called here; a reference to one further out by its first bearer.
     pub(super) fn get(&self, kind: &Type) -> &str {
-        let found = match kind {
-            Type::Reference { name } => self.found.iter().find(|(other, _)| declared(other) == Some(name)),
-            other => self.found.iter().find(|(known, _)| known == other),
+        let found = if let Type::Reference { name } = kind {
+            self.found.iter().find(|(other, _)| declared(other) == Some(name))
+        } else {
+            self.found.iter().find(|(known, _)| known == kind)
         };
         found.map_or("unknown", |(_, name)| name)
     }

@@ -250,11 +250,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("auth.json");
         let book = Book::open(path.clone()).unwrap();
-        let fill =
-            |contents: &mut Contents, count: u16| contents.grants.extend((0..count).map(|n| (id(n), grant(100))));
+        let fill = |contents: &mut Contents, count: u16| {
+            contents.grants.extend((0..count).map(|n| (id(n), grant(100))));
+            Ok(())
+        };
         let bound = u16::try_from(GRANTS_MAX).unwrap();
-        book.change(0, |contents| Ok(fill(contents, bound))).unwrap();
-        assert!(matches!(book.change(0, |contents| Ok(fill(contents, bound + 1))), Err(AuthError::TooMany(..))));
+        book.change(0, |contents| fill(contents, bound)).unwrap();
+        assert!(matches!(book.change(0, |contents| fill(contents, bound + 1)), Err(AuthError::TooMany(..))));
         for damage in
             ["", "{}", r#"{"version":2,"keys":{},"grants":{}}"#, r#"{"version":1,"keys":{},"grants":{"x":{}}}"#]
         {

@@ -26,12 +26,10 @@ fn references(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
-                match value {
-                    Value::String(to) if name == "$ref" => {
-                        found.insert(to.clone());
-                    }
-                    other => references(other, found),
+                if name == "$ref" {
+                    found.extend(value.as_str().map(str::to_owned));
                 }
+                references(value, found);
             }
         }
         Value::Array(elements) => elements.iter().for_each(|element| references(element, found)),

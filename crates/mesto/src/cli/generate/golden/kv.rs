@@ -21,10 +21,8 @@ impl<T: Copy + std::fmt::Display + Into<i128>> Serialize for Integer<T> {
 impl<'de, T: TryFrom<i128>> Deserialize<'de> for Integer<T> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error as _;
-        let text = match Value::deserialize(deserializer)? {
-            Value::String(text) => text,
-            other => other.to_string(),
-        };
+        let given = Value::deserialize(deserializer)?;
+        let text = given.as_str().map_or_else(|| given.to_string(), str::to_owned);
         let wide: i128 = text.parse().map_err(D::Error::custom)?;
         T::try_from(wide).map(Self).map_err(|_| D::Error::custom("the integer is out of range"))
     }
