@@ -14,9 +14,12 @@ use mesto_governance::BlobId;
 use mesto_oplog::id::{PrefixError, find_by_prefix};
 use tokio::io::AsyncReadExt as _;
 
+use super::auth::Caller;
+use super::auth::permission::Right;
 use super::body;
+use super::gate::Asked;
 use super::refusal::Refusal;
-use super::{Shared, Serving};
+use super::{Serving, Shared};
 use crate::blobs::{BlobError, Check};
 
 /// How much of a blob is read and sent at once: few system calls, little memory for each download.
@@ -33,7 +36,8 @@ pub(super) async fn put(State(shared): Serving, request: Request) -> Result<Resp
     }
     let mut incoming = blobs.incoming()?;
     while let Some(frame) = incoming_body.frame().await {
-        let frame = frame.map_err(|error| Refusal::new(ErrorCode::InvalidRequest, format!("the body was cut off: {error}")))?;
+        let frame =
+            frame.map_err(|error| Refusal::new(ErrorCode::InvalidRequest, format!("the body was cut off: {error}")))?;
         if let Some(bytes) = frame.data_ref() {
             incoming.write(bytes).await?;
         }
@@ -56,21 +60,32 @@ pub(super) async fn all(shared: &Shared) -> Result<Vec<Blob>, Refusal> {
 }
 
 /// Sends a blob, or the one range of it that `Range` asks for. Also answers `HEAD`.
-pub(super) async fn get(State(shared): Serving, Path(blob): Path<String>, headers: HeaderMap) -> Result<Response, Refusal> {
-    let id = resolve(&shared, &blob).await?;
+pub(super) async fn get(
+    State(shared): Serving,
+    Asked(caller): Asked,
+    Path(blob): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let id = resolve(&shared, &caller, &blob).await?;
     let reader = shared.node.blobs().get(id, Check::Nothing).await?.ok_or_else(|| not_here(&blob))?;
     let len = reader.len();
     let tag = format!("\"{id}\"");
-    let asked = if headers.get(header::IF_RANGE).is_none_or(|condition| condition == tag.as_str()) { headers.get(header::RANGE) } else { None };
-    let (status, offset, part_len) = match asked.and_then(|range| range.to_str().ok()).map_or(Range::Whole, |range| range_of(range, len)) {
-        Range::Whole => (StatusCode::OK, 0, len),
-        Range::Part { offset, len } => (StatusCode::PARTIAL_CONTENT, offset, len),
-        Range::Outside => {
-            let mut response = Refusal::new(ErrorCode::RangeNotSatisfiable, format!("the blob has {len} bytes")).into_response();
-            set(&mut response, header::CONTENT_RANGE, &format!("bytes */{len}"));
-            return Ok(response);
-        }
+    let asked = if headers.get(header::IF_RANGE).is_none_or(|condition| condition == tag.as_str()) {
+        headers.get(header::RANGE)
+    } else {
+        None
     };
+    let (status, offset, part_len) =
+        match asked.and_then(|range| range.to_str().ok()).map_or(Range::Whole, |range| range_of(range, len)) {
+            Range::Whole => (StatusCode::OK, 0, len),
+            Range::Part { offset, len } => (StatusCode::PARTIAL_CONTENT, offset, len),
+            Range::Outside => {
+                let mut response =
+                    Refusal::new(ErrorCode::RangeNotSatisfiable, format!("the blob has {len} bytes")).into_response();
+                set(&mut response, header::CONTENT_RANGE, &format!("bytes */{len}"));
+                return Ok(response);
+            }
+        };
     let file = reader.into_range(offset, part_len).await?;
     let pieces = stream::try_unfold(file, async |mut file| {
         let mut piece = Vec::with_capacity(PIECE_LEN);
@@ -95,10 +110,33 @@ fn set(response: &mut Response, name: header::HeaderName, value: &str) {
     }
 }
 
-async fn resolve(shared: &Shared, selector: &str) -> Result<BlobId, Refusal> {
+/// Removes a blob from this node. The bundle of an installed application stays: without it contexts cannot run.
+pub(super) async fn delete(
+    State(shared): Serving,
+    Asked(caller): Asked,
+    Path(blob): Path<String>,
+) -> Result<Response, Refusal> {
+    let id = resolve(&shared, &caller, &blob).await?;
+    if let Some(app) = shared.node.installed().into_iter().find(|app| app.version.bundle == id) {
+        let detail =
+            format!("the blob is version {} of the installed application {}", app.version.version, app.version.package);
+        return Err(Refusal::new(ErrorCode::InvalidArgument, detail));
+    }
+    let size = shared.node.blobs().len(id)?.ok_or_else(|| not_here(&blob))?;
+    let blobs = shared.node.blobs().clone();
+    let removed = tokio::task::spawn_blocking(move || blobs.remove(id)).await;
+    if !removed.map_err(|error| Refusal::new(ErrorCode::InternalError, error.to_string()))?? {
+        return Err(not_here(&blob));
+    }
+    body::data(Blob { blob_id: id.to_string(), size })
+}
+
+/// The blob that is meant. Only who may list blobs finds them by the beginnings of their ids.
+async fn resolve(shared: &Shared, caller: &Caller, selector: &str) -> Result<BlobId, Refusal> {
     if let Ok(id) = BlobId::from_str(selector) {
         return Ok(id);
     }
+    caller.may(Right::BlobManage, None).map_err(|refusal| *refusal)?;
     let known: Vec<BlobId> = all(shared).await?.iter().filter_map(|blob| blob.blob_id.parse().ok()).collect();
     find_by_prefix(selector, known).map_err(|error| match error {
         PrefixError::Ambiguous { ref candidates, .. } => {
@@ -109,7 +147,8 @@ async fn resolve(shared: &Shared, selector: &str) -> Result<BlobId, Refusal> {
 }
 
 fn not_here(selector: &str) -> Refusal {
-    Refusal::new(ErrorCode::BlobNotFound, format!("there is no blob `{selector}` here")).hint("`mesto blob ls` lists them")
+    Refusal::new(ErrorCode::BlobNotFound, format!("there is no blob `{selector}` here"))
+        .hint("`mesto blob ls` lists them")
 }
 
 impl From<BlobError> for Refusal {
@@ -118,7 +157,9 @@ impl From<BlobError> for Refusal {
         let code = match error {
             BlobError::QuotaExceeded { .. } => ErrorCode::StorageFull,
             BlobError::TooLarge { .. } => ErrorCode::PayloadTooLarge,
-            BlobError::Io { ref source, .. } if source.kind() == std::io::ErrorKind::StorageFull => ErrorCode::StorageFull,
+            BlobError::Io { ref source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                ErrorCode::StorageFull
+            }
             BlobError::Damaged { .. } | BlobError::Source(_) | BlobError::Io { .. } => ErrorCode::InternalError,
         };
         Self::new(code, detail)
@@ -136,7 +177,9 @@ enum Range {
 /// One range of bytes (RFC 9110, 14.1.2). Several at once, other units and what is malformed get the whole, as the
 /// standard allows.
 fn range_of(range: &str, len: u64) -> Range {
-    let Some((first, last)) = range.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else { return Range::Whole };
+    let Some((first, last)) = range.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
+        return Range::Whole;
+    };
     let (first, last) = (first.trim(), last.trim());
     if first.is_empty() {
         return match last.parse::<u64>() {

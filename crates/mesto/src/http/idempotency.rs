@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use mesto_api::ErrorCode;
 use tokio::sync::Mutex as Turn;
 
+use super::auth::Caller;
 use super::body::{self, JSON_LEN_MAX};
 use super::refusal::Refusal;
 
@@ -66,14 +67,24 @@ impl Answers {
 }
 
 /// Answers again what was answered before, under the same key and for the same request.
-pub(super) async fn once(State(answers): State<Arc<Answers>>, request: Request, next: Next) -> Result<Response, Refusal> {
+pub(super) async fn once(
+    State(answers): State<Arc<Answers>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
     let Some(key) = key_of(request.headers())? else { return Ok(next.run(request).await) };
     let (parts, body) = request.into_parts();
     let body = body::read(&parts.headers, body, JSON_LEN_MAX).await?;
     let mut hasher = blake3::Hasher::new();
-    hasher.update(parts.method.as_str().as_bytes()).update(b" ").update(parts.uri.path().as_bytes()).update(b"\n").update(&body);
+    hasher
+        .update(parts.method.as_str().as_bytes())
+        .update(b" ")
+        .update(parts.uri.path().as_bytes())
+        .update(b"\n")
+        .update(&body);
     let asked = hasher.finalize();
-    let mut slot = answers.slot(&key).lock_owned().await;
+    let own = format!("{}/{key}", asker(&parts.extensions));
+    let mut slot = answers.slot(&own).lock_owned().await;
     if let Some(answer) = slot.as_ref() {
         return if answer.request == asked { Ok(replay(answer)) } else { Err(other_request(&key)) };
     }
@@ -85,7 +96,9 @@ pub(super) async fn once(State(answers): State<Arc<Answers>>, request: Request, 
             return Ok(response);
         }
         let (parts, body) = response.into_parts();
-        let body = to_bytes(body, ANSWER_LEN_MAX).await.map_err(|error| Refusal::new(ErrorCode::InternalError, error.to_string()))?;
+        let body = to_bytes(body, ANSWER_LEN_MAX)
+            .await
+            .map_err(|error| Refusal::new(ErrorCode::InternalError, error.to_string()))?;
         let content_type = parts.headers.get(header::CONTENT_TYPE).cloned();
         *slot = Some(Answer { request: asked, content_type, body: body.clone() });
         Ok(Response::from_parts(parts, Body::from(body)))
@@ -93,11 +106,20 @@ pub(super) async fn once(State(answers): State<Arc<Answers>>, request: Request, 
     answered.await.unwrap_or_else(|error| Err(Refusal::new(ErrorCode::InternalError, error.to_string())))
 }
 
+/// Keys of different callers are different keys: nobody is told what somebody else was answered.
+fn asker(extensions: &Extensions) -> String {
+    let grant = extensions.get::<Arc<Caller>>().and_then(|caller| caller.grant);
+    grant.map(|id| id.to_string()).unwrap_or_default()
+}
+
 fn key_of(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let Some(key) = headers.get(KEY) else { return Ok(None) };
     match key.to_str() {
         Ok(key) if (1..=KEY_LEN_MAX).contains(&key.len()) => Ok(Some(key.to_owned())),
-        _ => Err(Refusal::new(ErrorCode::InvalidRequest, format!("an Idempotency-Key has 1 to {KEY_LEN_MAX} ASCII characters"))),
+        _ => Err(Refusal::new(
+            ErrorCode::InvalidRequest,
+            format!("an Idempotency-Key has 1 to {KEY_LEN_MAX} ASCII characters"),
+        )),
     }
 }
 
@@ -111,7 +133,8 @@ fn replay(answer: &Answer) -> Response {
 }
 
 fn other_request(key: &str) -> Refusal {
-    Refusal::new(ErrorCode::InvalidArgument, format!("the Idempotency-Key `{key}` was used for another request")).hint("use a new key")
+    Refusal::new(ErrorCode::InvalidArgument, format!("the Idempotency-Key `{key}` was used for another request"))
+        .hint("use a new key")
 }
 
 #[cfg(test)]

@@ -2,18 +2,24 @@
 
 use axum::extract::{Query, State};
 use axum::response::Response;
-use mesto_api::node::{Connect, Connected, Health, Identity, Membership, NodeStatus, Peer, Usage};
 use mesto_api::ErrorCode;
+use mesto_api::node::{Connect, Connected, Health, Identity, Membership, NodeStatus, Peer, Usage};
 use mesto_node::command::{Command, Reply, Selector, Status};
 use serde::Deserialize;
 
 use super::body::{self, Json};
 use super::refusal::Refusal;
-use super::{Shared, Serving};
+use super::{Serving, Shared};
 use crate::driver::ConnectError;
 
 pub(super) async fn healthz() -> &'static str {
     "ok\n"
+}
+
+/// Whether the node answers.
+pub(super) async fn readyz(State(shared): Serving) -> Result<&'static str, Refusal> {
+    held(&shared).await?;
+    Ok("ready\n")
 }
 
 pub(super) async fn health() -> Result<Response, Refusal> {
@@ -51,7 +57,7 @@ pub(super) async fn usage(State(shared): Serving) -> Result<Response, Refusal> {
     })
 }
 
-async fn held(shared: &Shared) -> Result<Status, Refusal> {
+pub(super) async fn held(shared: &Shared) -> Result<Status, Refusal> {
     match shared.node.command(Command::Status).await? {
         Reply::Status(status) => Ok(status),
         _ => Err(Refusal::mismatch("status")),
@@ -64,7 +70,10 @@ pub(super) struct InGroup {
     group: Option<String>,
 }
 
-pub(super) async fn identity(State(shared): Serving, Query(InGroup { group }): Query<InGroup>) -> Result<Response, Refusal> {
+pub(super) async fn identity(
+    State(shared): Serving,
+    Query(InGroup { group }): Query<InGroup>,
+) -> Result<Response, Refusal> {
     let asked = group.is_some();
     let Reply::Whoami(keys) = shared.node.command(Command::Whoami(group.map(Selector))).await? else {
         return Err(Refusal::mismatch("whoami"));
@@ -100,11 +109,15 @@ pub(super) async fn peers(State(shared): Serving) -> Result<Response, Refusal> {
     )
 }
 
-pub(super) async fn connect(State(shared): Serving, Json(Connect { addr }): Json<Connect>) -> Result<Response, Refusal> {
+pub(super) async fn connect(
+    State(shared): Serving,
+    Json(Connect { addr }): Json<Connect>,
+) -> Result<Response, Refusal> {
     match shared.node.connect(&addr).await {
         Ok(peer_id) => body::data(Connected { peer_id }),
         Err(error @ ConnectError::BadAddress(_)) => Err(Refusal::new(ErrorCode::InvalidArgument, error.to_string())),
-        Err(error) => Err(Refusal::new(ErrorCode::PeerUnreachable, error.to_string())
-            .hint("is the address right, and does the node run there? `mesto status` on that machine lists where it listens")),
+        Err(error) => Err(Refusal::new(ErrorCode::PeerUnreachable, error.to_string()).hint(
+            "is the address right, and does the node run there? `mesto status` on that machine lists where it listens",
+        )),
     }
 }

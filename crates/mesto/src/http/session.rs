@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use mesto_governance::{ContextId, GroupId};
 use tokio::sync::Notify;
 
+use super::auth::GrantId;
 use super::told::Told;
 
 /// Messages that wait for one subscriber: some seconds of a busy context.
@@ -35,13 +36,17 @@ pub(super) struct Topics {
 
 impl Topics {
     fn want(&self, told: &Told) -> bool {
-        self.everything || told.context().is_some_and(|context| self.contexts.contains(&context)) || self.groups.contains(&told.group())
+        self.everything
+            || told.context().is_some_and(|context| self.contexts.contains(&context))
+            || self.groups.contains(&told.group())
     }
 }
 
 /// A subscriber.
 pub(super) struct Session {
     id: String,
+    /// By which login it was opened; none for the home's token.
+    grant: Option<GrantId>,
     inside: Mutex<Inside>,
     news: Notify,
 }
@@ -71,14 +76,18 @@ pub(super) enum Next {
 
 impl Session {
     /// A session that waits for its reader.
-    pub(super) fn new(id: String) -> Self {
+    pub(super) fn new(id: String, grant: Option<GrantId>) -> Self {
         let inside = Inside { first: 1, absent_since: Some(Instant::now()), ..Inside::default() };
-        Self { id, inside: Mutex::new(inside), news: Notify::new() }
+        Self { id, grant, inside: Mutex::new(inside), news: Notify::new() }
     }
 
     /// Its name; without hyphens, because event ids are `{name}-{number}`.
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    pub(super) fn grant(&self) -> Option<GrantId> {
+        self.grant
     }
 
     /// Adds topics or takes them away; false, and nothing added, if there would be too many.
@@ -234,7 +243,7 @@ mod tests {
     }
 
     fn session_of(context: u8) -> Arc<Session> {
-        let session = Arc::new(Session::new("s".to_owned()));
+        let session = Arc::new(Session::new("s".to_owned(), None));
         let topics = Topics { contexts: [ContextId::from_bytes([context; 32])].into(), ..Topics::default() };
         assert!(session.subscribe(topics, true));
         session

@@ -12,9 +12,11 @@ use mesto_api::ErrorCode;
 use mesto_api::event::Opened;
 use serde_json::json;
 
+use super::auth::Caller;
+use super::gate::Asked;
 use super::refusal::Refusal;
 use super::session::{Next, Reader};
-use super::{Shared, Serving};
+use super::{Serving, Shared};
 
 /// A comment goes out after so much silence, so that nobody between takes the connection for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -25,29 +27,31 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Opens a stream, or takes up one whose connection broke, by `Last-Event-ID: {session}-{n}`.
 pub(super) async fn open(
     State(shared): Serving,
+    Asked(caller): Asked,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>, Refusal> {
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    let resumed = last.and_then(|last| resume(&shared, last));
+    let resumed = last.and_then(|last| resume(&shared, &caller, last));
     let was_resumed = resumed.is_some();
     let reader = match resumed {
         Some(reader) => reader,
-        None => shared.hub.open()?.attach(0),
+        None => shared.hub.open(caller.grant)?.attach(0),
     };
     // False: something was missed, and the subscriptions are to be made again.
     let resumed = last.is_some().then_some(was_resumed);
     let opened = Opened { kind: "connect".to_owned(), session_id: reader.session().id().to_owned(), resumed };
-    let opened = serde_json::to_string(&opened).map_err(|error| Refusal::new(ErrorCode::InternalError, error.to_string()))?;
+    let opened =
+        serde_json::to_string(&opened).map_err(|error| Refusal::new(ErrorCode::InternalError, error.to_string()))?;
     let first = Event::default().retry(RETRY).data(opened);
     let stream = stream::unfold(Place::First(Box::new(first), reader, shared), step);
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive")))
 }
 
 /// A reader that goes on after the message of this id, if nothing after it is lost.
-fn resume(shared: &Shared, last: &str) -> Option<Reader> {
+fn resume(shared: &Shared, caller: &Caller, last: &str) -> Option<Reader> {
     let (id, number) = last.rsplit_once('-')?;
     let number = number.parse().ok()?;
-    let session = shared.hub.session(id)?;
+    let session = shared.hub.session(id, caller.grant)?;
     session.covers(number).then(|| session.attach(number))
 }
 
