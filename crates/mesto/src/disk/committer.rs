@@ -450,6 +450,24 @@ mod tests {
     }
 
     #[test]
+    fn batches_that_are_handed_over_at_once_share_a_commit_as_far_as_there_is_room() {
+        let rig = rig();
+        rig.committer.submitter().submit_all((1..=3).map(|seq| (1, seq, write("key", b""))).collect()).unwrap();
+        rig.permit.send(true).unwrap();
+        assert_eq!(durable(&rig.told).0, [(1, 1), (1, 2), (1, 3)]);
+        let submitter = rig.committer.submitter();
+        let many = (0..BATCHES_WAITING_MAX as u64 + 9).map(|seq| (2, seq, write("key", b""))).collect();
+        let submits = std::thread::spawn(move || submitter.submit_all(many));
+        for _ in 0..2 {
+            rig.permit.send(true).unwrap();
+        }
+        submits.join().unwrap().unwrap();
+        assert_eq!(durable(&rig.told).0.len(), BATCHES_WAITING_MAX);
+        assert_eq!(durable(&rig.told).0.len(), 9);
+        assert_eq!(*rig.store.group_sizes.lock().unwrap(), [3, BATCHES_WAITING_MAX, 9]);
+    }
+
+    #[test]
     fn a_full_queue_refuses_and_tells_of_room() {
         let rig = rig();
         let submitter = rig.committer.submitter();

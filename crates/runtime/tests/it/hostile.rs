@@ -48,6 +48,21 @@ fn a_loop_without_end_meets_the_limit_of_wall_time() {
 }
 
 #[test]
+fn a_call_that_does_not_end_briefly_leaves_nothing_and_runs_anew() {
+    let runtime = runtime(Limits { wall_ms: 60_000, ..Limits::default() });
+    // Some fifty milliseconds of work, and hardly any without arguments.
+    let work = "(local.set $i (i32.const 100000000))
+        (if (i32.eq (local.get 3) (i32.const 2)) (then (local.set $i (i32.const 10))))
+        (loop $more (br_if $more (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))";
+    runtime.load(bundle(), &component(work)).expect("loads");
+    let brief = call("run", "{}", MethodKind::Mutate);
+    assert_eq!(runtime.execute_briefly(&brief, no_state()), Some(runtime.execute(&brief, no_state())));
+    let long = call("run", r#"{"a":1}"#, MethodKind::Mutate);
+    assert_eq!(runtime.execute_briefly(&long, no_state()), None);
+    assert!(runtime.execute(&long, no_state()).is_ok());
+}
+
+#[test]
 fn a_loop_without_end_meets_the_limit_of_fuel_at_the_same_place_each_time() {
     let fuel = Limits { fuel: Some(10_000), ..Limits::default() };
     assert_eq!(stopped(fuel.clone(), "(loop $forever (br $forever))"), limit("fuel", "10000 units"));
