@@ -4,6 +4,7 @@
 
 mod counter;
 mod map;
+mod private;
 mod register;
 mod set;
 
@@ -22,6 +23,7 @@ use crate::schema::{Shape, StateField};
 
 pub use counter::Counter;
 pub use map::{Iter, Keys, Map};
+pub use private::{Private, PrivateIter, PrivateMap};
 pub use register::Register;
 pub use set::{Members, Set};
 
@@ -45,6 +47,26 @@ pub trait Collection: Sized {
 
     /// What the schema shows.
     fn shape(within: &mut Within) -> Shape;
+}
+
+/// What a field of the state can be: a collection, or what a node keeps for itself.
+pub trait Part: Sized {
+    /// The field `name` of the state.
+    #[doc(hidden)]
+    fn field(name: &'static str) -> Self;
+
+    /// What the schema shows.
+    fn shape(within: &mut Within) -> Shape;
+}
+
+impl<C: Collection> Part for C {
+    fn field(name: &'static str) -> Self {
+        <C as Collection>::field(name)
+    }
+
+    fn shape(within: &mut Within) -> Shape {
+        <C as Collection>::shape(within)
+    }
 }
 
 /// The state of an app: `#[app::state]`.
@@ -110,7 +132,7 @@ macro_rules! held_collection {
             }
 
             fn held_shape(within: &mut Within) -> Shape {
-                Self::shape(within)
+                <Self as Collection>::shape(within)
             }
         }
     )*};

@@ -42,6 +42,7 @@ struct Replica {
     holds: Vec<u64>,
     latest: Hlc,
     events: Vec<Emitted>,
+    sayings: Vec<Emitted>,
     logs: Vec<String>,
 }
 
@@ -65,6 +66,7 @@ impl<A: App> Replicas<A> {
             holds: vec![0; count],
             latest: Hlc::ZERO,
             events: Vec::new(),
+            sayings: Vec::new(),
             logs: Vec::new(),
         };
         Self {
@@ -143,6 +145,11 @@ impl<A: App> Replicas<A> {
     /// What a replica's own calls emitted since it was last asked.
     pub fn take_events(&mut self, replica: usize) -> Vec<Emitted> {
         std::mem::take(&mut self.replicas[replica].events)
+    }
+
+    /// What a replica's own calls told without leaving a trace since it was last asked.
+    pub fn take_sayings(&mut self, replica: usize) -> Vec<Emitted> {
+        std::mem::take(&mut self.replicas[replica].sayings)
     }
 
     /// What a replica's calls logged since it was last asked.
@@ -233,6 +240,8 @@ impl<A: App> Replicas<A> {
     fn keep(&mut self, replica: usize, stamp: Hlc, outcome: Outcome) {
         let here = &mut self.replicas[replica];
         here.events.extend(outcome.events);
+        here.sayings.extend(outcome.sayings);
+        Arc::make_mut(&mut here.state).apply_writes(&outcome.private);
         here.logs.extend(outcome.logs);
         if outcome.ops.is_empty() {
             return;

@@ -1,5 +1,8 @@
 //! What the SDK promises to authors of apps, shown on an app that uses all of it.
-#![allow(missing_docs)]
+#![allow(missing_docs, unreachable_pub)]
+
+#[path = "it/passing.rs"]
+mod passing;
 
 use std::collections::BTreeMap;
 

@@ -30,6 +30,16 @@ pub struct ContextCreated {
     pub identity: String,
 }
 
+/// Something to tell to whoever listens now, on all members' nodes; it is kept nowhere.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Say {
+    /// Its name, which the app gives it: 1 to 64 bytes.
+    pub kind: String,
+    /// Any JSON, of at most 4 KiB.
+    pub payload: Box<RawValue>,
+}
+
 /// A context as this node sees it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

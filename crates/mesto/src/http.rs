@@ -9,6 +9,7 @@ mod body;
 mod connections;
 mod contexts;
 mod convert;
+mod ephemeral;
 mod groups;
 mod guard;
 mod hub;
@@ -114,6 +115,7 @@ fn router(shared: Arc<Shared>, guard: Guard) -> Router {
         .route("/contexts/{context}/join", post(contexts::join))
         .route("/contexts/{context}/sync", get(contexts::sync_status).post(contexts::sync))
         .route("/contexts/{context}/log", get(contexts::log))
+        .route("/contexts/{context}/ephemeral", post(ephemeral::say))
         .route("/contexts/{context}/schema", get(contexts::schema))
         .route("/blobs", put(blobs::put).get(blobs::list))
         .route("/blobs/{blob}", get(blobs::get));

@@ -1,6 +1,7 @@
 //! The machine of one context: its log, its state, and the calls of its app.
 
 mod calls;
+mod ephemeral;
 mod ingest;
 
 use std::collections::VecDeque;
@@ -23,6 +24,7 @@ use crate::store::Keyspace;
 use crate::view::View;
 
 pub(crate) use calls::Running;
+pub(crate) use ephemeral::Heard;
 
 /// Calls that may wait in one context: some seconds of work, after which callers had better slow down.
 pub const CALLS_WAITING_MAX: usize = 1024;
@@ -50,6 +52,8 @@ pub(crate) struct Context {
     executions: u64,
     /// Whether anything was applied since the last look.
     is_warm: bool,
+    /// Who said when what leaves no trace.
+    said: ephemeral::Said,
 }
 
 /// A call that waits for its turn.
@@ -94,6 +98,7 @@ impl Context {
             created: None,
             executions: 0,
             is_warm: false,
+            said: ephemeral::Said::default(),
         }
     }
 

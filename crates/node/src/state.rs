@@ -1,4 +1,4 @@
-//! A context's state as the collections read it: three key spaces, found in the store under the context's id.
+//! A context's state as the collections read it: four key spaces, found in the store under the context's id.
 
 use mesto_crdt::{Read, Space};
 use mesto_governance::ContextId;
@@ -14,13 +14,20 @@ pub struct ContextState {
     leaves: Vec<u8>,
     counts: Vec<u8>,
     tree: Vec<u8>,
+    private: Vec<u8>,
 }
 
 impl ContextState {
     /// The state of `context` in `view`.
     #[must_use]
     pub fn new(view: View, context: &ContextId) -> Self {
-        Self { view, leaves: layout::leaves(context), counts: layout::counts(context), tree: layout::tree(context) }
+        Self {
+            view,
+            leaves: layout::leaves(context),
+            counts: layout::counts(context),
+            tree: layout::tree(context),
+            private: layout::private(context),
+        }
     }
 
     fn place(&self, space: Space) -> (Keyspace, &[u8]) {
@@ -28,6 +35,7 @@ impl ContextState {
             Space::Leaf => (Keyspace::State, &self.leaves),
             Space::Count => (Keyspace::State, &self.counts),
             Space::Node => (Keyspace::Tree, &self.tree),
+            Space::Private => (Keyspace::Private, &self.private),
         }
     }
 }
@@ -39,6 +47,7 @@ pub(crate) fn place_of(context: &ContextId, space: Space, key: &[u8]) -> (Keyspa
         Space::Leaf => (Keyspace::State, layout::leaves(context)),
         Space::Count => (Keyspace::State, layout::counts(context)),
         Space::Node => (Keyspace::Tree, layout::tree(context)),
+        Space::Private => (Keyspace::Private, layout::private(context)),
     };
     place.extend_from_slice(key);
     (keyspace, place)

@@ -3,7 +3,7 @@
 use mesto_crdt::Hlc;
 use mesto_governance::{BlobId, ContextId, GroupId};
 use mesto_oplog::{EntryId, PublicKey};
-use mesto_sync::{Gossip, Message, Peer};
+use mesto_sync::{Gossip, Message, Peer, Saying};
 
 use crate::command::{AppVersion, Command, CommandError, Reply};
 use crate::executor::{Call, CallError, Event, Outcome};
@@ -199,6 +199,19 @@ pub enum Notice {
         root: [u8; 32],
         /// What the app emitted.
         events: Vec<Event>,
+    },
+    /// Something was said that leaves no trace.
+    Ephemeral {
+        /// Where.
+        context: ContextId,
+        /// Of which group.
+        group: GroupId,
+        /// Under which identity.
+        author: PublicKey,
+        /// When, by the author's clock: milliseconds since 1970.
+        sent_ms: u64,
+        /// What.
+        saying: Saying,
     },
     /// The state caught up with a member's.
     SyncStatus {

@@ -32,12 +32,16 @@ pub(crate) trait Session {
     fn len(&self, collection: Number) -> u64;
     fn clear(&self, collection: Number);
     fn scan(&self, collection: Number, after: Option<&[u8]>, limit: u32) -> Vec<Entry>;
+    fn private_get(&self, key: &[u8]) -> Option<Vec<u8>>;
+    fn private_set(&self, key: &[u8], value: Option<&[u8]>);
+    fn private_scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Vec<Entry>;
     fn caller(&self) -> [u8; 32];
     fn context_id(&self) -> [u8; 32];
     fn now(&self) -> u64;
     fn random(&self, length: u32) -> Vec<u8>;
     fn log(&self, message: &str);
     fn emit(&self, kind: &str, payload: &str, handler: Option<&str>);
+    fn say(&self, kind: &str, payload: &str);
 }
 
 thread_local! {
@@ -129,6 +133,26 @@ impl Handle {
     }
 }
 
+pub(crate) mod private {
+    use super::Entry;
+
+    pub(crate) fn get(key: &[u8]) -> Option<Vec<u8>> {
+        super::call(|session| session.private_get(key))
+    }
+
+    pub(crate) fn set(key: &[u8], value: &[u8]) {
+        super::call(|session| session.private_set(key, Some(value)));
+    }
+
+    pub(crate) fn remove(key: &[u8]) {
+        super::call(|session| session.private_set(key, None));
+    }
+
+    pub(crate) fn scan(prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Vec<Entry> {
+        super::call(|session| session.private_scan(prefix, after, limit))
+    }
+}
+
 pub(crate) mod env {
     pub(crate) fn caller() -> Vec<u8> {
         super::call(|session| session.caller().to_vec())
@@ -154,5 +178,9 @@ pub(crate) mod output {
 
     pub(crate) fn emit(kind: &str, payload: &str, handler: Option<&str>) {
         super::call(|session| session.emit(kind, payload, handler));
+    }
+
+    pub(crate) fn say(kind: &str, payload: &str) {
+        super::call(|session| session.say(kind, payload));
     }
 }

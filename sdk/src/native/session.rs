@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 
-use mesto_crdt::{Author, Draft, DraftError, DraftLimits, Handle, Kind, Value};
+use mesto_crdt::{Author, Draft, DraftError, DraftLimits, Handle, Kind, Private, Value};
 
 use super::{
-    Call, CallError, EVENTS_MAX, Emitted, LINE_BYTES_MAX, LOGS_MAX, Outcome, RANDOM_BYTES_MAX, RANDOM_CONTEXT, State,
+    Call, CallError, EVENTS_MAX, Emitted, LINE_BYTES_MAX, LOGS_MAX, Outcome, RANDOM_BYTES_MAX, RANDOM_CONTEXT,
+    SAYING_BYTES_MAX, SAYINGS_MAX, State,
 };
 use crate::host::{Entry, Session};
 
@@ -15,6 +16,8 @@ pub(super) struct Stop(pub(super) CallError);
 /// The answers to one call.
 pub(super) struct Local {
     draft: RefCell<Draft<State>>,
+    state: State,
+    private: RefCell<Private>,
     outcome: RefCell<Outcome>,
     random: RefCell<(blake3::OutputReader, usize)>,
     /// The method, if it cannot write.
@@ -29,7 +32,9 @@ impl Local {
         let mut hasher = blake3::Hasher::new_derive_key(RANDOM_CONTEXT);
         hasher.update(&call.seed);
         Self {
-            draft: RefCell::new(Draft::new(state, Author(call.caller), DraftLimits::default())),
+            draft: RefCell::new(Draft::new(State::clone(&state), Author(call.caller), DraftLimits::default())),
+            state,
+            private: RefCell::default(),
             outcome: RefCell::default(),
             random: RefCell::new((hasher.finalize_xof(), 0)),
             view: view.then(|| call.method.to_owned()),
@@ -42,7 +47,7 @@ impl Local {
     /// What the call did, but for its result.
     pub(super) fn finish(self) -> Result<Outcome, CallError> {
         let ops = self.draft.into_inner().finish().map_err(refused)?;
-        Ok(Outcome { ops, ..self.outcome.into_inner() })
+        Ok(Outcome { ops, private: self.private.into_inner().finish(), ..self.outcome.into_inner() })
     }
 
     fn reading<R>(&self, step: impl FnOnce(&mut Draft<State>) -> Result<R, DraftError>) -> R {
@@ -153,6 +158,23 @@ impl Session for Local {
         entries.collect()
     }
 
+    fn private_get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.private.borrow().get(&self.state, key)
+    }
+
+    fn private_set(&self, key: &[u8], value: Option<&[u8]>) {
+        self.only_if_it_may_write();
+        let value = value.map(<[u8]>::to_vec);
+        let done = self.private.borrow_mut().set(key.to_vec(), value, &DraftLimits::default());
+        done.unwrap_or_else(|error| stop(refused(error)));
+    }
+
+    fn private_scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Vec<Entry> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let pairs = self.private.borrow().scan(&self.state, prefix, after, limit);
+        pairs.into_iter().map(|(key, value)| Entry { key, value }).collect()
+    }
+
     fn caller(&self) -> [u8; 32] {
         self.caller
     }
@@ -192,6 +214,14 @@ impl Session for Local {
             payload: payload.as_bytes().to_vec(),
             handler: handler.map(str::to_owned),
         });
+    }
+
+    fn say(&self, kind: &str, payload: &str) {
+        self.only_if_it_may_write();
+        let sayings = &mut self.outcome.borrow_mut().sayings;
+        within("saying_bytes", payload.len(), SAYING_BYTES_MAX, "bytes");
+        within("sayings", sayings.len() + 1, SAYINGS_MAX, "messages");
+        sayings.push(Emitted { kind: kind.to_owned(), payload: payload.as_bytes().to_vec(), handler: None });
     }
 }
 

@@ -10,7 +10,7 @@ use mesto_crdt::Hlc;
 use mesto_governance::{BlobId, ContextId, GroupId};
 use mesto_node::command::{AppVersion, Called, Noun};
 use mesto_node::store::Snapshot;
-use mesto_node::{Call, CallError, Command, CommandError, Event, Executor, MethodKind, Notice, Reply, Selector};
+use mesto_node::{Call, CallError, Command, CommandError, Event, Executor, MethodKind, Notice, Reply, Saying, Selector};
 use mesto_oplog::{EntryId, PublicKey};
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -55,6 +55,15 @@ pub enum ContextEventKind {
         author: PublicKey,
         /// What the app emitted.
         events: Vec<Event>,
+    },
+    /// Something was said that leaves no trace.
+    Ephemeral {
+        /// Under which identity.
+        author: PublicKey,
+        /// When, by the author's clock: milliseconds since 1970.
+        sent_ms: u64,
+        /// What.
+        saying: Saying,
     },
     /// The state caught up with a member's.
     SyncStatus {
@@ -149,6 +158,9 @@ impl Shared {
         let (context, group, kind) = match notice {
             Notice::StateMutation { context, group, delta, author, root, events } => {
                 (Some(context), group, ContextEventKind::StateMutation { new_root: root, delta, author, events })
+            }
+            Notice::Ephemeral { context, group, author, sent_ms, saying } => {
+                (Some(context), group, ContextEventKind::Ephemeral { author, sent_ms, saying })
             }
             Notice::SyncStatus { context, group, root } => (Some(context), group, ContextEventKind::SyncStatus { root }),
             Notice::MemberAdded { group, member } => (None, group, ContextEventKind::MemberAdded { member }),

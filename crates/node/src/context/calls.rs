@@ -4,7 +4,7 @@
 //! what the app had seen and what the delta says it had seen are the same. Deltas of others that arrive while
 //! it runs are concurrent with it.
 
-use mesto_crdt::encode_ops;
+use mesto_crdt::{Write, encode_ops};
 use mesto_oplog::dag::Next;
 use mesto_oplog::entry::{DELTA_BODY_LEN_MAX, Draft, PARENTS_MAX};
 use mesto_oplog::{EntryId, Header, Verified};
@@ -17,6 +17,7 @@ use crate::executor::{Call, CallError, MethodKind, Outcome};
 use crate::flight::Work;
 use crate::group::GroupView;
 use crate::log::LogView;
+use crate::state::place_of;
 use crate::step::{Effect, Report, hlc};
 
 /// A call that is being executed.
@@ -128,12 +129,22 @@ impl Context {
         for line in outcome.logs {
             work.now(Effect::Report(Report::AppLog { context: self.id, line }));
         }
+        // Who listens is told at once: this changes nothing, so it needs no right but to read.
+        for saying in outcome.sayings {
+            if let Err(error) = self.say(work, saying) {
+                work.now(Effect::Report(Report::AppLog { context: self.id, line: error.to_string() }));
+            }
+        }
         let is_idle = outcome.ops.is_empty() && outcome.events.is_empty() && !call.is_init;
         // Rights are asked for again: they may have been taken away while the call ran.
         let may_write = self.may_write(&self.identity.public()).is_ok();
         let (Some(mut view), true, false) = (self.governance.clone(), may_write, is_idle) else {
+            let committed = may_write && !outcome.private.is_empty();
+            if committed {
+                self.keep_private(work, outcome.private);
+            }
             let root = self.root.0;
-            return Ok(Called { output: outcome.output, committed: false, delta: None, root, events: outcome.events });
+            return Ok(Called { output: outcome.output, committed, delta: None, root, events: outcome.events });
         };
         let payload = Payload {
             bundle: self.bundle.unwrap_or_default(),
@@ -145,6 +156,7 @@ impl Context {
             view.heads = governance;
         }
         let delta = self.commit(work, &view, header, payload)?;
+        self.keep_private(work, outcome.private);
         if call.is_init {
             self.record.init = None;
             self.record.caught_up = true;
@@ -157,6 +169,17 @@ impl Context {
             root: self.root.0,
             events: outcome.events,
         })
+    }
+
+    /// Writes what the app keeps on this node alone, in the call's own batch.
+    fn keep_private(&self, work: &mut Work<'_>, writes: Vec<Write>) {
+        for write in writes {
+            let (keyspace, key) = place_of(&self.id, write.space, &write.key);
+            match write.value {
+                Some(value) => work.put(keyspace, key, value),
+                None => work.remove(keyspace, key),
+            }
+        }
     }
 
     /// Seals, signs, applies, and publishes once durable.

@@ -10,6 +10,7 @@ use mesto_governance::{Capabilities, ContextId, GroupId, GroupState, InvitationI
 use mesto_oplog::entry::Draft;
 use mesto_oplog::id::{CANDIDATES_MAX, ID_PREFIX_LEN_MIN};
 use mesto_oplog::{Incarnation, PublicKey, SigningKey, Verified};
+use mesto_sync::Saying;
 
 use super::joins::release;
 use super::{Node, Turn};
@@ -64,6 +65,7 @@ impl Node {
             Command::Call { context, method, args, identity } => {
                 self.call(turn, ticket, &context, method, args, identity.as_ref()).map(|()| None)
             }
+            Command::Say { context, saying } => self.say(turn, &context, saying).map(|()| Some(Reply::Said)),
             Command::Resolve(selector) => self.callable(&selector).map(Some),
             Command::Sync { context, peer } => self.sync_now(turn, &context, peer.as_deref()).map(|i| Some(Reply::Sync(i))),
             Command::SyncStatus(selector) => self.context_id(&selector).and_then(|id| {
@@ -296,6 +298,11 @@ impl Node {
             context.pump(work);
         });
         Ok(())
+    }
+
+    fn say(&mut self, turn: &mut Turn<'_>, selector: &Selector, saying: Saying) -> Result<(), CommandError> {
+        let id = self.context(selector)?.id;
+        self.with_context(turn, &id, |context, work| context.say(work, saying)).unwrap_or(Err(CommandError::NotJoined(id)))
     }
 
     fn sync_now(

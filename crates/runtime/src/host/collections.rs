@@ -166,7 +166,7 @@ impl Host {
 }
 
 /// Entries after `after`, at least one if there are any, at most `limit`, about [`PAGE_BYTES`].
-fn page(
+pub(super) fn page(
     mut after: Option<Vec<u8>>,
     limit: u32,
     mut read: impl FnMut(Option<&[u8]>, usize) -> Result<Vec<state::Entry>, DraftError>,
