@@ -3,10 +3,12 @@
 //! Methods that write take `&mut self`, so a view (`&self`) cannot; the node checks the same again.
 
 mod counter;
+mod list;
 mod map;
 mod private;
 mod register;
 mod set;
+mod text;
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -22,10 +24,12 @@ use crate::method::Event;
 use crate::schema::{Shape, StateField};
 
 pub use counter::Counter;
+pub use list::{Items, List};
 pub use map::{Iter, Keys, Map};
 pub use private::{Private, PrivateIter, PrivateMap};
 pub use register::Register;
 pub use set::{Members, Set};
+pub use text::Text;
 
 /// How many entries an iteration asks for at once: a host call costs about as much as three small entries, and
 /// most loops over a map look at few.
@@ -143,6 +147,8 @@ held_collection! {
     (T: Value) Register<T>;
     (K: crate::OwnedKey + Describe, V: Held) Map<K, V>;
     (T: crate::OwnedKey + Describe) Set<T>;
+    (T: Value) List<T>;
+    () Text;
 }
 
 /// A collection in a map, to read. To write, take it by [`Map::entry`].

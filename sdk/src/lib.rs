@@ -67,8 +67,8 @@ pub mod native;
 pub mod testing;
 
 pub use collections::{
-    Collection, Counter, Held, Iter, Keys, Map, Members, Part, Private, PrivateIter, PrivateMap, Register, Seen, Set,
-    Value,
+    Collection, Counter, Held, Items, Iter, Keys, List, Map, Members, Part, Private, PrivateIter, PrivateMap, Register,
+    Seen, Set, Text, Value,
 };
 pub use describe::{Describe, Field, Type, Variant, Within};
 pub use key::{Key, OwnedKey};

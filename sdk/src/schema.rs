@@ -127,6 +127,13 @@ pub enum Shape {
         /// What the members are.
         of: Type,
     },
+    /// A text.
+    Text,
+    /// A list.
+    List {
+        /// What the items are.
+        of: Type,
+    },
     /// What each node keeps for itself.
     Private {
         /// What the keys are, if there are several values.

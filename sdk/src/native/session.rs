@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use mesto_crdt::{Author, Draft, DraftError, DraftLimits, Handle, Kind, Private, Value};
+use mesto_crdt::{Author, Draft, DraftError, DraftLimits, Handle, Kind, Private, Unit, Value};
 
 use super::{
     Call, CallError, EVENTS_MAX, Emitted, LINE_BYTES_MAX, LOGS_MAX, Outcome, RANDOM_BYTES_MAX, RANDOM_CONTEXT,
@@ -125,10 +125,18 @@ impl Session for Local {
     }
 
     fn len(&self, collection: Handle) -> u64 {
-        if self.kind(collection) == Kind::Set {
-            return self.reading(|draft| draft.set_len(collection));
-        }
-        self.reading(|draft| draft.map_len(collection))
+        let kind = self.kind(collection);
+        self.reading(|draft| {
+            if kind == Kind::Set {
+                draft.set_len(collection)
+            } else if kind == Kind::Text {
+                draft.text_len(collection, Unit::CodePoint)
+            } else if kind == Kind::List {
+                draft.list_len(collection)
+            } else {
+                draft.map_len(collection)
+            }
+        })
     }
 
     fn clear(&self, collection: Handle) {
@@ -138,6 +146,10 @@ impl Session for Local {
                 draft.set_clear(collection)
             } else if kind == Kind::Register {
                 draft.register_clear(collection).map(|_| ())
+            } else if kind == Kind::Text {
+                draft.text_clear(collection)
+            } else if kind == Kind::List {
+                draft.list_clear(collection)
             } else {
                 draft.map_clear(collection)
             }
@@ -156,6 +168,55 @@ impl Session for Local {
             Value::Nested(_) | Value::Unit => Entry { key, value: Vec::new() },
         });
         entries.collect()
+    }
+
+    fn text_len(&self, text: Handle, unit: Unit) -> u64 {
+        self.reading(|draft| draft.text_len(text, unit))
+    }
+
+    fn text_slice(&self, text: Handle, unit: Unit, start: u64, end: u64) -> String {
+        self.reading(|draft| draft.text_slice(text, unit, start..end))
+    }
+
+    fn text_splice(&self, text: Handle, unit: Unit, at: u64, delete: u64, insert: &str) {
+        self.writing(|draft| draft.text_splice(text, unit, at, delete, insert));
+    }
+
+    fn text_convert(&self, text: Handle, unit: Unit, at: u64, to: Unit) -> u64 {
+        self.reading(|draft| draft.text_convert(text, unit, at, to))
+    }
+
+    fn text_lines(&self, text: Handle) -> u64 {
+        self.reading(|draft| draft.text_lines(text))
+    }
+
+    fn text_line_of(&self, text: Handle, unit: Unit, at: u64) -> u64 {
+        self.reading(|draft| draft.text_line_of(text, unit, at))
+    }
+
+    fn text_line_start(&self, text: Handle, unit: Unit, line: u64) -> u64 {
+        self.reading(|draft| draft.text_line_start(text, unit, line))
+    }
+
+    fn text_version(&self, text: Handle) -> String {
+        self.reading(|draft| draft.text_version(text)).to_string()
+    }
+
+    fn list_get(&self, list: Handle, at: u64) -> Option<Vec<u8>> {
+        self.reading(|draft| draft.list_get(list, at))
+    }
+
+    fn list_scan(&self, list: Handle, at: u64, limit: u32) -> Vec<Vec<u8>> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        self.reading(|draft| draft.list_scan(list, at, limit))
+    }
+
+    fn list_splice(&self, list: Handle, at: u64, delete: u64, insert: &[Vec<u8>]) {
+        self.writing(|draft| draft.list_splice(list, at, delete, insert.to_vec()));
+    }
+
+    fn list_move(&self, list: Handle, start: u64, end: u64) {
+        self.writing(|draft| draft.list_move(list, start, end));
     }
 
     fn private_get(&self, key: &[u8]) -> Option<Vec<u8>> {

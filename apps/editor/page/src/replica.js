@@ -43,6 +43,18 @@ export class Replica {
     return this.queued.apply(sent);
   }
 
+  /** A place of the document in the confirmed text. */
+  toConfirmed(at) {
+    const sent = this.queued.invertedDesc.mapPos(at);
+    return this.inFlight ? this.inFlight.invertedDesc.mapPos(sent) : sent;
+  }
+
+  /** A place of the confirmed text in the document. */
+  toDocument(at) {
+    const place = Math.min(at, this.confirmed.length);
+    return this.queued.mapPos(this.inFlight ? this.inFlight.mapPos(place) : place);
+  }
+
   /** The person changed the document. */
   local(changes) {
     this.queued = this.queued.compose(changes);
