@@ -3,10 +3,11 @@
 mod calls;
 mod ephemeral;
 mod ingest;
+mod versions;
 
 use std::collections::VecDeque;
 
-use mesto_crdt::{RootHash, TreeCache};
+use mesto_crdt::{RootHash, Sequences, TreeCache};
 use mesto_governance::{BlobId, ContextId, GroupId};
 use mesto_oplog::entry::Kind;
 use mesto_oplog::{PublicKey, SigningKey};
@@ -41,6 +42,8 @@ pub(crate) struct Context {
     pub(crate) root: RootHash,
     pub(crate) leaves: u64,
     tree: TreeCache,
+    /// The texts and lists of the newest version that are in memory.
+    sequences: Sequences,
     /// What the group says; absent until its genesis is here.
     pub(crate) governance: Option<GroupView>,
     /// The installed bundle that the context runs; absent until it is here.
@@ -91,6 +94,7 @@ impl Context {
             root: RootHash::empty(),
             leaves: 0,
             tree: TreeCache::new(),
+            sequences: Sequences::new(),
             governance: None,
             bundle: None,
             calls: VecDeque::new(),
@@ -120,12 +124,15 @@ impl Context {
         .within_bounds()
     }
 
-    /// Gives up the cached tree nodes of a context in which nothing has happened since the last call, so that idle
-    /// contexts cost little.
-    pub(crate) fn cool_down(&mut self) {
-        if !std::mem::take(&mut self.is_warm) {
+    /// Gives up what is cached of a context in which nothing has happened since the last call, so that idle contexts
+    /// cost little. Whether it did.
+    pub(crate) fn cool_down(&mut self) -> bool {
+        let is_idle = !std::mem::take(&mut self.is_warm);
+        if is_idle {
             self.tree.clear();
+            self.sequences = Sequences::new();
         }
+        is_idle
     }
 
     /// Whether `identity` may write here, as the group stands now.

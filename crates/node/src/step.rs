@@ -1,6 +1,6 @@
 //! What goes into the node and what comes out.
 
-use mesto_crdt::Hlc;
+use mesto_crdt::{Hlc, RootHash};
 use mesto_governance::{BlobId, ContextId, GroupId};
 use mesto_oplog::{EntryId, PublicKey};
 use mesto_sync::{Gossip, Message, Peer, Saying};
@@ -9,7 +9,7 @@ use crate::command::{AppVersion, Command, CommandError, Reply};
 use crate::executor::{Call, CallError, Event, Outcome};
 use crate::store::Batch;
 use crate::verify::{CheckedGossip, CheckedMessage};
-use crate::view::View;
+use crate::state::{ContextState, Version};
 
 /// The time of a step.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -135,9 +135,15 @@ pub enum Effect {
         execution: u64,
         /// What to run.
         call: Call,
-        /// Over what; see [`crate::ContextState`].
-        view: View,
+        /// Over what.
+        state: ContextState,
     },
+    /// Texts and lists of a version that is not durable yet are in memory: views of it may use them, once there are any.
+    Keep(ContextId, Version),
+    /// This version is durable now: views no longer need those before it.
+    Settled(ContextId, RootHash),
+    /// Nothing has happened in the context for a while: what views do not use either may go.
+    Cooled(ContextId),
     /// Say something to a connected peer; if it is gone, drop it.
     Send(Peer, Lane, Message),
     /// Publish on a topic.

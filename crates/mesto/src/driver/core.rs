@@ -188,7 +188,10 @@ impl Core {
                     let _ = waiting.send(*result);
                 }
             }
-            Effect::Execute { execution, call, view } => self.executors.send(Job::Mutate { execution, call, view }),
+            Effect::Execute { execution, call, state } => self.executors.send(Job::Mutate { execution, call, state }),
+            Effect::Keep(context, version) => self.shared.versions.keep(context, version),
+            Effect::Settled(context, root) => self.shared.versions.settle(&context, &root),
+            Effect::Cooled(context) => self.shared.versions.cool(&context),
             Effect::Send(peer, lane, message) => self.outbound.message(peer, lane, &message),
             Effect::Publish(topic, gossip) => self.outbound.send(Outgoing::Publish(topic, gossip.encode())),
             Effect::Subscribe(topic) => self.outbound.send(Outgoing::Subscribe(topic)),

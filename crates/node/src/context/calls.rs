@@ -10,6 +10,7 @@ use mesto_oplog::entry::{DELTA_BODY_LEN_MAX, Draft, PARENTS_MAX};
 use mesto_oplog::{EntryId, Header, Verified};
 use mesto_sync::{Gossip, gossip};
 
+use super::versions::Pinned;
 use super::{CALLS_WAITING_MAX, Context, WaitingCall};
 use crate::command::{Called, CommandError, Reply};
 use crate::delta::{DeltaBody, Payload};
@@ -28,6 +29,7 @@ pub(crate) struct Running {
     header: Header,
     /// Heads of the group's log when it started.
     governance: Vec<EntryId>,
+    pub(super) pinned: Pinned,
 }
 
 impl Context {
@@ -62,6 +64,7 @@ impl Context {
             };
             self.executions += 1;
             let seed = work.entropy.bytes();
+            let state = self.state(work);
             work.now(Effect::Execute {
                 execution: self.executions,
                 call: Call {
@@ -74,9 +77,10 @@ impl Context {
                     stamp: hlc(header.stamp),
                     seed,
                 },
-                view: work.view.clone(),
+                state: state.clone(),
             });
-            self.running = Some(Running { execution: self.executions, call, header, governance: view.heads });
+            let pinned = Pinned::at(state);
+            self.running = Some(Running { execution: self.executions, call, header, governance: view.heads, pinned });
         }
     }
 
@@ -106,6 +110,7 @@ impl Context {
     pub(crate) fn executed(&mut self, work: &mut Work<'_>, execution: u64, result: Result<Outcome, CallError>) {
         let Some(running) = self.running.take_if(|running| running.execution == execution) else { return };
         let ticket = running.call.ticket;
+        self.take_over(work, &running.pinned);
         let created = if running.call.is_init { self.created.take() } else { None };
         let concluded = result.map_err(CommandError::Call).and_then(|outcome| self.conclude(work, running, outcome));
         if let Some(created) = created {

@@ -14,13 +14,13 @@ use crate::delta::{DeltaBody, Payload};
 use crate::flight::Work;
 use crate::group::FUTURE_MS_MAX;
 use crate::log::{LogView, Need};
-use crate::state::{ContextState, place_of};
+use crate::state::place_of;
 use crate::step::{Effect, Notice, Report, hlc};
 
 impl Context {
     /// Takes entries that came from `peer`, in any order. Returns how many were accepted.
     pub(crate) fn ingest(&mut self, work: &mut Work<'_>, entries: Vec<(Peer, Verified)>) -> usize {
-        let state = ContextState::new(work.view.clone(), &self.id);
+        let state = self.state(work);
         let mut tree = std::mem::take(&mut self.tree);
         let mut transaction = Transaction::new(&state, &mut tree);
         let mut applied = Vec::new();
@@ -59,7 +59,7 @@ impl Context {
         entry: &Verified,
         payload: Payload,
     ) -> Result<(), CommandError> {
-        let state = ContextState::new(work.view.clone(), &self.id);
+        let state = self.state(work);
         let mut tree = std::mem::take(&mut self.tree);
         let mut transaction = Transaction::new(&state, &mut tree);
         let result = self.apply(work, &mut transaction, entry, &payload);
@@ -212,7 +212,7 @@ impl Context {
             }
         }
         self.log.save(work);
-        self.root = commit.root;
+        self.advance(work, commit.root, commit.sequences, applied);
         self.is_warm = true;
         self.leaves = commit.leaves;
         for (entry, payload) in applied {
