@@ -3,6 +3,8 @@
 
 #[path = "it/passing.rs"]
 mod passing;
+#[path = "it/sequences.rs"]
+mod sequences;
 
 use std::collections::BTreeMap;
 

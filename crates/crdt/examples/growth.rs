@@ -10,8 +10,8 @@ use std::cell::Cell;
 use std::time::Instant;
 
 use mesto_crdt::{
-    Author, Delta, DeltaId, Draft, DraftLimits, Hlc, Kind, MemoryState, Op, Read, Space,
-    Transaction, TreeCache, Write, next,
+    Author, Delta, DeltaId, Draft, DraftLimits, Hlc, Kind, MemoryState, Op, Read, Space, Transaction, TreeCache, Write,
+    next,
 };
 
 const AUTHOR: Author = Author([1; 32]);
@@ -52,47 +52,25 @@ impl Read for Timed<'_> {
         self.time(|state| state.get(space, key))
     }
 
-    fn scan(
-        &self,
-        space: Space,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fn scan(&self, space: Space, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
         self.time(|state| state.scan(space, prefix, after, limit))
     }
 }
 
 fn main() {
-    let entries_max = std::env::args()
-        .nth(1)
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(1_000_000);
-    let mut context = Context {
-        state: MemoryState::new(),
-        cache: TreeCache::new(),
-        stamp: Hlc::ZERO,
-    };
+    let entries_max = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
+    let mut context = Context { state: MemoryState::new(), cache: TreeCache::new(), stamp: Hlc::ZERO };
     let mut filled = 0;
     let mut size = 1_000u64;
-    println!(
-        "{:>9} {:>9} {:>9} {:>9} {:>11}",
-        "entries", "draft ns", "apply ns", "reads ns", "tree bytes"
-    );
+    println!("{:>9} {:>9} {:>9} {:>9} {:>11}", "entries", "draft ns", "apply ns", "reads ns", "tree bytes");
     while size <= entries_max {
         while filled < size {
             let batch = (filled..size.min(filled + 10_000)).collect::<Vec<_>>();
             filled += batch.len() as u64;
             set(&mut context, &batch);
         }
-        let costs: Vec<Cost> = (0..CALLS)
-            .map(|call| {
-                set(
-                    &mut context,
-                    &[call.wrapping_mul(0x9e37_79b9_7f4a_7c15) % size],
-                )
-            })
-            .collect();
+        let costs: Vec<Cost> =
+            (0..CALLS).map(|call| set(&mut context, &[call.wrapping_mul(0x9e37_79b9_7f4a_7c15) % size])).collect();
         let median = |part: fn(&Cost) -> u128| {
             let mut parts: Vec<u128> = costs.iter().map(part).collect();
             parts.sort_unstable();
@@ -107,17 +85,12 @@ fn main() {
 
 /// One call that sets these keys.
 fn set(context: &mut Context, keys: &[u64]) -> Cost {
-    let read = Timed {
-        state: &context.state,
-        ns: Cell::new(0),
-    };
+    let read = Timed { state: &context.state, ns: Cell::new(0) };
     let start = Instant::now();
     let mut draft = Draft::new(&read, AUTHOR, DraftLimits::default());
     let map = draft.open_root("entries", Kind::Map).expect("opens");
     for key in keys {
-        draft
-            .map_insert(map, &key.to_be_bytes(), vec![7; VALUE_BYTES])
-            .expect("inserts");
+        draft.map_insert(map, &key.to_be_bytes(), vec![7; VALUE_BYTES]).expect("inserts");
     }
     let ops: Vec<Op> = draft.finish().expect("within the limits");
     let draft_ns = start.elapsed().as_nanos() - read.ns.get();
@@ -127,12 +100,7 @@ fn set(context: &mut Context, keys: &[u64]) -> Cost {
     context.stamp = next(0, context.stamp).expect("in range");
     let mut id = [0; 32];
     id[..8].copy_from_slice(&context.stamp.bits().to_le_bytes());
-    let delta = Delta {
-        id: DeltaId(id),
-        author: AUTHOR,
-        stamp: context.stamp,
-        ops: &ops,
-    };
+    let delta = Delta { id: DeltaId(id), author: AUTHOR, stamp: context.stamp, ops: &ops };
     let mut transaction = Transaction::new(&read, &mut context.cache);
     transaction.apply(&delta, &|_| true).expect("applies");
     let commit = transaction.finish().expect("sound");
@@ -141,15 +109,6 @@ fn set(context: &mut Context, keys: &[u64]) -> Cost {
 
     context.state.apply_writes(&commit.writes);
     let node = |write: &&Write| write.space == Space::Node;
-    let written = commit
-        .writes
-        .iter()
-        .filter(node)
-        .filter_map(|write| write.value.as_ref());
-    Cost {
-        draft_ns,
-        apply_ns,
-        read_ns,
-        tree_bytes: written.map(|value| value.len() as u128).sum(),
-    }
+    let written = commit.writes.iter().filter(node).filter_map(|write| write.value.as_ref());
+    Cost { draft_ns, apply_ns, read_ns, tree_bytes: written.map(|value| value.len() as u128).sum() }
 }

@@ -6,9 +6,7 @@ use crate::clock::Hlc;
 use crate::id::{Author, DeltaId};
 
 /// One assignment that took effect. The order of the fields is the order of last-writer-wins.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub struct Dot {
     /// The delta's stamp.
     pub stamp: Hlc,
@@ -21,9 +19,7 @@ pub struct Dot {
 }
 
 /// Names a [`Dot`] in an operation: the delta's id already implies stamp and author.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub struct DotRef {
     /// The delta.
     pub delta: DeltaId,
@@ -34,17 +30,12 @@ pub struct DotRef {
 impl Dot {
     /// The name of this dot.
     pub const fn name(&self) -> DotRef {
-        DotRef {
-            delta: self.delta,
-            index: self.index,
-        }
+        DotRef { delta: self.delta, index: self.index }
     }
 }
 
 /// How far an author's additions to a counter go: the newest of them.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub struct Mark {
     /// Its delta's stamp.
     pub stamp: Hlc,

@@ -4,7 +4,11 @@
 //! of its delta at every step. It opens collections by [`Handle`]; to open one and only read creates
 //! nothing.
 
+mod list;
 mod overlay;
+mod sequences;
+mod text;
+mod version;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +16,9 @@ use crate::id::{Author, CollectionId, Kind};
 use crate::leaf::{CorruptLeaf, leaf_key};
 use crate::op::{KEY_BYTES_MAX, OPS_BYTES_MAX, Op, VALUE_BYTES_MAX, Value};
 use crate::read::Read;
+use crate::sequence::{LoadError, SequenceError};
+
+pub use version::TextVersion;
 
 use overlay::Overlay;
 
@@ -36,11 +43,7 @@ pub struct DraftLimits {
 
 impl Default for DraftLimits {
     fn default() -> Self {
-        Self {
-            key_bytes_max: KEY_BYTES_MAX,
-            value_bytes_max: VALUE_BYTES_MAX,
-            ops_bytes_max: OPS_BYTES_MAX,
-        }
+        Self { key_bytes_max: KEY_BYTES_MAX, value_bytes_max: VALUE_BYTES_MAX, ops_bytes_max: OPS_BYTES_MAX }
     }
 }
 
@@ -127,6 +130,12 @@ pub enum DraftError {
     /// What a call adds to a counter does not fit 64 bits.
     #[error("the call's additions to a counter exceed 64 bits")]
     AmountOutOfRange,
+    /// A place in a text or list that does not exist, or a sequence that is too long.
+    #[error(transparent)]
+    Sequence(#[from] SequenceError),
+    /// The store's leaves of a text or list do not fit together.
+    #[error(transparent)]
+    SequenceNotLoaded(LoadError),
     /// The store's leaf is not ours.
     #[error(transparent)]
     CorruptLeaf(#[from] CorruptLeaf),
@@ -164,13 +173,7 @@ impl<R: Read> Draft<R> {
             ops_bytes_max: limits.ops_bytes_max.min(OPS_BYTES_MAX),
         };
         let overlay = Overlay::new(read, limits.ops_bytes_max);
-        Self {
-            author,
-            limits,
-            opened: Vec::new(),
-            handles: BTreeMap::new(),
-            overlay,
-        }
+        Self { author, limits, opened: Vec::new(), handles: BTreeMap::new(), overlay }
     }
 
     /// Whose call it is.
@@ -178,7 +181,7 @@ impl<R: Read> Draft<R> {
         self.author
     }
 
-    /// Length of the encoded operations so far.
+    /// Length of the encoded operations so far; of what is done to texts and lists, the most that it can become.
     pub fn ops_bytes(&self) -> usize {
         self.overlay.ops_bytes()
     }
@@ -187,7 +190,7 @@ impl<R: Read> Draft<R> {
     /// accepted by [`decode_ops`](crate::decode_ops). Empty if the call changed nothing.
     ///
     /// # Errors
-    /// [`DraftError::DeltaTooLarge`] if a step failed with it.
+    /// [`DraftError::DeltaTooLarge`] if a step failed with it; a corrupt store.
     pub fn finish(self) -> Result<Vec<Op>, DraftError> {
         self.overlay.finish()
     }
@@ -199,12 +202,7 @@ impl<R: Read> Draft<R> {
     pub fn open_root(&mut self, field: &str, kind: Kind) -> Result<Handle, DraftError> {
         self.check_key(field.as_bytes())?;
         let collection = CollectionId::ROOT.child(kind, field.as_bytes());
-        self.open(Opened {
-            collection,
-            kind,
-            depth: 1,
-            parent: None,
-        })
+        self.open(Opened { collection, kind, depth: 1, parent: None })
     }
 
     /// Opens the collection that the map `parent` holds under `key`, or will hold once it is written to.
@@ -212,28 +210,16 @@ impl<R: Read> Draft<R> {
     /// # Errors
     /// [`DraftError::KindMismatch`] or [`DraftError::NotACollection`] if the entry holds something else, and
     /// those of [`Draft::open_root`].
-    pub fn open_child(
-        &mut self,
-        parent: Handle,
-        key: &[u8],
-        kind: Kind,
-    ) -> Result<Handle, DraftError> {
+    pub fn open_child(&mut self, parent: Handle, key: &[u8], kind: Kind) -> Result<Handle, DraftError> {
         let map = self.collection(parent, Kind::Map)?;
         self.check_key(key)?;
         let depth = self.opened(parent)?.depth + 1;
         if depth > NESTING_DEPTH_MAX {
-            return Err(DraftError::TooDeep {
-                max: NESTING_DEPTH_MAX,
-            });
+            return Err(DraftError::TooDeep { max: NESTING_DEPTH_MAX });
         }
         self.check_holds(map, key, kind)?;
         let parent = Some((parent, key.to_vec()));
-        self.open(Opened {
-            collection: map.child(kind, key),
-            kind,
-            depth,
-            parent,
-        })
+        self.open(Opened { collection: map.child(kind, key), kind, depth, parent })
     }
 
     /// The kind that `handle` was opened as.
@@ -264,8 +250,7 @@ impl<R: Read> Draft<R> {
         let collection = self.collection(register, Kind::Register)?;
         self.check_value(&value)?;
         self.refresh_path(register)?;
-        self.overlay
-            .set(leaf_key(collection, &[]), Some(Value::Bytes(value)))
+        self.overlay.set(leaf_key(collection, &[]), Some(Value::Bytes(value)))
     }
 
     /// Empties the register; whether there was a value.
@@ -320,18 +305,12 @@ impl<R: Read> Draft<R> {
     ///
     /// # Errors
     /// A handle that is not a map's, an exceeded limit, an entry on its path that holds something else.
-    pub fn map_insert(
-        &mut self,
-        map: Handle,
-        key: &[u8],
-        value: Vec<u8>,
-    ) -> Result<(), DraftError> {
+    pub fn map_insert(&mut self, map: Handle, key: &[u8], value: Vec<u8>) -> Result<(), DraftError> {
         let collection = self.collection(map, Kind::Map)?;
         self.check_key(key)?;
         self.check_value(&value)?;
         self.refresh_path(map)?;
-        self.overlay
-            .replace(leaf_key(collection, key), Some(Value::Bytes(value)))
+        self.overlay.replace(leaf_key(collection, key), Some(Value::Bytes(value)))
     }
 
     /// Removes what is under `key`, a collection with all that is in it; whether there was anything.
@@ -363,8 +342,7 @@ impl<R: Read> Draft<R> {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Value)>, DraftError> {
-        self.overlay
-            .scan(self.collection(map, Kind::Map)?, after, limit)
+        self.overlay.scan(self.collection(map, Kind::Map)?, after, limit)
     }
 
     /// Removes every entry.
@@ -384,8 +362,7 @@ impl<R: Read> Draft<R> {
         let new = !self.set_contains(set, member)?;
         let collection = self.collection(set, Kind::Set)?;
         self.refresh_path(set)?;
-        self.overlay
-            .set(leaf_key(collection, member), Some(Value::Unit))?;
+        self.overlay.set(leaf_key(collection, member), Some(Value::Unit))?;
         Ok(new)
     }
 
@@ -420,15 +397,8 @@ impl<R: Read> Draft<R> {
     ///
     /// # Errors
     /// As for [`Draft::set_contains`].
-    pub fn set_scan(
-        &self,
-        set: Handle,
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Vec<u8>>, DraftError> {
-        let members = self
-            .overlay
-            .scan(self.collection(set, Kind::Set)?, after, limit)?;
+    pub fn set_scan(&self, set: Handle, after: Option<&[u8]>, limit: usize) -> Result<Vec<Vec<u8>>, DraftError> {
+        let members = self.overlay.scan(self.collection(set, Kind::Set)?, after, limit)?;
         Ok(members.into_iter().map(|(member, _)| member).collect())
     }
 
@@ -459,20 +429,13 @@ impl<R: Read> Draft<R> {
 
     fn opened(&self, handle: Handle) -> Result<&Opened, DraftError> {
         let index = usize::try_from(handle.0).ok();
-        index
-            .and_then(|index| self.opened.get(index))
-            .ok_or(DraftError::UnknownHandle { handle })
+        index.and_then(|index| self.opened.get(index)).ok_or(DraftError::UnknownHandle { handle })
     }
 
     fn collection(&self, handle: Handle, expected: Kind) -> Result<CollectionId, DraftError> {
-        let Opened {
-            collection, kind, ..
-        } = self.opened(handle)?;
+        let Opened { collection, kind, .. } = self.opened(handle)?;
         if *kind != expected {
-            return Err(DraftError::KindMismatch {
-                expected,
-                found: *kind,
-            });
+            return Err(DraftError::KindMismatch { expected, found: *kind });
         }
         Ok(*collection)
     }
@@ -529,19 +492,11 @@ impl<R: Read> Draft<R> {
 
     fn check_key(&self, key: &[u8]) -> Result<(), DraftError> {
         let (bytes, max) = (key.len(), self.limits.key_bytes_max);
-        if bytes > max {
-            Err(DraftError::KeyTooLong { bytes, max })
-        } else {
-            Ok(())
-        }
+        if bytes > max { Err(DraftError::KeyTooLong { bytes, max }) } else { Ok(()) }
     }
 
     fn check_value(&self, value: &[u8]) -> Result<(), DraftError> {
         let (bytes, max) = (value.len(), self.limits.value_bytes_max);
-        if bytes > max {
-            Err(DraftError::ValueTooLarge { bytes, max })
-        } else {
-            Ok(())
-        }
+        if bytes > max { Err(DraftError::ValueTooLarge { bytes, max }) } else { Ok(()) }
     }
 }

@@ -42,9 +42,7 @@ base32_text!(DeltaId);
 
 /// What a collection is. All tags are fixed now, though not every kind can be opened in this version
 /// ([`Kind::is_available`]).
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 #[borsh(use_discriminant = true)]
 #[repr(u8)]
 pub enum Kind {
@@ -93,8 +91,8 @@ impl Kind {
     /// Whether this version has operations for the kind.
     pub const fn is_available(self) -> bool {
         match self {
-            Kind::Register | Kind::Counter | Kind::Map | Kind::Set => true,
-            Kind::List | Kind::Text | Kind::UserMap | Kind::Frozen | Kind::Shared => false,
+            Kind::Register | Kind::Counter | Kind::Map | Kind::Set | Kind::List | Kind::Text => true,
+            Kind::UserMap | Kind::Frozen | Kind::Shared => false,
         }
     }
 }
@@ -138,12 +136,8 @@ impl CollectionId {
 impl BorshDeserialize for CollectionId {
     fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
         let bytes = <[u8; 32]>::deserialize_reader(reader)?;
-        Self::from_bytes(bytes).ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                "collection id of an unknown kind",
-            )
-        })
+        Self::from_bytes(bytes)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "collection id of an unknown kind"))
     }
 }
 

@@ -1,8 +1,7 @@
 //! What is stored, hashed and merged for one element.
 //!
-//! A leaf is borsh: its tag, then its fields. Tags 1 and 2 are those of [`Leaf`]; 3 is kept for a sequence's spans
-//! as their deltas minted them, 4 for a sequence's deleted ranges, 5 for the ranges of ids whose content a
-//! checkpoint dropped.
+//! A leaf is borsh: its tag, then its fields. Tags 1 to 4 are those of [`Leaf`]; 5 is kept for the ranges of
+//! ids whose content a checkpoint dropped.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -10,6 +9,8 @@ use crate::clock::Hlc;
 use crate::dot::{Dot, DotRef, Mark, SlotMark};
 use crate::id::{Author, CollectionId, DeltaId, Kind};
 use crate::op::Value;
+use crate::sequence::span::{SequenceKey, check_stretches};
+use crate::sequence::{CHUNK_ELEMENTS, Spans, Stretch};
 
 /// The state of one element. Absent when there is nothing to say.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -21,6 +22,11 @@ pub enum Leaf {
     /// One author's part of a counter. It stays after a reset, because additions made concurrently to the
     /// reset still need the baseline.
     Slot(Slot) = 2,
+    /// What one delta inserted into a sequence, as minted.
+    Spans(Spans) = 3,
+    /// Deleted elements among [`CHUNK_ELEMENTS`] of one mint. Normalised: ascending, neither overlapping nor touching,
+    /// not empty.
+    Deleted(Vec<Stretch>) = 4,
 }
 
 /// One author's part of a counter.
@@ -70,8 +76,7 @@ pub fn collection_of(key: &[u8]) -> Option<CollectionId> {
 impl Leaf {
     /// The canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
-        borsh::to_vec(self)
-            .expect("INVARIANT: writing to memory does not fail, and lists are shorter than 2^32")
+        borsh::to_vec(self).expect("INVARIANT: writing to memory does not fail, and lists are shorter than 2^32")
     }
 
     /// Reads the leaf stored under `key`. What it accepts re-encodes to the same bytes.
@@ -82,24 +87,36 @@ impl Leaf {
         let corrupt = || CorruptLeaf { key: key.to_vec() };
         let leaf: Leaf = borsh::from_slice(bytes).map_err(|_| corrupt())?;
         let (collection, element) = key.split_at_checked(32).ok_or_else(corrupt)?;
-        let kind = collection
-            .first()
-            .copied()
-            .and_then(Kind::from_tag)
-            .ok_or_else(corrupt)?;
+        let kind = collection.first().copied().and_then(Kind::from_tag).ok_or_else(corrupt)?;
         let canonical = match &leaf {
             Leaf::Values(values) => {
                 !values.is_empty()
                     && values.is_sorted_by(|a, b| a.0 < b.0)
-                    && values
-                        .iter()
-                        .all(|(_, value)| value_fits(kind, element, value))
+                    && values.iter().all(|(_, value)| value_fits(kind, element, value))
             }
             Leaf::Slot(slot) => {
                 !slot.is_empty()
                     && slot.baselines.is_sorted_by(|a, b| a.0 < b.0)
                     && kind == Kind::Counter
                     && element.len() == 32
+            }
+            Leaf::Spans(spans) => {
+                matches!(SequenceKey::parse(element), Some(SequenceKey::Spans(_)))
+                    && matches!(kind, Kind::Text | Kind::List)
+                    && !spans.is_empty()
+                    && spans.check(kind).is_ok()
+                    && spans.is_whole_or_gone()
+            }
+            Leaf::Deleted(stretches) => {
+                let Some(SequenceKey::Deleted { chunk, .. }) = SequenceKey::parse(element) else {
+                    return Err(corrupt());
+                };
+                matches!(kind, Kind::Text | Kind::List)
+                    && check_stretches(stretches).is_ok()
+                    && stretches.iter().all(|stretch| {
+                        let last = stretch.start.saturating_add(stretch.len - 1);
+                        stretch.start / CHUNK_ELEMENTS == chunk && last / CHUNK_ELEMENTS == chunk
+                    })
             }
         };
         if canonical { Ok(leaf) } else { Err(corrupt()) }
@@ -118,8 +135,7 @@ impl Slot {
     /// What the author contributes to the counter.
     pub fn value(&self) -> i128 {
         let baseline = self.baselines.iter().map(|(_, baseline)| baseline).max();
-        self.sum
-            .wrapping_sub(baseline.map_or(0, |baseline| baseline.sum))
+        self.sum.wrapping_sub(baseline.map_or(0, |baseline| baseline.sum))
     }
 
     /// Whether it says nothing, so that there is no leaf.
@@ -131,30 +147,19 @@ impl Slot {
     /// reset already has.
     pub(crate) fn observe(&self, author: Author) -> Option<SlotMark> {
         let mark = self.last.unwrap_or(NOTHING_ADDED);
-        let all = Baseline {
-            mark,
-            sum: self.sum,
-        };
+        let all = Baseline { mark, sum: self.sum };
         if let [(_, only)] = self.baselines.as_slice()
             && *only == all
         {
             return None;
         }
         let names = self.baselines.iter().map(|(dot, _)| dot.name());
-        Some(SlotMark {
-            author,
-            mark,
-            sum: self.sum,
-            overwrites: ascending(names),
-        })
+        Some(SlotMark { author, mark, sum: self.sum, overwrites: ascending(names) })
     }
 }
 
 /// Covers no addition: what an honest reset says of a slot that only a lying one has touched.
-const NOTHING_ADDED: Mark = Mark {
-    stamp: Hlc::ZERO,
-    delta: DeltaId([0; 32]),
-};
+const NOTHING_ADDED: Mark = Mark { stamp: Hlc::ZERO, delta: DeltaId([0; 32]) };
 
 /// The names of dots, in the order that operations list them.
 pub(crate) fn ascending(names: impl Iterator<Item = DotRef>) -> Vec<DotRef> {

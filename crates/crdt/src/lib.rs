@@ -22,7 +22,9 @@
 //!    covers most counts.
 //! 7. **Nesting.** A map entry that holds a collection has a presence value. A change below an entry assigns the
 //!    presence of every entry above it anew, so that a concurrent removal does not lose the change.
-//! 8. **The tree** is a hash trie over (element id, leaf hash) whose shape depends on nothing but the set of
+//! 8. **Texts and lists** keep what each delta inserted as minted, and what was deleted; their order is computed
+//!    ([`sequence`]).
+//! 9. **The tree** is a hash trie over (element id, leaf hash) whose shape depends on nothing but the set of
 //!    leaves; a commit re-hashes the touched paths only.
 //!
 //! [`Draft`] collects one call's changes as operations, [`Transaction`] applies deltas and yields the
@@ -37,16 +39,18 @@ pub mod leaf;
 pub mod op;
 pub mod private;
 pub mod read;
+pub mod sequence;
 pub mod state;
 pub mod tree;
 
 pub use clock::{Hlc, ReservedStamp, next};
 pub use dot::{Dot, DotRef, Mark, SlotMark};
-pub use draft::{Draft, DraftError, DraftLimits, Handle};
+pub use draft::{Draft, DraftError, DraftLimits, Handle, TextVersion};
 pub use id::{Author, CollectionId, DeltaId, Kind};
 pub use leaf::{Baseline, CorruptLeaf, Leaf, Slot};
 pub use op::{DecodeError, Delta, Op, OpError, Value, decode_ops, encode_ops};
 pub use private::Private;
-pub use read::{MemoryState, Read, Space, Write};
-pub use state::{ApplyError, Commit, Transaction};
+pub use read::{MemoryState, Read, Space, WithSequences, Write};
+pub use sequence::{Sequences, Unit};
+pub use state::{ApplyError, Commit, Rebuilt, Transaction};
 pub use tree::{CorruptTree, RootHash, TreeCache, recomputed_root, root};

@@ -1,7 +1,7 @@
 //! What a delta does to the collections, and its canonical encoding.
 //!
-//! Encoding: borsh. An operation is its tag, then its fields in order. Tags 1 to 4 are those of [`Op`]; 16 and up
-//! belong to sequences (`List`, `Text`), 32 and up to `UserMap`, `Frozen` and `Shared`. A tag that this
+//! Encoding: borsh. An operation is its tag, then its fields in order. Tags 1 to 4 and 16 are those of
+//! [`Op`]; 16 and up belong to sequences (`List`, `Text`), 32 and up to `UserMap`, `Frozen` and `Shared`. A tag that this
 //! version does not know is refused, never skipped.
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -9,6 +9,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::clock::Hlc;
 use crate::dot::{Dot, DotRef, SlotMark};
 use crate::id::{Author, CollectionId, DeltaId, Kind};
+use crate::sequence::{Content, Deleted, Spans};
 
 /// Longest key of an element: 1 KiB, as apps are promised. Keys sit in every index entry.
 pub const KEY_BYTES_MAX: usize = 1024;
@@ -56,6 +57,15 @@ pub enum Op {
         /// The slots. Strictly ascending by author, not empty.
         observed: Vec<SlotMark>,
     } = 4,
+    /// All that the delta does to a text or a list.
+    Splice {
+        /// Which.
+        collection: CollectionId,
+        /// What it inserts, and where.
+        inserted: Spans,
+        /// What it deletes. Something is inserted or deleted.
+        deleted: Deleted,
+    } = 16,
 }
 
 /// What an element holds.
@@ -87,12 +97,7 @@ pub struct Delta<'a> {
 impl Delta<'_> {
     /// The dot of the operation at `index`.
     pub(crate) fn dot(&self, index: u32) -> Dot {
-        Dot {
-            stamp: self.stamp,
-            author: self.author,
-            index,
-            delta: self.id,
-        }
+        Dot { stamp: self.stamp, author: self.author, index, delta: self.id }
     }
 }
 
@@ -133,6 +138,35 @@ pub enum OpError {
     /// An addition of 0.
     #[error("the operation adds 0")]
     ZeroAmount,
+    /// A splice that neither inserts nor deletes.
+    #[error("the operation changes nothing")]
+    ChangesNothing,
+    /// A run without elements.
+    #[error("a run without elements")]
+    EmptyRun,
+    /// An operation that inserts elements as if its delta were void.
+    #[error("a run whose content is gone")]
+    GoneRun,
+    /// A run between an element and itself.
+    #[error("a run whose left and right origin are the same element")]
+    SameOrigins,
+    /// An anchor beyond the table of mints.
+    #[error("an anchor names a mint that is not in the table")]
+    UnknownMint,
+    /// A mint that no anchor names.
+    #[error("the table holds a mint that no anchor names")]
+    UnusedMint,
+    /// More elements than offsets can count.
+    #[error("a delta inserts more than 2^32 elements")]
+    TooManyElements,
+    /// An anchor or a deletion names an element that is not in the delta's causal past.
+    #[error("element {offset} of delta {delta} is not in the causal past")]
+    NotInPast {
+        /// The delta that is named as its mint.
+        delta: DeltaId,
+        /// Its offset there.
+        offset: u32,
+    },
 }
 
 impl Op {
@@ -142,46 +176,29 @@ impl Op {
     /// The first broken rule.
     pub fn check(&self) -> Result<(), OpError> {
         match self {
-            Op::Assign {
-                collection,
-                key,
-                value,
-                overwrites,
-            } => {
+            Op::Assign { collection, key, value, overwrites } => {
                 check_key(*collection, key)?;
                 check_value(*collection, value)?;
                 check_ascending(overwrites)
             }
-            Op::Remove {
-                collection,
-                key,
-                observed,
-            } => {
+            Op::Remove { collection, key, observed } => {
                 check_key(*collection, key)?;
                 check_observed(observed)?;
                 check_ascending(observed)
             }
             Op::CounterAdd { collection, amount } => {
                 check_counter(*collection)?;
-                if *amount == 0 {
-                    Err(OpError::ZeroAmount)
-                } else {
-                    Ok(())
-                }
+                if *amount == 0 { Err(OpError::ZeroAmount) } else { Ok(()) }
             }
-            Op::CounterReset {
-                collection,
-                observed,
-            } => {
+            Op::CounterReset { collection, observed } => {
                 check_counter(*collection)?;
                 check_observed(observed)?;
                 if !observed.is_sorted_by(|a, b| a.author < b.author) {
                     return Err(OpError::Unsorted);
                 }
-                observed
-                    .iter()
-                    .try_for_each(|slot| check_ascending(&slot.overwrites))
+                observed.iter().try_for_each(|slot| check_ascending(&slot.overwrites))
             }
+            Op::Splice { collection, inserted, deleted } => check_splice(*collection, inserted, deleted),
         }
     }
 
@@ -191,20 +208,16 @@ impl Op {
             Op::Assign { collection, .. }
             | Op::Remove { collection, .. }
             | Op::CounterAdd { collection, .. }
-            | Op::CounterReset { collection, .. } => *collection,
+            | Op::CounterReset { collection, .. }
+            | Op::Splice { collection, .. } => *collection,
         }
     }
 
     /// Orders the operations of a delta: by element, a counter's addition before its reset.
     pub(crate) fn place(&self) -> (CollectionId, &[u8], u8) {
         match self {
-            Op::Assign {
-                collection, key, ..
-            }
-            | Op::Remove {
-                collection, key, ..
-            } => (*collection, key, 0),
-            Op::CounterAdd { collection, .. } => (*collection, &[], 0),
+            Op::Assign { collection, key, .. } | Op::Remove { collection, key, .. } => (*collection, key, 0),
+            Op::CounterAdd { collection, .. } | Op::Splice { collection, .. } => (*collection, &[], 0),
             Op::CounterReset { collection, .. } => (*collection, &[], 1),
         }
     }
@@ -243,20 +256,27 @@ fn check_counter(collection: CollectionId) -> Result<(), OpError> {
     }
 }
 
-fn check_observed<T>(observed: &[T]) -> Result<(), OpError> {
-    if observed.is_empty() {
-        Err(OpError::NothingObserved)
-    } else {
-        Ok(())
+fn check_splice(collection: CollectionId, inserted: &Spans, deleted: &Deleted) -> Result<(), OpError> {
+    let kind = match collection.kind() {
+        Some(kind @ (Kind::Text | Kind::List)) => kind,
+        kind => return Err(OpError::WrongCollection { kind }),
+    };
+    if inserted.is_empty() && deleted.is_nothing() {
+        return Err(OpError::ChangesNothing);
     }
+    if inserted.runs.iter().any(|run| matches!(run.content, Content::Gone(_))) {
+        return Err(OpError::GoneRun);
+    }
+    inserted.check(kind)?;
+    deleted.check()
+}
+
+fn check_observed<T>(observed: &[T]) -> Result<(), OpError> {
+    if observed.is_empty() { Err(OpError::NothingObserved) } else { Ok(()) }
 }
 
 fn check_ascending(names: &[DotRef]) -> Result<(), OpError> {
-    if names.is_sorted_by(|a, b| a < b) {
-        Ok(())
-    } else {
-        Err(OpError::Unsorted)
-    }
+    if names.is_sorted_by(|a, b| a < b) { Ok(()) } else { Err(OpError::Unsorted) }
 }
 
 /// Why bytes are not a list of operations.
@@ -290,8 +310,7 @@ pub enum DecodeError {
 
 /// The canonical bytes of a delta's operations: a `u32` count, then each.
 pub fn encode_ops(ops: &[Op]) -> Vec<u8> {
-    borsh::to_vec(ops)
-        .expect("INVARIANT: writing to memory does not fail, and lists are shorter than 2^32")
+    borsh::to_vec(ops).expect("INVARIANT: writing to memory does not fail, and lists are shorter than 2^32")
 }
 
 /// Reads what [`encode_ops`] wrote. Total over all byte strings: what it accepts re-encodes to the same bytes,
@@ -303,16 +322,11 @@ pub fn decode_ops(bytes: &[u8]) -> Result<Vec<Op>, DecodeError> {
     if bytes.len() > OPS_BYTES_MAX {
         return Err(DecodeError::TooLarge { bytes: bytes.len() });
     }
-    let ops: Vec<Op> =
-        borsh::from_slice(bytes).map_err(|error| DecodeError::Encoding(error.to_string()))?;
+    let ops: Vec<Op> = borsh::from_slice(bytes).map_err(|error| DecodeError::Encoding(error.to_string()))?;
     for (index, op) in ops.iter().enumerate() {
-        op.check()
-            .map_err(|error| DecodeError::Op { index, error })?;
+        op.check().map_err(|error| DecodeError::Op { index, error })?;
     }
-    match ops
-        .windows(2)
-        .position(|pair| pair[0].place() >= pair[1].place())
-    {
+    match ops.windows(2).position(|pair| pair[0].place() >= pair[1].place()) {
         Some(earlier) => Err(DecodeError::OutOfOrder { index: earlier + 1 }),
         None => Ok(ops),
     }
@@ -323,10 +337,7 @@ mod tests {
     use super::*;
 
     fn name(delta: u8) -> DotRef {
-        DotRef {
-            delta: DeltaId([delta; 32]),
-            index: 0,
-        }
+        DotRef { delta: DeltaId([delta; 32]), index: 0 }
     }
 
     fn assign(key: &[u8]) -> Op {
@@ -343,20 +354,11 @@ mod tests {
         let good = encode_ops(&[assign(b"a"), assign(b"b")]);
         assert_eq!(decode_ops(&good).map(|ops| ops.len()), Ok(2));
         let swapped = encode_ops(&[assign(b"b"), assign(b"a")]);
-        assert_eq!(
-            decode_ops(&swapped),
-            Err(DecodeError::OutOfOrder { index: 1 })
-        );
+        assert_eq!(decode_ops(&swapped), Err(DecodeError::OutOfOrder { index: 1 }));
         let twice = encode_ops(&[assign(b"a"), assign(b"a")]);
-        assert_eq!(
-            decode_ops(&twice),
-            Err(DecodeError::OutOfOrder { index: 1 })
-        );
+        assert_eq!(decode_ops(&twice), Err(DecodeError::OutOfOrder { index: 1 }));
         let trailing = [good.as_slice(), &[0]].concat();
-        assert!(matches!(
-            decode_ops(&trailing),
-            Err(DecodeError::Encoding(_))
-        ));
+        assert!(matches!(decode_ops(&trailing), Err(DecodeError::Encoding(_))));
         for cut in 0..good.len() {
             assert!(decode_ops(&good[..cut]).is_err());
         }
@@ -372,67 +374,35 @@ mod tests {
             (register, vec![1], bytes()),
             (register, vec![], Value::Nested(Kind::Map)),
             (CollectionId::ROOT, vec![], bytes()),
-            (
-                CollectionId::ROOT.child(Kind::Counter, b"c"),
-                vec![],
-                bytes(),
-            ),
+            (CollectionId::ROOT.child(Kind::Counter, b"c"), vec![], bytes()),
         ] {
             let kind = collection.kind();
-            let op = Op::Assign {
-                collection,
-                key,
-                value,
-                overwrites: vec![],
-            };
+            let op = Op::Assign { collection, key, value, overwrites: vec![] };
             assert_eq!(op.check(), Err(OpError::WrongCollection { kind }));
         }
-        let add = Op::CounterAdd {
-            collection: register,
-            amount: 1,
-        };
+        let add = Op::CounterAdd { collection: register, amount: 1 };
         assert!(matches!(add.check(), Err(OpError::WrongCollection { .. })));
     }
 
     #[test]
     fn names_are_strictly_ascending_and_removals_name_something() {
-        let remove = |observed| Op::Remove {
-            collection: CollectionId::ROOT.child(Kind::Set, b"s"),
-            key: vec![],
-            observed,
-        };
+        let remove =
+            |observed| Op::Remove { collection: CollectionId::ROOT.child(Kind::Set, b"s"), key: vec![], observed };
         assert_eq!(remove(vec![name(1), name(2)]).check(), Ok(()));
-        assert_eq!(
-            remove(vec![name(2), name(1)]).check(),
-            Err(OpError::Unsorted)
-        );
-        assert_eq!(
-            remove(vec![name(1), name(1)]).check(),
-            Err(OpError::Unsorted)
-        );
+        assert_eq!(remove(vec![name(2), name(1)]).check(), Err(OpError::Unsorted));
+        assert_eq!(remove(vec![name(1), name(1)]).check(), Err(OpError::Unsorted));
         assert_eq!(remove(vec![]).check(), Err(OpError::NothingObserved));
     }
 
     #[test]
     fn keys_and_values_are_bounded() {
         let collection = CollectionId::ROOT.child(Kind::Map, b"m");
-        let op = |key, value| Op::Assign {
-            collection,
-            key,
-            value,
-            overwrites: vec![],
-        };
+        let op = |key, value| Op::Assign { collection, key, value, overwrites: vec![] };
         let value = |len| Value::Bytes(vec![0; len]);
-        assert_eq!(
-            op(vec![0; KEY_BYTES_MAX], value(VALUE_BYTES_MAX)).check(),
-            Ok(())
-        );
+        assert_eq!(op(vec![0; KEY_BYTES_MAX], value(VALUE_BYTES_MAX)).check(), Ok(()));
         assert!(op(vec![0; KEY_BYTES_MAX + 1], value(0)).check().is_err());
         assert!(op(vec![], value(VALUE_BYTES_MAX + 1)).check().is_err());
-        let unknown = op(vec![], Value::Nested(Kind::Text));
-        assert_eq!(
-            unknown.check(),
-            Err(OpError::KindNotAvailable { kind: Kind::Text })
-        );
+        let unknown = op(vec![], Value::Nested(Kind::Shared));
+        assert_eq!(unknown.check(), Err(OpError::KindNotAvailable { kind: Kind::Shared }));
     }
 }

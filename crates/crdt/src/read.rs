@@ -6,6 +6,8 @@ use std::ops::Bound;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::sequence::Sequences;
+
 /// A key space of one context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Space {
@@ -25,15 +27,15 @@ pub trait Read {
     /// The value of `key`.
     fn get(&self, space: Space, key: &[u8]) -> Option<Vec<u8>>;
 
+    /// The texts and lists of this version that are in memory, if somebody keeps them. What is loaded while the view
+    /// is used is added there, so the view of the next version has it.
+    fn sequences(&self) -> Option<&Sequences> {
+        None
+    }
+
     /// Up to `limit` pairs whose keys begin with `prefix`, in key order, only those strictly after the full key
     /// `after` if given. Fewer than `limit` means that there are no more.
-    fn scan(
-        &self,
-        space: Space,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Vec<(Vec<u8>, Vec<u8>)>;
+    fn scan(&self, space: Space, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Vec<u8>)>;
 }
 
 macro_rules! read_through {
@@ -43,13 +45,11 @@ macro_rules! read_through {
                 (**self).get(space, key)
             }
 
-            fn scan(
-                &self,
-                space: Space,
-                prefix: &[u8],
-                after: Option<&[u8]>,
-                limit: usize,
-            ) -> Vec<(Vec<u8>, Vec<u8>)> {
+            fn sequences(&self) -> Option<&Sequences> {
+                (**self).sequences()
+            }
+
+            fn scan(&self, space: Space, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
                 (**self).scan(space, prefix, after, limit)
             }
         }
@@ -59,6 +59,29 @@ read_through!(&R);
 read_through!(Box<R>);
 read_through!(Rc<R>);
 read_through!(Arc<R>);
+
+/// A view with the texts and lists of its version that are in memory.
+#[derive(Clone, Debug)]
+pub struct WithSequences<R> {
+    /// The view.
+    pub read: R,
+    /// Those of the version that it shows: of the [`Commit`](crate::Commit) that made it, or none loaded.
+    pub sequences: Sequences,
+}
+
+impl<R: Read> Read for WithSequences<R> {
+    fn get(&self, space: Space, key: &[u8]) -> Option<Vec<u8>> {
+        self.read.get(space, key)
+    }
+
+    fn sequences(&self) -> Option<&Sequences> {
+        Some(&self.sequences)
+    }
+
+    fn scan(&self, space: Space, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.read.scan(space, prefix, after, limit)
+    }
+}
 
 /// One change of the store; `None` deletes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,9 +122,7 @@ impl MemoryState {
 
     /// All pairs of a key space, in key order.
     pub fn pairs(&self, space: Space) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.space(space)
-            .iter()
-            .map(|(key, value)| (key.as_slice(), value.as_slice()))
+        self.space(space).iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
     }
 
     fn space(&self, space: Space) -> &BTreeMap<Vec<u8>, Vec<u8>> {
@@ -128,13 +149,7 @@ impl Read for MemoryState {
         self.space(space).get(key).cloned()
     }
 
-    fn scan(
-        &self,
-        space: Space,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fn scan(&self, space: Space, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
         with_prefix(self.space(space), prefix, after)
             .take_while(|(key, _)| key.starts_with(prefix))
             .take(limit)
@@ -164,18 +179,10 @@ mod tests {
     fn a_scan_is_bounded_ordered_and_stays_within_its_prefix() {
         let mut state = MemoryState::new();
         let keys: [&[u8]; 5] = [b"a", b"ab", b"abc", b"ac", b"b"];
-        let writes = keys.map(|key| Write {
-            space: Space::Leaf,
-            key: key.to_vec(),
-            value: Some(vec![]),
-        });
+        let writes = keys.map(|key| Write { space: Space::Leaf, key: key.to_vec(), value: Some(vec![]) });
         state.apply_writes(&writes);
         let scan = |prefix: &[u8], after: Option<&[u8]>, limit| -> Vec<Vec<u8>> {
-            state
-                .scan(Space::Leaf, prefix, after, limit)
-                .into_iter()
-                .map(|(key, _)| key)
-                .collect()
+            state.scan(Space::Leaf, prefix, after, limit).into_iter().map(|(key, _)| key).collect()
         };
         assert_eq!(scan(b"a", None, 10), [&b"a"[..], b"ab", b"abc", b"ac"]);
         assert_eq!(scan(b"a", Some(b"ab"), 10), [&b"abc"[..], b"ac"]);

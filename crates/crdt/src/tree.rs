@@ -99,13 +99,8 @@ pub(crate) struct Root {
 impl Root {
     pub(crate) fn load(read: &dyn Read) -> Result<Root, CorruptTree> {
         match read.get(Space::Node, &ROOT_KEY) {
-            Some(bytes) => borsh::from_slice(&bytes).map_err(|_| CorruptTree {
-                key: ROOT_KEY.to_vec(),
-            }),
-            None => Ok(Root {
-                hash: Node::empty().hash(),
-                leaves: 0,
-            }),
+            Some(bytes) => borsh::from_slice(&bytes).map_err(|_| CorruptTree { key: ROOT_KEY.to_vec() }),
+            None => Ok(Root { hash: Node::empty().hash(), leaves: 0 }),
         }
     }
 }
@@ -151,10 +146,7 @@ pub fn recomputed_root(read: &dyn Read) -> RootHash {
         let page = read.scan(Space::Leaf, &[], after.as_deref(), LEAVES_PAGE);
         for (key, bytes) in &page {
             let element = ElementId::of(key);
-            entries.push(Entry {
-                element,
-                leaf: LeafHash::of(element, bytes),
-            });
+            entries.push(Entry { element, leaf: LeafHash::of(element, bytes) });
         }
         match page.into_iter().next_back() {
             Some((last, _)) => after = Some(last),
@@ -200,10 +192,7 @@ impl TreeCache {
         if path.depth() > CACHED_DEPTH_MAX {
             return None;
         }
-        self.nodes
-            .remove(path)
-            .filter(|(cached, _)| *cached == hash)
-            .map(|(_, node)| node)
+        self.nodes.remove(path).filter(|(cached, _)| *cached == hash).map(|(_, node)| node)
     }
 
     fn put(&mut self, path: Path, hash: NodeHash, node: Node) {
@@ -215,8 +204,6 @@ impl TreeCache {
 
 impl fmt::Debug for TreeCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TreeCache")
-            .field("nodes", &self.nodes.len())
-            .finish()
+        f.debug_struct("TreeCache").field("nodes", &self.nodes.len()).finish()
     }
 }

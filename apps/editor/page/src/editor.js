@@ -71,7 +71,9 @@ function mend(transaction) {
   const changes = wellFormed(transaction.changes, transaction.startState.doc);
   if (changes === transaction.changes) return transaction;
   const event = transaction.annotation(Transaction.userEvent);
-  return { changes, scrollIntoView: transaction.scrollIntoView, ...(event ? { userEvent: event } : {}) };
+  // What is mended is as long as what it replaces, so places stay what they are.
+  const { newSelection: selection, scrollIntoView } = transaction;
+  return { changes, selection, scrollIntoView, ...(event ? { userEvent: event } : {}) };
 }
 
 /** The colours of peers are custom properties of the page, which reach into the shadow root. */

@@ -7,9 +7,11 @@ use crate::id::{Author, CollectionId, Kind};
 use crate::leaf::{CorruptLeaf, Leaf, Slot, ascending, collection_of};
 use crate::op::{Op, Value};
 use crate::read::{Read, Space, with_prefix};
+use crate::sequence::{Edit, Sequence, SequenceError};
 use crate::state::leaf_count_of;
 
 use super::DraftError;
+use super::sequences::ChangedSequences;
 
 /// Leaves that one scan of the store fetches. Small, because a leaf may hold values of 10 MiB.
 const SCAN_PAGE: usize = 32;
@@ -27,6 +29,7 @@ pub(super) struct Overlay<R> {
     /// By leaf key. An element is here if it has an operation.
     elements: BTreeMap<Vec<u8>, Element>,
     counters: BTreeMap<CollectionId, CounterChange>,
+    sequences: ChangedSequences,
     len_changes: BTreeMap<CollectionId, i64>,
     ops_bytes: usize,
     ops_bytes_max: usize,
@@ -55,6 +58,7 @@ impl<R: Read> Overlay<R> {
             read,
             elements: BTreeMap::new(),
             counters: BTreeMap::new(),
+            sequences: ChangedSequences::default(),
             len_changes: BTreeMap::new(),
             ops_bytes: LIST_BYTES,
             ops_bytes_max,
@@ -68,29 +72,19 @@ impl<R: Read> Overlay<R> {
 
     pub(super) fn finish(self) -> Result<Vec<Op>, DraftError> {
         if self.too_large {
-            return Err(DraftError::DeltaTooLarge {
-                max: self.ops_bytes_max,
-            });
+            return Err(DraftError::DeltaTooLarge { max: self.ops_bytes_max });
         }
-        let elements = self
-            .elements
-            .into_iter()
-            .filter_map(|(leaf, element)| element.op(&leaf));
+        let elements = self.elements.into_iter().filter_map(|(leaf, element)| element.op(&leaf));
         let mut ops: Vec<Op> = elements.collect();
         for (collection, change) in self.counters {
             if change.amount != 0 {
-                ops.push(Op::CounterAdd {
-                    collection,
-                    amount: change.amount,
-                });
+                ops.push(Op::CounterAdd { collection, amount: change.amount });
             }
             if let Some(observed) = change.reset.filter(|observed| !observed.is_empty()) {
-                ops.push(Op::CounterReset {
-                    collection,
-                    observed,
-                });
+                ops.push(Op::CounterReset { collection, observed });
             }
         }
+        ops.extend(self.sequences.finish(&self.read)?);
         ops.sort_by(|a, b| a.place().cmp(&b.place()));
         Ok(ops)
     }
@@ -122,13 +116,8 @@ impl<R: Read> Overlay<R> {
         let mut after = after.map(|after| [prefix, after].concat());
         let mut found: Vec<(Vec<u8>, Value)> = Vec::new();
         while found.len() < limit {
-            let page = self
-                .read
-                .scan(Space::Leaf, prefix, after.as_deref(), SCAN_PAGE);
-            let end = page
-                .last()
-                .filter(|_| page.len() == SCAN_PAGE)
-                .map(|(leaf, _)| leaf.clone());
+            let page = self.read.scan(Space::Leaf, prefix, after.as_deref(), SCAN_PAGE);
+            let end = page.last().filter(|_| page.len() == SCAN_PAGE).map(|(leaf, _)| leaf.clone());
             let mut base = page.into_iter().peekable();
             let mut changed = with_prefix(&self.elements, prefix, after.as_deref())
                 .take_while(|(leaf, _)| leaf.starts_with(prefix))
@@ -197,9 +186,12 @@ impl<R: Read> Overlay<R> {
                     self.clear_elements(collection, &mut pending)?;
                 }
                 Some(Kind::Counter) => self.reset(collection)?,
+                Some(Kind::List | Kind::Text) => {
+                    let (before, after) = self.sequences.clear(collection);
+                    self.resize(before, after)?;
+                }
                 // No operation can have put anything there.
-                Some(Kind::List | Kind::Text | Kind::UserMap | Kind::Frozen | Kind::Shared)
-                | None => {}
+                Some(Kind::UserMap | Kind::Frozen | Kind::Shared) | None => {}
             }
         }
         Ok(())
@@ -209,10 +201,7 @@ impl<R: Read> Overlay<R> {
     pub(super) fn add(&mut self, counter: CollectionId, amount: i64) -> Result<(), DraftError> {
         let change = self.counters.entry(counter).or_default();
         let before = change.op_bytes();
-        change.amount = change
-            .amount
-            .checked_add(amount)
-            .ok_or(DraftError::AmountOutOfRange)?;
+        change.amount = change.amount.checked_add(amount).ok_or(DraftError::AmountOutOfRange)?;
         let after = change.op_bytes();
         self.resize(before, after)
     }
@@ -232,6 +221,25 @@ impl<R: Read> Overlay<R> {
         Ok(sum)
     }
 
+    /// Shows a text or list as the call has left it.
+    pub(super) fn with_sequence<T>(
+        &self,
+        collection: CollectionId,
+        look: impl FnOnce(&Sequence) -> Result<T, SequenceError>,
+    ) -> Result<T, DraftError> {
+        self.sequences.with(&self.read, collection, look)
+    }
+
+    /// Changes a text or list.
+    pub(super) fn edit_sequence(
+        &mut self,
+        collection: CollectionId,
+        change: impl FnOnce(&mut Edit) -> Result<(), SequenceError>,
+    ) -> Result<(), DraftError> {
+        let (before, after) = self.sequences.edit(&self.read, collection, change)?;
+        self.resize(before, after)
+    }
+
     fn reset(&mut self, counter: CollectionId) -> Result<(), DraftError> {
         let mut change = self.counters.remove(&counter).unwrap_or_default();
         let before = change.op_bytes();
@@ -249,11 +257,7 @@ impl<R: Read> Overlay<R> {
         self.resize(before, after)
     }
 
-    fn clear_elements(
-        &mut self,
-        collection: CollectionId,
-        pending: &mut Vec<CollectionId>,
-    ) -> Result<(), DraftError> {
+    fn clear_elements(&mut self, collection: CollectionId, pending: &mut Vec<CollectionId>) -> Result<(), DraftError> {
         let prefix = collection.as_bytes().as_slice();
         let changed: Vec<Vec<u8>> = with_prefix(&self.elements, prefix, None)
             .map(|(leaf, _)| leaf)
@@ -266,9 +270,7 @@ impl<R: Read> Overlay<R> {
         }
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let page = self
-                .read
-                .scan(Space::Leaf, prefix, after.as_deref(), SCAN_PAGE);
+            let page = self.read.scan(Space::Leaf, prefix, after.as_deref(), SCAN_PAGE);
             let Some((last, _)) = page.last() else {
                 return Ok(());
             };
@@ -299,13 +301,7 @@ impl<R: Read> Overlay<R> {
             Some(Value::Nested(kind)) if !element.nested.contains(&kind) => Some(kind),
             Some(Value::Nested(_) | Value::Bytes(_) | Value::Unit) | None => None,
         };
-        Ok(element
-            .nested
-            .iter()
-            .copied()
-            .chain(now)
-            .map(|kind| map.child(kind, key))
-            .collect())
+        Ok(element.nested.iter().copied().chain(now).map(|kind| map.child(kind, key)).collect())
     }
 
     /// Shows each leaf of a collection in the state.
@@ -317,9 +313,7 @@ impl<R: Read> Overlay<R> {
         let prefix = collection.as_bytes();
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let page = self
-                .read
-                .scan(Space::Leaf, prefix, after.as_deref(), SCAN_PAGE);
+            let page = self.read.scan(Space::Leaf, prefix, after.as_deref(), SCAN_PAGE);
             let Some((last, _)) = page.last() else {
                 return Ok(());
             };
@@ -342,9 +336,7 @@ impl<R: Read> Overlay<R> {
         self.ops_bytes = self.ops_bytes - before + after;
         if self.ops_bytes > self.ops_bytes_max {
             self.too_large = true;
-            return Err(DraftError::DeltaTooLarge {
-                max: self.ops_bytes_max,
-            });
+            return Err(DraftError::DeltaTooLarge { max: self.ops_bytes_max });
         }
         Ok(())
     }
@@ -355,24 +347,20 @@ type Values = Vec<(Dot, Value)>;
 fn values(leaf: &[u8], bytes: &[u8]) -> Result<Values, CorruptLeaf> {
     match Leaf::decode(leaf, bytes)? {
         Leaf::Values(values) => Ok(values),
-        Leaf::Slot(_) => Err(CorruptLeaf { key: leaf.to_vec() }),
+        Leaf::Slot(_) | Leaf::Spans(_) | Leaf::Deleted(_) => Err(CorruptLeaf { key: leaf.to_vec() }),
     }
 }
 
 fn slot(leaf: &[u8], bytes: &[u8]) -> Result<Slot, CorruptLeaf> {
     match Leaf::decode(leaf, bytes)? {
         Leaf::Slot(slot) => Ok(slot),
-        Leaf::Values(_) => Err(CorruptLeaf { key: leaf.to_vec() }),
+        Leaf::Values(_) | Leaf::Spans(_) | Leaf::Deleted(_) => Err(CorruptLeaf { key: leaf.to_vec() }),
     }
 }
 
 fn slot_author(leaf: &[u8]) -> Result<Author, CorruptLeaf> {
-    let author = leaf
-        .get(COLLECTION_BYTES..)
-        .and_then(|author| author.try_into().ok());
-    author
-        .map(Author)
-        .ok_or_else(|| CorruptLeaf { key: leaf.to_vec() })
+    let author = leaf.get(COLLECTION_BYTES..).and_then(|author| author.try_into().ok());
+    author.map(Author).ok_or_else(|| CorruptLeaf { key: leaf.to_vec() })
 }
 
 /// The last writer's value.
@@ -391,29 +379,16 @@ impl Element {
                 nested.push(*kind);
             }
         }
-        Self {
-            observed,
-            nested,
-            now: winner(values),
-        }
+        Self { observed, nested, now: winner(values) }
     }
 
     fn op(self, leaf: &[u8]) -> Option<Op> {
         let collection = collection_of(leaf)?;
         let key = leaf.get(COLLECTION_BYTES..)?.to_vec();
         match self.now {
-            Some(value) => Some(Op::Assign {
-                collection,
-                key,
-                value,
-                overwrites: self.observed,
-            }),
+            Some(value) => Some(Op::Assign { collection, key, value, overwrites: self.observed }),
             None if self.observed.is_empty() => None,
-            None => Some(Op::Remove {
-                collection,
-                key,
-                observed: self.observed,
-            }),
+            None => Some(Op::Remove { collection, key, observed: self.observed }),
         }
     }
 

@@ -99,9 +99,7 @@ impl Node {
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [TAG_BUCKET, len, rest @ ..] => decode_bucket(usize::from(*len), rest),
-            [TAG_BRANCH, low, high, rest @ ..] => {
-                decode_branch(u16::from_le_bytes([*low, *high]), rest)
-            }
+            [TAG_BRANCH, low, high, rest @ ..] => decode_branch(u16::from_le_bytes([*low, *high]), rest),
             _ => None,
         }
     }
@@ -124,11 +122,7 @@ impl Branch {
     }
 
     fn bitmap(&self) -> u16 {
-        let present = self
-            .children
-            .iter()
-            .enumerate()
-            .filter(|(_, child)| child.is_some());
+        let present = self.children.iter().enumerate().filter(|(_, child)| child.is_some());
         present.fold(0, |bits, (nibble, _)| bits | 1 << nibble)
     }
 }
@@ -142,10 +136,7 @@ fn decode_bucket(len: usize, bytes: &[u8]) -> Option<Node> {
         .map(|chunk| {
             let (element, leaf) = chunk.split_first_chunk::<HASH_BYTES>()?;
             let leaf = LeafHash(*leaf.first_chunk::<HASH_BYTES>()?);
-            Some(Entry {
-                element: ElementId(*element),
-                leaf,
-            })
+            Some(Entry { element: ElementId(*element), leaf })
         })
         .collect::<Option<_>>()?;
     let ascending = entries.is_sorted_by(|a, b| a.element < b.element);
@@ -165,10 +156,7 @@ fn decode_branch(bitmap: u16, bytes: &[u8]) -> Option<Node> {
             if leaves == 0 {
                 return None;
             }
-            *child = Some(Child {
-                hash: NodeHash(*hash),
-                leaves,
-            });
+            *child = Some(Child { hash: NodeHash(*hash), leaves });
         }
     }
     let large = branch.leaves() > BUCKET_MAX as u64;
@@ -185,10 +173,7 @@ pub struct Path {
 
 impl Path {
     /// The top node's.
-    pub const TOP: Path = Path {
-        depth: 0,
-        packed: [0; HASH_BYTES],
-    };
+    pub const TOP: Path = Path { depth: 0, packed: [0; HASH_BYTES] };
 
     /// How many nibbles.
     pub const fn depth(&self) -> u8 {
@@ -214,20 +199,13 @@ impl Path {
     /// The key in the store: the depth, then the nibbles, two a byte.
     pub fn key(&self) -> Vec<u8> {
         let packed = self.packed.iter().take(usize::from(self.depth).div_ceil(2));
-        std::iter::once(&self.depth)
-            .chain(packed)
-            .copied()
-            .collect()
+        std::iter::once(&self.depth).chain(packed).copied().collect()
     }
 
     /// Which child of the node at this path `element` is below; `None` at the deepest level.
     pub(crate) fn nibble_of(&self, element: ElementId) -> Option<u8> {
         let byte = element.0.get(usize::from(self.depth / 2))?;
-        Some(if self.depth.is_multiple_of(2) {
-            byte >> 4
-        } else {
-            byte & 0xf
-        })
+        Some(if self.depth.is_multiple_of(2) { byte >> 4 } else { byte & 0xf })
     }
 }
 
@@ -236,29 +214,16 @@ mod tests {
     use super::*;
 
     fn entry(byte: u8) -> Entry {
-        Entry {
-            element: ElementId([byte; 32]),
-            leaf: LeafHash([byte; 32]),
-        }
+        Entry { element: ElementId([byte; 32]), leaf: LeafHash([byte; 32]) }
     }
 
     #[test]
     fn a_node_has_one_encoding() {
         let bucket = Node::Bucket(vec![entry(1), entry(2)]);
         let mut branch = Branch::default();
-        branch.children[0] = Some(Child {
-            hash: NodeHash([1; 32]),
-            leaves: 16,
-        });
-        branch.children[15] = Some(Child {
-            hash: NodeHash([2; 32]),
-            leaves: 1,
-        });
-        for node in [
-            Node::empty(),
-            bucket,
-            Node::Branch(Box::new(branch.clone())),
-        ] {
+        branch.children[0] = Some(Child { hash: NodeHash([1; 32]), leaves: 16 });
+        branch.children[15] = Some(Child { hash: NodeHash([2; 32]), leaves: 1 });
+        for node in [Node::empty(), bucket, Node::Branch(Box::new(branch.clone()))] {
             let bytes = node.encode();
             assert_eq!(Node::decode(&bytes), Some(node));
             assert_eq!(Node::decode(&[bytes.as_slice(), &[0]].concat()), None);
@@ -267,11 +232,7 @@ mod tests {
         let unsorted = Node::Bucket(vec![entry(2), entry(1)]);
         assert_eq!(Node::decode(&unsorted.encode()), None);
         branch.children[15] = None;
-        assert_eq!(
-            Node::decode(&Node::Branch(Box::new(branch)).encode()),
-            None,
-            "too small"
-        );
+        assert_eq!(Node::decode(&Node::Branch(Box::new(branch)).encode()), None, "too small");
     }
 
     #[test]
@@ -285,10 +246,7 @@ mod tests {
         assert_eq!(path.packed, element.0);
         assert_eq!(path.child(0), None);
         assert_eq!(Path::TOP.key(), [0]);
-        let path = Path::TOP
-            .child(0xa)
-            .and_then(|p| p.child(0xb))
-            .and_then(|p| p.child(0xc));
+        let path = Path::TOP.child(0xa).and_then(|p| p.child(0xb)).and_then(|p| p.child(0xc));
         assert_eq!(path.map(|p| p.key()), Some(vec![3, 0xab, 0xc0]));
     }
 }

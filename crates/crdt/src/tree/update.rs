@@ -21,23 +21,12 @@ pub(crate) struct Updated {
 }
 
 /// Applies `changes`, strictly ascending by element, to the stored tree.
-pub(crate) fn update(
-    read: &dyn Read,
-    cache: &mut TreeCache,
-    changes: &[Change],
-) -> Result<Updated, CorruptTree> {
+pub(crate) fn update(read: &dyn Read, cache: &mut TreeCache, changes: &[Change]) -> Result<Updated, CorruptTree> {
     let before = Root::load(read)?;
     if changes.is_empty() {
-        return Ok(Updated {
-            root: before,
-            writes: Vec::new(),
-        });
+        return Ok(Updated { root: before, writes: Vec::new() });
     }
-    let mut trie = Trie {
-        read,
-        cache,
-        written: BTreeMap::new(),
-    };
+    let mut trie = Trie { read, cache, written: BTreeMap::new() };
     let top = match before.leaves {
         0 => Node::empty(),
         _ => trie.load(&Path::TOP, before.hash)?,
@@ -46,32 +35,15 @@ pub(crate) fn update(
     let leaves = top.leaves();
     let root = if leaves == 0 {
         trie.delete(Path::TOP);
-        Root {
-            hash: Node::empty().hash(),
-            leaves,
-        }
+        Root { hash: Node::empty().hash(), leaves }
     } else {
-        Root {
-            hash: trie.store(Path::TOP, top),
-            leaves,
-        }
+        Root { hash: trie.store(Path::TOP, top), leaves }
     };
     let record = borsh::to_vec(&root).expect("INVARIANT: writing to memory does not fail");
-    let mut writes: Vec<Write> = trie
-        .written
-        .into_iter()
-        .map(|(path, value)| Write {
-            space: Space::Node,
-            key: path.key(),
-            value,
-        })
-        .collect();
+    let mut writes: Vec<Write> =
+        trie.written.into_iter().map(|(path, value)| Write { space: Space::Node, key: path.key(), value }).collect();
     let value = (leaves > 0).then_some(record);
-    writes.push(Write {
-        space: Space::Node,
-        key: ROOT_KEY.to_vec(),
-        value,
-    });
+    writes.push(Write { space: Space::Node, key: ROOT_KEY.to_vec(), value });
     Ok(Updated { root, writes })
 }
 
@@ -91,27 +63,15 @@ fn build(path: &Path, entries: Vec<Entry>, store: &mut dyn FnMut(Path, Node) -> 
         let (child_path, slot) = descend(path, &mut branch, group[0].element);
         let child = build(&child_path, group.to_vec(), store);
         let leaves = child.leaves();
-        *slot = Some(Child {
-            hash: store(child_path, child),
-            leaves,
-        });
+        *slot = Some(Child { hash: store(child_path, child), leaves });
     }
     Node::Branch(Box::new(branch))
 }
 
 /// The way on from the branch at `path` to `element`.
-fn descend<'b>(
-    path: &Path,
-    branch: &'b mut Branch,
-    element: ElementId,
-) -> (Path, &'b mut Option<Child>) {
+fn descend<'b>(path: &Path, branch: &'b mut Branch, element: ElementId) -> (Path, &'b mut Option<Child>) {
     path.nibble_of(element)
-        .and_then(|nibble| {
-            Some((
-                path.child(nibble)?,
-                branch.children.get_mut(usize::from(nibble))?,
-            ))
-        })
+        .and_then(|nibble| Some((path.child(nibble)?, branch.children.get_mut(usize::from(nibble))?)))
         .expect("INVARIANT: two element ids differ within 64 nibbles, so no branch is deeper")
 }
 
@@ -128,23 +88,15 @@ impl Trie<'_> {
         match node {
             Node::Bucket(entries) => {
                 let entries = merge(&entries, changes);
-                Ok(build(path, entries, &mut |path, node| {
-                    self.store(path, node)
-                }))
+                Ok(build(path, entries, &mut |path, node| self.store(path, node)))
             }
             Node::Branch(branch) => self.change_branch(path, *branch, changes),
         }
     }
 
-    fn change_branch(
-        &mut self,
-        path: &Path,
-        mut branch: Branch,
-        changes: &[Change],
-    ) -> Result<Node, CorruptTree> {
+    fn change_branch(&mut self, path: &Path, mut branch: Branch, changes: &[Change]) -> Result<Node, CorruptTree> {
         let mut changed: BTreeMap<Path, Node> = BTreeMap::new();
-        for group in changes.chunk_by(|a, b| path.nibble_of(a.element) == path.nibble_of(b.element))
-        {
+        for group in changes.chunk_by(|a, b| path.nibble_of(a.element) == path.nibble_of(b.element)) {
             let (child_path, slot) = descend(path, &mut branch, group[0].element);
             let child = match slot.take() {
                 Some(child) => self.load(&child_path, child.hash)?,
@@ -163,10 +115,7 @@ impl Trie<'_> {
             match changed.remove(&child_path) {
                 Some(child) if child.leaves() > 0 => {
                     let leaves = child.leaves();
-                    *slot = Some(Child {
-                        hash: self.store(child_path, child),
-                        leaves,
-                    });
+                    *slot = Some(Child { hash: self.store(child_path, child), leaves });
                 }
                 Some(_) => self.delete(child_path),
                 None => {}
@@ -196,9 +145,7 @@ impl Trie<'_> {
             match child {
                 Node::Bucket(bucket) => entries.extend(bucket),
                 Node::Branch(_) => {
-                    return Err(CorruptTree {
-                        key: child_path.key(),
-                    });
+                    return Err(CorruptTree { key: child_path.key() });
                 }
             }
             self.delete(child_path);
@@ -235,10 +182,7 @@ fn merge(entries: &[Entry], changes: &[Change]) -> Vec<Entry> {
             merged.push(*entry);
         }
         old.next_if(|entry| entry.element == change.element);
-        merged.extend(change.leaf.map(|leaf| Entry {
-            element: change.element,
-            leaf,
-        }));
+        merged.extend(change.leaf.map(|leaf| Entry { element: change.element, leaf }));
     }
     merged.extend(old);
     merged

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mesto_crdt::draft::{HANDLES_MAX, NESTING_DEPTH_MAX};
 use mesto_crdt::{
-    Author, CollectionId, DeltaId, DotRef, Draft, DraftError, DraftLimits, Handle, Hlc, Kind, Leaf,
-    Mark, MemoryState, Op, Read, SlotMark, Space, Value, leaf, op,
+    Author, CollectionId, DeltaId, DotRef, Draft, DraftError, DraftLimits, Handle, Hlc, Kind, Leaf, Mark, MemoryState,
+    Op, Read, SlotMark, Space, Value, leaf, op,
 };
 
-use crate::model::{History, Replica, Seen, author, draft, look_at};
+use crate::model::{History, Replica, Seen, State, author, draft, empty, look_at};
 
 /// Replicas 0 and 1 of different authors, and 3 with the key of 0.
 #[derive(Default)]
@@ -18,7 +18,7 @@ struct World {
 }
 
 impl World {
-    fn call(&mut self, replica: usize, run: impl FnOnce(&mut Draft<&MemoryState>)) -> usize {
+    fn call(&mut self, replica: usize, run: impl FnOnce(&mut Draft<&State>)) -> usize {
         let mut draft = draft(&self.replicas.entry(replica).or_default().state, replica);
         run(&mut draft);
         let ops = draft.finish().expect("within the limits");
@@ -43,7 +43,7 @@ impl World {
         }
     }
 
-    fn look<T>(&self, replica: usize, look: impl FnOnce(&mut Draft<&MemoryState>) -> T) -> T {
+    fn look<T>(&self, replica: usize, look: impl FnOnce(&mut Draft<&State>) -> T) -> T {
         look(&mut draft(&self.replicas[&replica].state, replica))
     }
 
@@ -55,12 +55,12 @@ impl World {
     }
 }
 
-fn open(draft: &mut Draft<&MemoryState>, kind: Kind) -> Handle {
+fn open(draft: &mut Draft<&State>, kind: Kind) -> Handle {
     draft.open_root("f", kind).expect("opens")
 }
 
 /// The collection of `kind` under `key` of the map `f`.
-fn open_in(draft: &mut Draft<&MemoryState>, key: &[u8], kind: Kind) -> Handle {
+fn open_in(draft: &mut Draft<&State>, key: &[u8], kind: Kind) -> Handle {
     let map = open(draft, Kind::Map);
     draft.open_child(map, key, kind).expect("opens")
 }
@@ -96,31 +96,21 @@ fn count(world: &World) -> i64 {
 #[test]
 fn a_register_reads_the_last_writer_by_stamp_then_author_then_index_then_delta() {
     let register = CollectionId::ROOT.child(Kind::Register, b"f");
-    let assign = |value| Op::Assign {
-        collection: register,
-        key: vec![],
-        value: Value::Bytes(vec![value]),
-        overwrites: vec![],
-    };
+    let assign =
+        |value| Op::Assign { collection: register, key: vec![], value: Value::Bytes(vec![value]), overwrites: vec![] };
     // Stamps: a later one wins whoever wrote it.
     let mut world = World::default();
     world.forge(1, vec![assign(1)]);
     world.forge(0, vec![]);
     world.forge(0, vec![assign(2)]);
     world.meet();
-    assert_eq!(
-        world.seen("f", Kind::Register),
-        Seen::Register(Some(vec![2]))
-    );
+    assert_eq!(world.seen("f", Kind::Register), Seen::Register(Some(vec![2])));
     // Equal stamps: the greater author.
     let mut world = World::default();
     world.forge(1, vec![assign(1)]);
     world.forge(0, vec![assign(2)]);
     world.meet();
-    assert_eq!(
-        world.seen("f", Kind::Register),
-        Seen::Register(Some(vec![1]))
-    );
+    assert_eq!(world.seen("f", Kind::Register), Seen::Register(Some(vec![1])));
     // Equal authors: the greater index, then the greater delta id.
     let mut world = World::default();
     let a = world.forge(0, vec![assign(1)]);
@@ -128,22 +118,13 @@ fn a_register_reads_the_last_writer_by_stamp_then_author_then_index_then_delta()
     world.meet();
     let ids = [a, b].map(|number| world.history.entries[number].id);
     let winner = if ids[0] > ids[1] { 1 } else { 2 };
-    assert_eq!(
-        world.seen("f", Kind::Register),
-        Seen::Register(Some(vec![winner]))
-    );
+    assert_eq!(world.seen("f", Kind::Register), Seen::Register(Some(vec![winner])));
     let mut world = World::default();
     world.forge(0, vec![assign(1)]);
-    let other = Op::CounterAdd {
-        collection: CollectionId::ROOT.child(Kind::Counter, b"c"),
-        amount: 1,
-    };
+    let other = Op::CounterAdd { collection: CollectionId::ROOT.child(Kind::Counter, b"c"), amount: 1 };
     world.forge(3, vec![other, assign(2)]);
     world.meet();
-    assert_eq!(
-        world.seen("f", Kind::Register),
-        Seen::Register(Some(vec![2]))
-    );
+    assert_eq!(world.seen("f", Kind::Register), Seen::Register(Some(vec![2])));
 }
 
 #[test]
@@ -161,10 +142,7 @@ fn an_addition_beats_a_concurrent_removal_and_what_was_observed_goes() {
         assert_eq!(draft.set_len(set), Ok(0));
     });
     world.meet();
-    assert_eq!(
-        world.seen("f", Kind::Set),
-        Seen::Set(vec![b"both".to_vec()])
-    );
+    assert_eq!(world.seen("f", Kind::Set), Seen::Set(vec![b"both".to_vec()]));
 }
 
 #[test]
@@ -178,7 +156,7 @@ fn a_removed_element_leaves_nothing_behind() {
     });
     remove(&mut world, 0, b"k");
     remove(&mut world, 0, b"r");
-    assert_eq!(world.replicas[&0].state, MemoryState::new());
+    assert_eq!(world.replicas[&0].state.read, MemoryState::new());
 }
 
 #[test]
@@ -200,10 +178,7 @@ fn a_change_below_a_concurrently_removed_key_survives_alone() {
     world.meet();
     let set = Seen::Set(vec![b"new".to_vec()]);
     let inner = Seen::Map(vec![(b"i".to_vec(), set)]);
-    assert_eq!(
-        world.seen("f", Kind::Map),
-        Seen::Map(vec![(b"k".to_vec(), inner)])
-    );
+    assert_eq!(world.seen("f", Kind::Map), Seen::Map(vec![(b"k".to_vec(), inner)]));
 }
 
 #[test]
@@ -244,21 +219,12 @@ fn a_lying_baseline_does_not_outlive_the_next_removal() {
     let map = CollectionId::ROOT.child(Kind::Map, b"f");
     let lie = |victim| SlotMark {
         author: Author([victim; 32]),
-        mark: Mark {
-            stamp: Hlc::MAX,
-            delta: DeltaId([0xff; 32]),
-        },
+        mark: Mark { stamp: Hlc::MAX, delta: DeltaId([0xff; 32]) },
         sum: 1 << 100,
         overwrites: vec![],
     };
     let collection = map.child(Kind::Counter, b"k");
-    world.forge(
-        1,
-        vec![Op::CounterReset {
-            collection,
-            observed: vec![lie(0), lie(2)],
-        }],
-    );
+    world.forge(1, vec![Op::CounterReset { collection, observed: vec![lie(0), lie(2)] }]);
     world.meet();
     assert_eq!(count(&world), i64::MIN);
     remove(&mut world, 0, b"k");
@@ -281,10 +247,7 @@ fn counters_clamp_what_they_show_and_stay_exact_below() {
     world.look(0, |draft| {
         let counter = open(draft, Kind::Counter);
         draft.counter_add(counter, i64::MAX).expect("fits");
-        assert_eq!(
-            draft.counter_add(counter, 1),
-            Err(DraftError::AmountOutOfRange)
-        );
+        assert_eq!(draft.counter_add(counter, 1), Err(DraftError::AmountOutOfRange));
         assert_eq!(draft.counter_value(counter), Ok(i64::MAX));
     });
 }
@@ -298,14 +261,9 @@ fn a_value_over_a_collection_removes_all_that_was_in_it() {
         let counter = draft.open_child(map, b"k", Kind::Counter).expect("opens");
         draft.map_insert(map, b"k", vec![1]).expect("inserts");
         let expected = Kind::Counter;
-        assert_eq!(
-            draft.counter_add(counter, 1),
-            Err(DraftError::NotACollection { expected })
-        );
+        assert_eq!(draft.counter_add(counter, 1), Err(DraftError::NotACollection { expected }));
         assert_eq!(draft.map_remove(map, b"k"), Ok(true));
-        draft
-            .counter_add(counter, 1)
-            .expect("the entry is free again");
+        draft.counter_add(counter, 1).expect("the entry is free again");
         assert_eq!(draft.counter_value(counter), Ok(1));
     });
     assert_eq!(count(&world), 1);
@@ -315,20 +273,10 @@ fn a_value_over_a_collection_removes_all_that_was_in_it() {
 fn nobody_removes_what_is_not_in_their_past() {
     let mut world = World::default();
     set_insert(&mut world, 0, b"a");
-    let target = DotRef {
-        delta: world.history.entries[0].id,
-        index: 0,
-    };
+    let target = DotRef { delta: world.history.entries[0].id, index: 0 };
     let collection = CollectionId::ROOT.child(Kind::Set, b"f");
     let observed = vec![target];
-    world.forge(
-        1,
-        vec![Op::Remove {
-            collection,
-            key: b"a".to_vec(),
-            observed,
-        }],
-    );
+    world.forge(1, vec![Op::Remove { collection, key: b"a".to_vec(), observed }]);
     world.meet();
     assert_eq!(world.seen("f", Kind::Set), Seen::Set(vec![b"a".to_vec()]));
 }
@@ -339,24 +287,11 @@ fn one_writer_cannot_pile_up_values() {
     let mut world = World::default();
     for value in 0..50 {
         let value = Value::Bytes(vec![value]);
-        world.forge(
-            0,
-            vec![Op::Assign {
-                collection,
-                key: vec![],
-                value,
-                overwrites: vec![],
-            }],
-        );
+        world.forge(0, vec![Op::Assign { collection, key: vec![], value, overwrites: vec![] }]);
     }
     let key = leaf::leaf_key(collection, &[]);
-    let bytes = world.replicas[&0]
-        .state
-        .get(Space::Leaf, &key)
-        .expect("is there");
-    let Ok(Leaf::Values(values)) = Leaf::decode(&key, &bytes) else {
-        panic!("not values")
-    };
+    let bytes = world.replicas[&0].state.get(Space::Leaf, &key).expect("is there");
+    let Ok(Leaf::Values(values)) = Leaf::decode(&key, &bytes) else { panic!("not values") };
     assert_eq!(values.len(), 1);
 }
 
@@ -436,118 +371,70 @@ fn a_deep_chain_made_by_a_liar_can_be_removed() {
     let mut ops = Vec::new();
     for _ in 0..5_000 {
         let value = Value::Nested(Kind::Map);
-        ops.push(Op::Assign {
-            collection: map,
-            key: b"k".to_vec(),
-            value,
-            overwrites: vec![],
-        });
+        ops.push(Op::Assign { collection: map, key: b"k".to_vec(), value, overwrites: vec![] });
         map = map.child(Kind::Map, b"k");
     }
     world.forge(0, ops);
     remove(&mut world, 0, b"k");
-    assert_eq!(world.replicas[&0].state, MemoryState::new());
+    assert_eq!(world.replicas[&0].state.read, MemoryState::new());
 }
 
 #[test]
 fn drafts_name_the_limit_that_is_exceeded() {
-    let state = MemoryState::new();
-    let limits = DraftLimits {
-        key_bytes_max: 4,
-        value_bytes_max: 5,
-        ops_bytes_max: 200,
-    };
+    let state = empty();
+    let limits = DraftLimits { key_bytes_max: 4, value_bytes_max: 5, ops_bytes_max: 200 };
     let mut draft = Draft::new(&state, Author([0; 32]), limits);
     let map = open(&mut draft, Kind::Map);
     let key_too_long = Err(DraftError::KeyTooLong { bytes: 5, max: 4 });
     assert_eq!(draft.map_insert(map, b"12345", vec![]), key_too_long);
-    assert_eq!(
-        draft.map_get(map, b"12345"),
-        Err(DraftError::KeyTooLong { bytes: 5, max: 4 })
-    );
+    assert_eq!(draft.map_get(map, b"12345"), Err(DraftError::KeyTooLong { bytes: 5, max: 4 }));
     let too_large = Err(DraftError::ValueTooLarge { bytes: 6, max: 5 });
     assert_eq!(draft.map_insert(map, b"1", vec![0; 6]), too_large);
     assert!(draft.open_root("12345", Kind::Map).is_err());
     let mut keys = (0..10u8).map(|n| draft.map_insert(map, &[n], vec![0; 5]));
-    assert_eq!(
-        keys.find(Result::is_err),
-        Some(Err(DraftError::DeltaTooLarge { max: 200 }))
-    );
+    assert_eq!(keys.find(Result::is_err), Some(Err(DraftError::DeltaTooLarge { max: 200 })));
     drop(keys);
     draft.map_clear(map).expect("fits again");
     assert_eq!(draft.finish(), Err(DraftError::DeltaTooLarge { max: 200 }));
 
-    let huge = DraftLimits {
-        key_bytes_max: usize::MAX,
-        ..DraftLimits::default()
-    };
+    let huge = DraftLimits { key_bytes_max: usize::MAX, ..DraftLimits::default() };
     let mut draft = Draft::new(&state, Author([0; 32]), huge);
     let map = open(&mut draft, Kind::Map);
     let key = vec![0; op::KEY_BYTES_MAX + 1];
-    assert!(
-        draft.map_insert(map, &key, vec![]).is_err(),
-        "the protocol's limit holds"
-    );
+    assert!(draft.map_insert(map, &key, vec![]).is_err(), "the protocol's limit holds");
 }
 
 #[test]
 fn drafts_refuse_wrong_kinds_and_handles() {
-    let state = MemoryState::new();
+    let state = empty();
     let mut draft = draft(&state, 0);
     let map = open(&mut draft, Kind::Map);
-    let mismatch = DraftError::KindMismatch {
-        expected: Kind::Set,
-        found: Kind::Map,
-    };
+    let mismatch = DraftError::KindMismatch { expected: Kind::Set, found: Kind::Map };
     assert_eq!(draft.set_len(map), Err(mismatch));
-    for kind in [
-        Kind::List,
-        Kind::Text,
-        Kind::UserMap,
-        Kind::Frozen,
-        Kind::Shared,
-    ] {
-        assert_eq!(
-            draft.open_root("x", kind),
-            Err(DraftError::KindNotAvailable { kind })
-        );
+    for kind in [Kind::UserMap, Kind::Frozen, Kind::Shared] {
+        assert_eq!(draft.open_root("x", kind), Err(DraftError::KindNotAvailable { kind }));
     }
     let handle = Handle::from_number(7);
-    assert_eq!(
-        draft.map_len(handle),
-        Err(DraftError::UnknownHandle { handle })
-    );
+    assert_eq!(draft.map_len(handle), Err(DraftError::UnknownHandle { handle }));
     draft.map_insert(map, b"v", vec![]).expect("inserts");
     let expected = Kind::Map;
-    assert_eq!(
-        draft.open_child(map, b"v", expected),
-        Err(DraftError::NotACollection { expected })
-    );
+    assert_eq!(draft.open_child(map, b"v", expected), Err(DraftError::NotACollection { expected }));
     let set = draft.open_child(map, b"s", Kind::Set).expect("opens");
     draft.set_insert(set, b"x").expect("inserts");
-    let mismatch = DraftError::KindMismatch {
-        expected,
-        found: Kind::Set,
-    };
+    let mismatch = DraftError::KindMismatch { expected, found: Kind::Set };
     assert_eq!(draft.open_child(map, b"s", expected), Err(mismatch));
-    assert_eq!(
-        draft.open_child(map, b"s", Kind::Set),
-        Ok(set),
-        "one handle for one collection"
-    );
+    assert_eq!(draft.open_child(map, b"s", Kind::Set), Ok(set), "one handle for one collection");
 }
 
 #[test]
 fn handles_and_nesting_are_bounded() {
-    let state = MemoryState::new();
+    let state = empty();
     let mut deep = draft(&state, 0);
     let mut handle = open(&mut deep, Kind::Map);
     for _ in 1..NESTING_DEPTH_MAX {
         handle = deep.open_child(handle, b"k", Kind::Map).expect("opens");
     }
-    let too_deep = DraftError::TooDeep {
-        max: NESTING_DEPTH_MAX,
-    };
+    let too_deep = DraftError::TooDeep { max: NESTING_DEPTH_MAX };
     assert_eq!(deep.open_child(handle, b"k", Kind::Map), Err(too_deep));
     let mut wide = draft(&state, 0);
     for n in 0..HANDLES_MAX {
