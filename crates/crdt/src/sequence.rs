@@ -21,6 +21,7 @@ mod chunk;
 mod edit;
 mod items;
 mod load;
+mod local;
 mod mints;
 mod order;
 mod places;

@@ -112,6 +112,27 @@ impl<'a> Transaction<'a> {
         self.apply_void_where(delta, &|_| true)
     }
 
+    /// The keys of all leaves that a delta can touch, in the state as this transaction has made it.
+    ///
+    /// # Errors
+    /// [`CorruptLeaf`] if the store is corrupt.
+    pub fn leaf_keys(
+        &self,
+        delta: &Delta<'_>,
+        in_past: &dyn Fn(&DeltaId) -> bool,
+    ) -> Result<BTreeSet<Vec<u8>>, CorruptLeaf> {
+        let mut keys = delta.leaf_keys(self.read, in_past)?;
+        for op in delta.ops {
+            if let Op::Splice { collection, deleted: Deleted::All, .. } = op {
+                // What came with this same transaction is not in the store yet.
+                let minted = self.minted(*collection)?;
+                let past = minted.into_iter().filter(|(mint, _)| mint.delta != delta.id && in_past(&mint.delta));
+                keys.extend(past.flat_map(|(mint, len)| splice::deleted_keys(*collection, mint, len)));
+            }
+        }
+        Ok(keys)
+    }
+
     /// Makes `leaves` what they would be if exactly `deltas` had been applied, each as it is now, for instance after one
     /// became void or ceased to be. `leaves` are the [`Delta::leaf_keys`] of those that changed; `deltas` are, in causal
     /// order, these and all others that touch any of the leaves.

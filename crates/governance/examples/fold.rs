@@ -3,7 +3,9 @@
 //! Each line of the file is one op of one group, in any order:
 //! `{"id":"x1","author":"A","parents":["g"],"action":"setrole","target":"B","role":"member"}` with action
 //! `genesis`, `setrole`, `remove`, `leave` or `name`, and role `readonly`, `member`, `manager` or `admin`.
-//! Prints `{"rejected":[…],"dead":[…],"members":{…}}`.
+//! Prints `{"rejected":[…],"dead":[…],"members":{…}}`. A line that makes no sense (an action or a role that there is
+//! not, no target, parents that are missing or were rejected, a second beginning) is rejected. The same line twice is
+//! one op; of different lines with one id, the least in the order of their fields is the op.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -12,7 +14,7 @@ use mesto_governance::fold::levels::{LevelAction, Levels};
 use mesto_governance::{Capabilities, Capability, Role, Standing};
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 struct Line {
     id: String,
     author: String,
@@ -33,11 +35,11 @@ struct Outcome {
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).ok_or("usage: fold FILE")?;
     let text = std::fs::read_to_string(path)?;
-    let mut lines = BTreeMap::new();
+    let mut lines: BTreeMap<String, Line> = BTreeMap::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let line: Line = serde_json::from_str(line).map_err(|error| format!("line {}: {error}", number + 1))?;
-        if lines.insert(line.id.clone(), line).is_some() {
-            return Err(format!("line {}: the id is taken", number + 1).into());
+        if lines.get(&line.id).is_none_or(|known| line < *known) {
+            lines.insert(line.id.clone(), line);
         }
     }
     println!("{}", serde_json::to_string(&fold(lines)?)?);
@@ -55,7 +57,7 @@ fn fold(mut lines: BTreeMap<String, Line>) -> Result<Outcome, Box<dyn Error>> {
         let is_decided = |id: &String| admitted.contains(id) || rejected.contains(id);
         let next = lines.values().find(|line| line.parents.iter().all(is_decided)).map(|line| line.id.clone());
         let Some(line) = next.and_then(|id| lines.remove(&id)) else { break };
-        let verdict = match action(&line)? {
+        let verdict = match action(&line) {
             Some(action) => levels.apply(line.id.clone(), line.author, &line.parents, action).is_ok(),
             None => false,
         };
@@ -72,23 +74,20 @@ fn fold(mut lines: BTreeMap<String, Line>) -> Result<Outcome, Box<dyn Error>> {
     Ok(Outcome { rejected: rejected.into_iter().collect(), dead: levels.dead(), members })
 }
 
-/// The action of a line; none for a second beginning.
-fn action(line: &Line) -> Result<Option<LevelAction<String>>, Box<dyn Error>> {
-    let target = || line.target.clone().ok_or_else(|| format!("{}: no target", line.id));
-    Ok(Some(match line.action.as_str() {
-        "genesis" => return Ok(None),
-        "setrole" => LevelAction::Set(target()?, standing(line)?),
-        "remove" => LevelAction::Remove(target()?),
-        "leave" => LevelAction::Leave,
-        "name" => LevelAction::Settings,
-        other => return Err(format!("{}: unknown action `{other}`", line.id).into()),
-    }))
+/// The action of a line; none if it makes no sense, or is a second beginning.
+fn action(line: &Line) -> Option<LevelAction<String>> {
+    match line.action.as_str() {
+        "setrole" => Some(LevelAction::Set(line.target.clone()?, standing(line.role.as_deref()?)?)),
+        "remove" => Some(LevelAction::Remove(line.target.clone()?)),
+        "leave" => Some(LevelAction::Leave),
+        "name" => Some(LevelAction::Settings),
+        _ => None,
+    }
 }
 
-fn standing(line: &Line) -> Result<Standing, Box<dyn Error>> {
-    Ok(match line.role.as_deref() {
-        Some("manager") => Standing::new(Role::Member, Capabilities::NONE.with(Capability::ManageMembers)),
-        Some(role) => Standing::new(role.parse()?, Capabilities::NONE),
-        None => return Err(format!("{}: no role", line.id).into()),
-    })
+fn standing(role: &str) -> Option<Standing> {
+    match role {
+        "manager" => Some(Standing::new(Role::Member, Capabilities::NONE.with(Capability::ManageMembers))),
+        role => Some(Standing::new(role.parse().ok()?, Capabilities::NONE)),
+    }
 }

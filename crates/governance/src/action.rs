@@ -251,6 +251,15 @@ impl Action {
         }
     }
 
+    /// The heads of descendants' logs that the author of a revocation had seen.
+    #[must_use]
+    pub fn descendants(&self) -> &[DescendantHeads] {
+        if let Self::MemberRemoved(action) = self {
+            return &action.descendants;
+        }
+        if let Self::MemberRoleSet(action) = self { &action.descendants } else { &[] }
+    }
+
     /// The context that the action speaks of, if it is of the kind that names one by [`ContextRef`].
     #[must_use]
     pub fn context_ref(&self) -> Option<ContextRef> {

@@ -1,52 +1,68 @@
-//! The governance fold of one group: from a set of signed ops, closed under parents, to members, contexts, keys and
-//! settings, and to which ops are dead. A pure function of the set: the order in which ops came never matters.
+//! The governance fold: from a set of signed ops, closed under parents, to members, contexts, keys and settings, and
+//! to which ops are dead. A pure function of the set: the order in which ops came never matters. Rules 1 to 7 are for
+//! one group; rule 8 adds what a subgroup has from its ancestors.
 //!
 //! # Words
 //!
 //! The *past* of an op is all its ancestors; two ops are *concurrent* if neither is in the other's past. *Height* is one
 //! more than the largest height of the parents, genesis 0. A *standing* is a role with capability bits; its *level* is owner,
 //! admin, manager (a member that may manage members), member or readonly, or there is none. A *revocation* is an op
-//! that sets somebody's standing (adding and promoting included: a standing that is set is also a bound) or closes an
-//! invitation. An op *needs* a level and capabilities of its author; a claim of an invitation also needs of the
-//! inviter what inviting takes.
+//! that sets somebody's standing (adding and promoting included: a standing that is set is also a bound) or closes a
+//! *door*: an invitation, or a right of a member in a context. An op *needs* a level and capabilities of its author; a
+//! claim of an invitation also needs of the inviter what inviting takes.
 //!
 //! # Rules
 //!
 //! 1. *Slot.* Who is a member as what is decided by the maximal live ops that set or end the membership: the least of
-//!    what they give. The rank is (level, depth, height, id) of the grant of that level whose author's rank is
-//!    weakest, then whose id is larger; depth counts the grants from genesis. Smaller outranks.
+//!    what they give, or the owner's, where one hands the group over and none ends the membership. The rank is (level,
+//!    generation, depth, height, id) of the grant of that level whose author's rank is weakest, then whose id is larger;
+//!    generation is the number of the group's ancestors, depth counts the grants from genesis. Smaller outranks.
 //! 2. *Admit*, once and for good: in the fold of the op's own past its author has what the op needs; whoever it
 //!    changes or removes is outranked by the author; a leave is not the owner's; an invitation is open, unexpired,
 //!    not used up, and not older than the joiner's removal. All actions of an op, or none. An op that is not admitted
 //!    is never part of the set, nor is what names it as a parent. The author's rank there is remembered.
 //! 3. *Support.* An op is supported by a set of live ops if everybody whom it relies on has what it needs of them in
-//!    the fold of that set, and the ops that it rests on (the registration of its context, its invitation) are live.
+//!    the fold of that set, the ops that it rests on (the registration of its context, its invitation, the grant of a
+//!    right) are live, and no live op after the opening of a door that it came through closes that door.
 //!    The condition of its target plays no part.
 //! 4. *Dead* is what is void, or not supported by the live part of its past; decided by (height, id).
 //! 5. *Strong removal.* Revocations are gone through by (rank of author, height, id). One that is void, excluded or
 //!    dead is skipped. Any other voids every concurrent op, leaves excepted, that needs more of its target than the
-//!    revocation leaves, and every concurrent claim of an invitation that it closes.
+//!    revocation leaves, and every concurrent op that came through a door that it closes. A transfer of ownership leaves its
+//!    author an admin; of transfers none voids another.
 //! 6. *Resolve.* If a revocation that voided something is itself dead, the first such is excluded, and 5 begins anew.
+//!    Then, if a live transfer of ownership is concurrent with one that is before it by (height, id), or reaches
+//!    somebody who is no member in its live past or stops being one beside it, the first such is lost, and 5 begins anew.
 //!    Then, if more live claims of an invitation are there than it has uses, the first of the surplus by (height, id)
 //!    is lost, and 5 begins anew. Otherwise the live ops make the state.
 //! 7. *The rest of the state* is decided per slot by its maximal live ops. Restricted beats a concurrent Open, off the
-//!    allowlist beats on, left beats joined; other settings go to the strongest rank, then the larger id. The end of
-//!    a membership ends all identities and places on allowlists that are before or beside it.
+//!    allowlist beats on, taken beats given, left beats joined; other settings go to the strongest rank, then the larger
+//!    id. The end of a membership ends all identities, places on allowlists and rights that are before or beside it.
+//! 8. *Ancestors resolve first*; which of their ops are dead is given. Who has no row in the group is a member by the
+//!    nearest ancestor that has a live row of theirs in the past of the op. A live revocation of that row, or of a nearer
+//!    one, that is neither in the past of the op nor had seen it (it names heads of this log) takes the support of what
+//!    needs more than it leaves: what it sets, or, where it ends the row, what comes from further up. A row of the group
+//!    itself takes precedence over all this. [`ancestry`] is this rule.
 //!
 //! Some consequences: of a mutual removal the stronger stands; what a removed member does beside its removal falls,
 //! and what rests only on that; to bring somebody back, come after the removal; nobody undoes a leave; the owner
-//! always remains, so that no group is orphaned. Equivocation is concurrency.
+//! always remains, so that no group is orphaned. Equivocation is concurrency. Each hard case is worked out in
+//! `docs/protocol/governance.md`.
 //!
 //! # How it is computed
 //!
 //! [`graph`] answers who is in whose past. [`resolve`](graph::Graph::resolve) is rules 3 to 6. A [`view::View`] is the
 //! fold of what some heads reach; it is extended op by op wherever a new op can neither void nor be voided by what
-//! is beside it (or only by what voids already), and resolved anew where it can. [`levels`] is the same for standings
-//! alone.
+//! is beside it (or only by what voids already), and resolved anew where it can: from the last cut, an op all of whose
+//! concurrency is settled below it, if nothing after it hangs on what was in doubt below. A subgroup is folded below an
+//! immutable view of its parent ([`tree`]), and goes on with it. [`levels`] is the same for standings alone.
 
+pub mod above;
 mod admit;
+pub(crate) mod ancestry;
 mod change;
 mod digest;
+pub mod effects;
 pub mod graph;
 pub mod levels;
 pub(crate) mod place;
@@ -54,9 +70,10 @@ mod resolve;
 pub mod roster;
 pub(crate) mod slot;
 mod state;
+mod tree;
 pub mod view;
 
-pub use admit::Rejected;
+pub use admit::{Rejected, SUBGROUP_DEPTH_MAX};
 pub use change::Change;
 pub use digest::DIGEST_CONTEXT;
 pub use resolve::Outcome;
@@ -68,22 +85,26 @@ use std::sync::Arc;
 use mesto_oplog::entry::Stamp;
 use mesto_oplog::{EntryId, PublicKey, Verified};
 
-use crate::id::{ContextId, GroupId};
+use crate::action::Action;
+use crate::id::GroupId;
 use crate::op::Op;
 use crate::rank::Rank;
-use admit::{Candidate, admit, admit_genesis};
+use admit::{Candidate, admit};
 use change::{Touched, changes};
 use graph::Ix;
 use place::{Admitted, OpGraph};
 use view::{View, Views};
 
-/// One group's ops, who of them is dead, and what the others come to.
+/// One group's ops, who of them is dead, and what the others come to. Persistent in all its parts: a clone costs next
+/// to nothing, so that others may keep one while this goes on.
 #[derive(Clone, Debug)]
 pub struct Governance {
     group: GroupId,
     graph: OpGraph,
     views: Views<GroupState>,
     now: Arc<View<GroupState>>,
+    /// The parent, as it was last told.
+    parent: Option<Arc<Governance>>,
 }
 
 /// What an admitted op did.
@@ -111,30 +132,23 @@ pub enum Refusal {
     /// Its actions do not begin a group.
     #[error(transparent)]
     Rejected(#[from] Rejected),
+    /// Another group than the parent of this one.
+    #[error("{0} is not the parent of this group")]
+    NotTheParent(GroupId),
 }
 
 impl Governance {
-    /// Begins a group.
+    /// Begins a group without a parent.
     ///
     /// # Errors
     /// See [`Refusal`].
     pub fn genesis(entry: &Verified) -> Result<Self, Refusal> {
-        if !entry.is_genesis() {
-            return Err(Refusal::NotGenesis(entry.id()));
-        }
-        let author = entry.header().author;
-        let op = Op::decode(entry).map_err(Rejected::from)?;
-        let effects = admit_genesis(&op, author)?;
-        let id = entry.id();
-        let mut graph = OpGraph::default();
-        let ix = graph.insert(id, &[], roster::founder(id), effects, Arc::new(Admitted { author, op }));
-        let mut views = Views::default();
-        let now = views.at(&graph, &BTreeSet::from([ix]));
-        Ok(Self { group: GroupId::of_genesis(id), graph, views, now })
+        Self::begin(entry, None)
     }
 
     /// Takes in an op whose parents are held: admits it, or rejects it for good. What is held already is
-    /// admitted again without any change.
+    /// admitted again without any change. Of a subgroup's op the parents in the ancestors' logs must be held too: see
+    /// [`Governance::missing`].
     ///
     /// # Errors
     /// The rule that the op breaks. The verdict depends on the op and its past alone, so it is everybody's.
@@ -155,14 +169,14 @@ impl Governance {
             held.ok_or(Rejected::PrevNotInPast(prev))?;
         }
         let op = Op::decode(entry)?;
-        let heads = self.graph.maximal(&parents);
-        let base = self.views.at(&self.graph, &heads);
+        let above = self.above_of(&op, &parents)?;
+        let base = self.view_below(&self.graph.maximal(&parents), &above);
         let candidate = Candidate { id: entry.id(), author: header.author, stamp: header.stamp, op: &op };
         let effects = admit(&self.graph, &base, &candidate)?;
-        let rank = base.state.roster.rank(&header.author).cloned().unwrap_or(roster::founder(entry.id()));
+        let rank = base.state.rank(&header.author).ok_or(crate::right::Denied::NotAMember(header.author))?;
         let parents: Vec<Ix> = parents.into_iter().collect();
         let admitted = Arc::new(Admitted { author: header.author, op });
-        let x = self.graph.insert(entry.id(), &parents, rank, effects, admitted);
+        let x = self.graph.insert_below(entry.id(), &parents, rank, effects, admitted, above);
         Ok(self.advance(x))
     }
 
@@ -232,6 +246,15 @@ impl Governance {
         self.ids(self.now.dead.iter().copied())
     }
 
+    /// The live ops that ended a membership, in order of their ids; none of somebody who is a member.
+    #[must_use]
+    pub fn endings_of(&self, member: &PublicKey) -> Vec<EntryId> {
+        if self.state().standing(member).is_some() {
+            return Vec::new();
+        }
+        self.ids(self.state().people.get(member).into_iter().flat_map(|person| person.ended.ops()))
+    }
+
     /// The revocation that voids an op.
     #[must_use]
     pub fn voided_by(&self, op: &EntryId) -> Option<EntryId> {
@@ -239,7 +262,8 @@ impl Governance {
         Some(self.graph.node(*cause).id)
     }
 
-    /// The state at `heads`: the fold of these ops and their past. Nothing if one of them is not held.
+    /// The state at `heads`: the fold of these ops, of this log or of those of ancestors, and their past. Nothing if one
+    /// of them is not held, or none is of this log.
     pub fn state_at(&mut self, heads: &[EntryId]) -> Option<Arc<GroupState>> {
         let view = self.view_at(heads)?;
         Some(Arc::new(view.state.clone()))
@@ -248,27 +272,8 @@ impl Governance {
     /// The state, resolved from nothing: equal to [`Governance::state`], and dear; for checks.
     #[must_use]
     pub fn resolved(&self) -> GroupState {
-        View::resolve(&self.graph, &self.now.heads).state
-    }
-
-    /// The epoch under which to write in a domain (a context, or nothing for the group's): the highest by height
-    /// and id after every live loss of read access. Nothing if a new epoch has to be started first.
-    #[must_use]
-    pub fn current_epoch(&self, context: Option<ContextId>) -> Option<&Epoch> {
-        let state = self.state();
-        let own = context.and_then(|id| state.context(&id)).map(|row| &row.losses);
-        let losses: Vec<Ix> = state.losses.ops().chain(own.into_iter().flat_map(slot::Slot::ops)).collect();
-        state
-            .epochs()
-            .filter(|epoch| epoch.context == context)
-            .filter(|epoch| losses.iter().all(|&loss| loss == epoch.ix || self.graph.is_past(loss, epoch.ix)))
-            .max_by_key(|epoch| (epoch.height, epoch.op))
-    }
-
-    pub(crate) fn view_at(&mut self, heads: &[EntryId]) -> Option<Arc<View<GroupState>>> {
-        let heads = self.find_all(heads).ok().filter(|heads| !heads.is_empty())?;
-        let heads = self.graph.maximal(&heads);
-        Some(self.views.at(&self.graph, &heads))
+        let seed = GroupState::below(Arc::clone(&self.now.state.ancestry));
+        View::resolve(&self.graph, &self.now.heads, &self.now.above, &seed).state
     }
 
     pub(crate) fn find(&self, id: &EntryId) -> Option<Ix> {
@@ -289,30 +294,36 @@ impl Governance {
 
     fn advance(&mut self, x: Ix) -> Applied {
         let before = Arc::clone(&self.now);
+        let Some(view) = before.extended(&self.graph, x) else {
+            let heads = self.graph.heads_with(&before.heads, x);
+            let seed = GroupState::below(Arc::clone(&before.state.ancestry));
+            let view = self.views.resolve(&self.graph, &heads, &before.above, &seed);
+            return self.turn_to(view);
+        };
         let node = self.graph.node(x);
+        let op = &node.payload.op;
         let sets_reader = |(_, standing): &(PublicKey, Option<crate::standing::Standing>)| {
             !standing.is_some_and(|standing| standing.role.writes())
         };
-        let ends_rights = node.payload.op.actions.iter().any(crate::action::Action::may_end_rights)
+        let vouches = |action: &Action| matches!(action, Action::Checkpoint(_));
+        let rejudge = op.actions.iter().any(|action| action.may_end_rights() || vouches(action))
             || node.effects.changes.iter().any(sets_reader);
-        match before.extended(&self.graph, x) {
-            Some(view) => {
-                let touched = Touched::by_op(&node.payload.op, node.id, node.payload.author, &before.state);
-                let died: Vec<EntryId> = self.ids(view.dead.contains(&x).then_some(x));
-                let changes = changes(&before.state, &view.state, &touched);
-                self.become_now(view);
-                Applied { changes, rejudge: ends_rights, died, ..Applied::default() }
-            }
-            None => {
-                let view = View::resolve(&self.graph, &self.graph.heads_with(&before.heads, x));
-                let touched = Touched::all(&before.state, &view.state);
-                let changes = changes(&before.state, &view.state, &touched);
-                let died = self.ids(view.dead.iter().copied().filter(|op| !before.dead.contains(op)));
-                let revived = self.ids(before.dead.iter().copied().filter(|op| !view.dead.contains(op)));
-                self.become_now(view);
-                Applied { is_duplicate: false, changes, died, revived, rejudge: true }
-            }
-        }
+        let touched = Touched::by_op(op, node.id, node.payload.author, &before.state);
+        let died: Vec<EntryId> = self.ids(view.dead.contains(&x).then_some(x));
+        let changes = changes(&before.state, &view.state, &touched);
+        self.become_now(view);
+        Applied { changes, rejudge, died, ..Applied::default() }
+    }
+
+    /// Goes over to a view that was resolved anew.
+    fn turn_to(&mut self, view: View<GroupState>) -> Applied {
+        let before = Arc::clone(&self.now);
+        let touched = Touched::all(&before.state, &view.state);
+        let changes = changes(&before.state, &view.state, &touched);
+        let died = self.ids(view.dead.iter().copied().filter(|op| !before.dead.contains(op)));
+        let revived = self.ids(before.dead.iter().copied().filter(|op| !view.dead.contains(op)));
+        self.become_now(view);
+        Applied { is_duplicate: false, changes, died, revived, rejudge: true }
     }
 
     fn become_now(&mut self, view: View<GroupState>) {

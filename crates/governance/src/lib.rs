@@ -7,7 +7,10 @@
 
 pub mod action;
 pub mod capability;
+pub mod card;
 pub mod claim;
+pub mod context_right;
+pub mod domain;
 pub mod fold;
 pub mod id;
 pub mod keys;
@@ -18,10 +21,14 @@ pub mod role;
 pub mod standing;
 pub mod ticket;
 pub mod verdict;
+pub mod why;
 
 pub use action::Action;
 pub use capability::{Capabilities, Capability};
+pub use card::Card;
 pub use claim::Claim;
+pub use context_right::ContextRight;
+pub use domain::NextEpoch;
 pub use fold::{Applied, Change, Governance, GroupState, MemberRow, Refusal, Rejected};
 pub use id::{ApplicationId, BlobId, ContextId, GroupId, InvitationId, KeyId, SealingPublicKey};
 pub use keys::{EpochKey, SealingKey};
@@ -32,3 +39,4 @@ pub use role::{Level, Role};
 pub use standing::{Need, Standing};
 pub use ticket::Ticket;
 pub use verdict::{Verdict, Warrant, verdict};
+pub use why::Why;

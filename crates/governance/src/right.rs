@@ -4,6 +4,7 @@ use mesto_oplog::PublicKey;
 
 use crate::action::Visibility;
 use crate::capability::{Capabilities, Capability};
+use crate::context_right::ContextRight;
 use crate::fold::GroupState;
 use crate::id::{ContextId, SealingPublicKey};
 use crate::role::Level;
@@ -29,8 +30,22 @@ pub enum Right {
     SetGroup,
     /// Join a context.
     JoinContext(ContextId),
-    /// Set the visibility and the allowlist of a context, name or detach it.
+    /// Set the visibility and the allowlist of a context.
     ManageContext(ContextId),
+    /// Name a context.
+    NameContext(ContextId),
+    /// Take a context out of the group.
+    DetachContext(ContextId),
+    /// Set the application of one context.
+    SetContextApplication(ContextId),
+    /// Write in a context, under any identity.
+    WriteContext(ContextId),
+    /// Create and end subgroups.
+    ManageSubgroups,
+    /// Hand the group to somebody else.
+    TransferOwnership,
+    /// End the group.
+    DeleteGroup,
 }
 
 /// Why not: the rule and what it lacks.
@@ -91,6 +106,9 @@ pub enum Denied {
     /// The owner ended the group.
     #[error("the group was deleted")]
     GroupDeleted,
+    /// What takes a row of the group itself.
+    #[error("{0} is a member by an ancestor of the group, and this takes a direct member")]
+    OnlyInherited(PublicKey),
     /// A reader.
     #[error("{0} may read, not write")]
     ReadOnly(PublicKey),
@@ -117,11 +135,29 @@ impl GroupState {
                 let need = self.need_to_join(member, context)?;
                 self.meets(member, need)
             }
-            Right::ManageContext(context) => {
-                let need = self.need_to_manage(member, context)?;
-                self.meets(member, need)
-            }
+            Right::ManageContext(context) => self.meets(member, self.need_to_manage(member, context)?),
+            Right::NameContext(context) => self.meets(member, self.need_to_name(member, context)?),
+            Right::DetachContext(context) => self.meets(member, self.need_to_detach(member, context)?),
+            Right::SetContextApplication(context) => self.meets(member, self.need_to_release(member, context)?),
+            Right::WriteContext(context) => self.has_writer(member, context),
+            Right::ManageSubgroups => self.meets(member, Need::level(Level::Admin)),
+            Right::TransferOwnership | Right::DeleteGroup => self.meets(member, Need::level(Level::Owner).directly()),
         }
+    }
+
+    /// Whether `member` writes in a context under some identity.
+    fn has_writer(&self, member: &PublicKey, context: ContextId) -> Result<(), Denied> {
+        let row = self.context_row(context)?;
+        let own: Vec<PublicKey> =
+            row.identities().filter(|(_, who)| who == member).map(|(identity, _)| *identity).collect();
+        let Some((first, rest)) = own.split_first() else {
+            self.meets(member, Need::MEMBERSHIP)?;
+            return Err(Denied::NotJoined { context, identity: *member });
+        };
+        rest.iter().fold(self.may_write(context, first), |found, other| {
+            found.or_else(|why| self.may_write(context, other).map_err(|_| why))
+        })?;
+        Ok(())
     }
 
     /// The member for whom `identity` may write in `context`.
@@ -129,7 +165,7 @@ impl GroupState {
     /// # Errors
     /// The rule that denies it.
     pub fn may_write(&self, context: ContextId, identity: &PublicKey) -> Result<PublicKey, Denied> {
-        if self.is_deleted() {
+        if !self.is_there() {
             return Err(Denied::GroupDeleted);
         }
         let member = self.may_read(context, identity)?;
@@ -151,8 +187,8 @@ impl GroupState {
         }
     }
 
-    /// Who may read in a domain, with their sealing keys, in order of the members' keys: all members for the
-    /// group, the allowlisted members that joined for a Restricted context. The creator of a context counts as
+    /// Who reads a domain by rows of this group, with their sealing keys, in order of the members' keys: its own members
+    /// for the group (those of ancestors read by the parent's key, see [`crate::domain`]), the allowlisted members that joined for a Restricted context. The creator of a context counts as
     /// joined, because the first key is made in the op that registers it.
     #[must_use]
     pub fn readers(&self, context: Option<ContextId>) -> Vec<(PublicKey, SealingPublicKey)> {
@@ -179,6 +215,9 @@ impl GroupState {
         if !level.reaches(need.level) {
             return Err(Denied::LevelTooLow { member: *member, needed: need.level, level });
         }
+        if need.is_direct && self.direct(member).is_none() {
+            return Err(Denied::OnlyInherited(*member));
+        }
         let missing = need.capabilities.difference(standing.effective());
         if !missing.is_empty() {
             return Err(Denied::CapabilitiesMissing { member: *member, missing });
@@ -187,9 +226,9 @@ impl GroupState {
     }
 
     pub(crate) fn outranks(&self, member: &PublicKey, target: &PublicKey) -> Result<(), Denied> {
-        let own = self.roster.rank(member).ok_or(Denied::NotAMember(*member))?;
-        let other = self.roster.rank(target).ok_or(Denied::NotAMember(*target))?;
-        if own.outranks(other) { Ok(()) } else { Err(Denied::NotOutranked { member: *member, target: *target }) }
+        let own = self.rank(member).ok_or(Denied::NotAMember(*member))?;
+        let other = self.rank(target).ok_or(Denied::NotAMember(*target))?;
+        if own.outranks(&other) { Ok(()) } else { Err(Denied::NotOutranked { member: *member, target: *target }) }
     }
 
     pub(crate) fn need_to_join(&self, member: &PublicKey, context: ContextId) -> Result<Need, Denied> {
@@ -197,16 +236,44 @@ impl GroupState {
         match row.visibility() {
             _ if row.creator == *member && row.is_allowed(member) => Ok(Need::MEMBERSHIP),
             Visibility::Open => {
-                Ok(Need { level: Level::ReadOnly, capabilities: Capabilities::NONE.with(Capability::JoinOpenContexts) })
+                Ok(Need { capabilities: Capabilities::NONE.with(Capability::JoinOpenContexts), ..Need::MEMBERSHIP })
             }
             Visibility::Restricted if row.is_allowed(member) => Ok(Need::MEMBERSHIP),
             Visibility::Restricted => Err(Denied::NotOnAllowlist { context, member: *member }),
         }
     }
 
+    /// Visibility and allowlist: the creator, whoever was given the right, and admins of the group itself. An admin of an
+    /// ancestor has no say in who reads.
     pub(crate) fn need_to_manage(&self, member: &PublicKey, context: ContextId) -> Result<Need, Denied> {
-        let is_creator = self.context_row(context)?.creator == *member;
-        Ok(Need::level(if is_creator { Level::Member } else { Level::Admin }))
+        let row = self.context_row(context)?;
+        let is_theirs = row.creator == *member || row.has_right(member, ContextRight::Manage);
+        Ok(if is_theirs { Need::level(Level::Member) } else { Need::level(Level::Admin).directly() })
+    }
+
+    pub(crate) fn need_to_name(&self, member: &PublicKey, context: ContextId) -> Result<Need, Denied> {
+        let row = self.context_row(context)?;
+        let is_theirs = row.creator == *member || row.has_right(member, ContextRight::Manage);
+        Ok(Need::level(if is_theirs { Level::Member } else { Level::Admin }))
+    }
+
+    pub(crate) fn need_to_detach(&self, member: &PublicKey, context: ContextId) -> Result<Need, Denied> {
+        let is_theirs = self.context_row(context)?.creator == *member;
+        Ok(Need::level(if is_theirs { Level::Member } else { Level::Admin }))
+    }
+
+    /// To give and take rights in a context. Who was given one gives none.
+    pub(crate) fn need_to_entrust(&self, member: &PublicKey, context: ContextId) -> Result<Need, Denied> {
+        let is_theirs = self.context_row(context)?.creator == *member;
+        Ok(if is_theirs { Need::level(Level::Member) } else { Need::level(Level::Admin).directly() })
+    }
+
+    pub(crate) fn need_to_release(&self, member: &PublicKey, context: ContextId) -> Result<Need, Denied> {
+        let is_given = self.context_row(context)?.has_right(member, ContextRight::SetApplication);
+        let standing = self.standing(member);
+        let by_capability = Need::capability(Capability::ManageApplication);
+        let is_needed = is_given && !standing.is_some_and(|standing| standing.satisfies(by_capability));
+        Ok(if is_needed { Need::level(Level::Member) } else { by_capability })
     }
 
     pub(crate) fn context_row(&self, context: ContextId) -> Result<&crate::fold::Context, Denied> {

@@ -66,6 +66,19 @@ impl Standing {
         self.level().reaches(need.level) && self.effective().contains(need.capabilities)
     }
 
+    /// What a member of an ancestor with this standing has in a descendant: the role, where owner and admins of the
+    /// ancestor are admins, and of the capabilities the one that every member is offered. What else was granted was
+    /// granted for the group that it was granted in.
+    #[must_use]
+    pub const fn inherited(self) -> Self {
+        match self.role {
+            Role::Owner | Role::Admin => Self::new(Role::Admin, Capabilities::ALL),
+            Role::Member | Role::ReadOnly => {
+                Self::new(self.role, self.capabilities.intersection(Capabilities::DEFAULT))
+            }
+        }
+    }
+
     const fn leads(self) -> bool {
         matches!(self.role, Role::Owner | Role::Admin)
     }
@@ -78,6 +91,8 @@ pub struct Need {
     pub level: Level,
     /// And these capabilities.
     pub capabilities: Capabilities,
+    /// And by a row of the group itself: what comes from its ancestors is not enough.
+    pub is_direct: bool,
 }
 
 impl Need {
@@ -87,31 +102,45 @@ impl Need {
     /// A level and no capability.
     #[must_use]
     pub const fn level(level: Level) -> Self {
-        Self { level, capabilities: Capabilities::NONE }
+        Self { level, capabilities: Capabilities::NONE, is_direct: false }
     }
 
     /// The right to write and one capability.
     #[must_use]
     pub const fn capability(capability: Capability) -> Self {
-        Self { level: Level::Member, capabilities: Capabilities::NONE.with(capability) }
+        Self { level: Level::Member, capabilities: Capabilities::NONE.with(capability), is_direct: false }
+    }
+
+    /// The same, by a row of the group itself.
+    #[must_use]
+    pub const fn directly(self) -> Self {
+        Self { is_direct: true, ..self }
     }
 
     /// What giving (or setting) a standing takes: an admin for a manager or above; else `at_least`, and every
     /// capability that is given, because nobody gives what they lack. Joining Open contexts is common to all
-    /// members and may be given by anyone who may give at all.
+    /// members and may be given by anyone who may give at all. An admin is made by an admin of the group itself: one of
+    /// an ancestor could else let itself, or a puppet, into Restricted contexts.
     #[must_use]
     pub fn to_give(standing: Standing, at_least: Self) -> Self {
+        if standing.level().reaches(Level::Admin) {
+            return Self::level(Level::Admin).directly().and(at_least);
+        }
         if standing.level().reaches(Level::Manager) {
             return Self::level(Level::Admin).and(at_least);
         }
         let given = standing.capabilities.difference(Capabilities::DEFAULT);
-        at_least.and(Self { level: Level::ReadOnly, capabilities: given })
+        at_least.and(Self { level: Level::ReadOnly, capabilities: given, is_direct: false })
     }
 
     /// Both needs.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        Self { level: self.level.min(other.level), capabilities: self.capabilities.union(other.capabilities) }
+        Self {
+            level: self.level.min(other.level),
+            capabilities: self.capabilities.union(other.capabilities),
+            is_direct: self.is_direct || other.is_direct,
+        }
     }
 }
 
@@ -132,6 +161,7 @@ mod tests {
         (0..levels.len(), 0..=Capabilities::ALL.bits()).prop_map(move |(level, bits)| Need {
             level: levels[level],
             capabilities: Capabilities::from_bits(bits).expect("known bits"),
+            is_direct: false,
         })
     }
 

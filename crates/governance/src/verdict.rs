@@ -19,9 +19,13 @@ use std::collections::BTreeSet;
 
 use mesto_oplog::{EntryId, PublicKey};
 
-use crate::action::{Action, Kept, Visibility};
-use crate::fold::Governance;
+use crate::action::{Action, Visibility};
+use crate::fold::above::Above;
+use crate::fold::ancestry::{Inherited, Vantage};
 use crate::fold::graph::Ix;
+use crate::fold::place::OpGraph;
+use crate::fold::view::View;
+use crate::fold::{Governance, GroupState};
 use crate::id::{ContextId, KeyId};
 use crate::right::Denied;
 
@@ -187,21 +191,23 @@ pub fn settle(log: &[Written], is_past: &dyn Fn(&EntryId, &EntryId) -> bool) -> 
 }
 
 impl Governance {
-    /// What governance says of an authorship, now.
+    /// What governance says of an authorship, now. In a subgroup the heads that a delta names may be ops of its own
+    /// log and of the ancestors' logs: see [`Governance::frontier`].
     pub fn warrant(&mut self, authorship: &Authorship<'_>) -> Warrant {
         let Authorship { context, identity, governance, parents_governance } = *authorship;
         let named = governance.iter().chain(parents_governance.iter().copied().flatten());
-        let missing: BTreeSet<EntryId> = named.copied().filter(|op| !self.holds(op)).collect();
+        let missing: BTreeSet<EntryId> = named.copied().filter(|op| !self.knows(op)).collect();
         if !missing.is_empty() {
             return Warrant::Unknown { missing: missing.into_iter().collect() };
         }
         let Some(view) = self.view_at(governance) else {
             return Warrant::Refused(NoWarrant::NoHeads);
         };
-        let dominates = |heads: &&[EntryId]| {
-            heads.iter().all(|head| self.find(head).is_some_and(|head| self.graph().is_within(head, &view.heads)))
+        let is_reached = |head: &EntryId| match self.find(head) {
+            Some(head) => self.graph().is_within(head, &view.heads),
+            None => view.state.ancestry.levels.iter().any(|level| level.reaches(head)),
         };
-        if !parents_governance.iter().all(dominates) {
+        if !parents_governance.iter().all(|heads| heads.iter().all(is_reached)) {
             return Warrant::Refused(NoWarrant::BehindParents);
         }
         let member = match view.state.may_write(context, &identity) {
@@ -209,26 +215,67 @@ impl Governance {
             Err(denied) => return Warrant::Refused(denied.into()),
         };
         let right = RightToWrite { context, identity, member };
-        let mut causes: BTreeSet<Ix> =
-            right.rests_on(&view.state).into_iter().filter(|op| self.now().dead.contains(op)).collect();
+        let is_direct = view.state.direct(&member).is_some();
+        let mut causes: BTreeSet<EntryId> = self
+            .ids(right.rests_on(&view.state).into_iter().filter(|op| self.now().dead.contains(op)))
+            .into_iter()
+            .collect();
+        let above = self.inherited_now(&member, &view.above);
         let mut kept = BTreeSet::new();
-        for op in self.endings(&right).into_iter().filter(|&op| !self.graph().is_within(op, &view.heads)) {
-            causes.insert(op);
-            kept.extend(self.keeps(op).filter(|kept| kept.context == context).map(|kept| kept.delta));
+        for op in
+            self.endings(&right, above.by.is_some()).into_iter().filter(|&op| !self.graph().is_within(op, &view.heads))
+        {
+            causes.insert(self.graph().node(op).id);
+            kept.extend(keeps(self.graph(), op, context));
+        }
+        causes.extend(self.unnamed(&view));
+        if above.by.is_none() && !is_direct {
+            for &(at, op) in &above.ended_by {
+                let graph = &self.now().state.ancestry.levels[at].graph;
+                causes.insert(graph.node(op).id);
+                kept.extend(keeps(graph, op, context));
+            }
+            causes.extend(self.died_above(&member, &view));
         }
         if causes.is_empty() {
             return Warrant::Valid { member };
         }
-        let causes = self.ids(causes);
-        Warrant::Contested { member, causes, kept: kept.into_iter().collect() }
+        Warrant::Contested { member, causes: causes.into_iter().collect(), kept: kept.into_iter().collect() }
     }
 
-    /// The live ops that end a right to write, wherever they are in the log.
-    fn endings(&self, right: &RightToWrite) -> Vec<Ix> {
+    /// What became of the right to write that a member had from above when it had seen `above` of the ancestors.
+    fn inherited_now(&self, member: &PublicKey, above: &Above) -> Inherited {
+        let vantage = Vantage { above, is_before: &|_| false, leaves_count: true };
+        self.now().state.ancestry.held(member, &|standing| standing.role.writes(), &vantage)
+    }
+
+    /// The ops by which a member had a row above, as its author saw it, and that are dead now.
+    fn died_above(&self, member: &PublicKey, view: &View<GroupState>) -> Vec<EntryId> {
+        let levels = view.state.ancestry.levels.iter().zip(&self.now().state.ancestry.levels);
+        let rows = levels.filter_map(|(then, now)| Some((now, then.view.state.roster.seat(member)?)));
+        let ops = rows.flat_map(|(now, seat)| seat.decided_by().map(move |op| (now, op)));
+        ops.filter(|(now, op)| now.view.dead.contains(op)).map(|(now, op)| now.graph.node(op).id).collect()
+    }
+
+    /// The ops by which the group, and its ancestors, were named by their parents, and that are dead now.
+    fn unnamed(&self, view: &View<GroupState>) -> Vec<EntryId> {
+        let mut dead = Vec::new();
+        let mut child = self.group();
+        for (then, now) in view.state.ancestry.levels.iter().zip(&self.now().state.ancestry.levels) {
+            let naming = then.view.state.subgroups.get(&child).into_iter().flat_map(|slot| slot.ops());
+            dead.extend(naming.filter(|op| now.view.dead.contains(op)).map(|op| now.graph.node(op).id));
+            child = then.group;
+        }
+        dead
+    }
+
+    /// The live ops that end a right to write, wherever they are in the log. `inherits` tells whether the member also
+    /// has it from above, so that the end of its own row takes nothing.
+    fn endings(&self, right: &RightToWrite, inherits: bool) -> Vec<Ix> {
         let graph = self.graph();
-        let seats = graph.seats_of(&right.member).iter().copied().filter(|&op| {
-            let gives = graph.node(op).effects.gives(&right.member);
-            !gives.is_some_and(|standing| standing.role.writes())
+        let seats = graph.seats_of(&right.member).filter(|&op| match graph.node(op).effects.gives(&right.member) {
+            Some(standing) => !standing.role.writes(),
+            None => !inherits,
         });
         let state = self.state();
         let in_context = state.context(&right.context).into_iter().flat_map(|row| {
@@ -240,11 +287,12 @@ impl Governance {
         });
         seats.chain(in_context).filter(|op| !self.now().dead.contains(op)).collect()
     }
+}
 
-    /// The deltas that an op names as kept.
-    fn keeps(&self, op: Ix) -> impl Iterator<Item = &Kept> {
-        self.graph().node(op).payload.op.actions.iter().flat_map(|action| action.keep())
-    }
+/// The deltas of a context that an op names as kept.
+fn keeps(graph: &OpGraph, op: Ix, context: ContextId) -> impl Iterator<Item = EntryId> {
+    let named = graph.node(op).payload.op.actions.iter().flat_map(|action| action.keep());
+    named.filter(move |kept| kept.context == context).map(|kept| kept.delta)
 }
 
 /// A right to write in one context, as it was exercised.

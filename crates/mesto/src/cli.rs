@@ -2,6 +2,7 @@
 
 mod app;
 mod arguments;
+mod bench_signatures;
 mod bench_store;
 mod blob;
 mod build;
@@ -121,6 +122,9 @@ enum Command {
     /// Measure what the disk gives without a node
     #[command(hide = true)]
     BenchStore(bench_store::BenchStore),
+    /// Measure what a core signs and verifies
+    #[command(hide = true)]
+    BenchSignatures(bench_signatures::BenchSignatures),
     /// Print a script that completes commands in your shell
     Completions {
         /// Which shell
@@ -169,6 +173,7 @@ fn dispatch(command: Command, global: &Global, output: &Output) -> Result<(), Fa
         Command::Sync(sync) => sync.run(&session, output),
         Command::Blob(blob) => blob.run(&session, output),
         Command::BenchStore(bench) => bench.run(output),
+        Command::BenchSignatures(bench) => bench.run(output),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "mesto", &mut std::io::stdout());
             Ok(())

@@ -8,10 +8,11 @@
 //!                                                         └──► subscribers
 //! ```
 //!
-//! The core thread never waits for a guest, a peer or a reader; it waits for the committer alone, when too many
-//! batches are in flight. Everything else pushes back by the bounds that are named where the queues are made.
+//! The core thread never waits for a peer or a reader, and for a guest no more than a moment: [`brief`]. It waits for
+//! the committer alone, when too many batches are in flight. Everything else pushes back by the bounds that are named where the queues are made.
 
 mod apps;
+mod brief;
 mod core;
 mod execute;
 mod handle;
@@ -108,6 +109,7 @@ impl Driver {
         let metrics = Arc::new(Metrics::default());
         let (signals, inbox) = crossbeam_channel::unbounded();
         let committer = Committer::start(Arc::clone(&store) as _, core::Durability::new(signals.clone()))?;
+        let brief = Arc::new(brief::Brief::new(Arc::clone(&runtime)));
         let executor: Arc<dyn Executor> = runtime;
         let executors = execute::start(Arc::clone(&executor), signals.clone())?;
         let (outbound, outbound_task) = outbound::start(network.clone(), apps.clone(), signals.clone());
@@ -121,6 +123,7 @@ impl Driver {
             blobs,
             executor,
             executors.clone(),
+            Arc::clone(&brief),
             Arc::clone(&metrics),
             config.name.clone(),
         );
@@ -131,6 +134,7 @@ impl Driver {
             inbox,
             submitter: committer.submitter(),
             executors,
+            brief,
             outbound,
             shared: Arc::clone(&shared),
             metrics,

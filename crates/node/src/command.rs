@@ -1,5 +1,9 @@
 //! What people and their programs ask of the node, and what it answers.
 
+mod act;
+
+pub use act::{Acted, ContextAct, GroupAct, InvitationInfo, Seat, Settings};
+
 use mesto_governance::{ApplicationId, BlobId, Capabilities, ContextId, GroupId, InvitationId, Role};
 use mesto_oplog::{EntryId, PublicKey};
 use mesto_sync::{Peer, Saying};
@@ -23,6 +27,10 @@ pub enum Noun {
     Identity,
     /// A peer.
     Peer,
+    /// A member of a group.
+    Member,
+    /// An invitation into a group.
+    Invitation,
 }
 
 /// An installed version of an application.
@@ -73,6 +81,26 @@ pub enum Command {
     MemberList(Selector),
     /// Who we are, in a group if one is named; answered by [`Reply::Whoami`].
     Whoami(Option<Selector>),
+    /// Makes keys for a group that we do not know yet; answered by [`Reply::Card`].
+    NewCard,
+    /// Decides something about a group; answered by [`Reply::Acted`] once durable.
+    GroupAct {
+        /// Which group.
+        group: Selector,
+        /// What.
+        act: GroupAct,
+    },
+    /// Decides something about a context; answered by [`Reply::Acted`] once durable.
+    ContextAct {
+        /// Which context.
+        context: Selector,
+        /// What.
+        act: ContextAct,
+    },
+    /// Answered by [`Reply::Invitations`].
+    InvitationList(Selector),
+    /// Who has a place in a context; answered by [`Reply::Seats`].
+    ContextMembers(Selector),
     /// Makes a ticket; answered by [`Reply::Invited`].
     Invite {
         /// Into which group.
@@ -103,6 +131,8 @@ pub enum Command {
         application: Option<Selector>,
         /// Its alias.
         name: Option<String>,
+        /// Whether only those on its allowlist may join; as the group's default says if absent.
+        restricted: Option<bool>,
         /// Arguments of the app's init, a JSON object.
         init: Vec<u8>,
     },
@@ -166,6 +196,19 @@ pub enum Reply {
     Members(Vec<MemberInfo>),
     /// To [`Command::Whoami`].
     Whoami(Vec<(GroupId, PublicKey)>),
+    /// To [`Command::NewCard`]: the card's text, and the key that it is about.
+    Card {
+        /// The text to hand over.
+        card: String,
+        /// Our key, wherever the card is used.
+        member: PublicKey,
+    },
+    /// To [`Command::GroupAct`] and [`Command::ContextAct`].
+    Acted(Acted),
+    /// To [`Command::InvitationList`].
+    Invitations(Vec<InvitationInfo>),
+    /// To [`Command::ContextMembers`].
+    Seats(Vec<Seat>),
     /// To [`Command::Invite`].
     Invited {
         /// The text to hand over.
@@ -239,6 +282,10 @@ pub struct GroupInfo {
     pub policy: Policy,
     /// What new members may do.
     pub default_capabilities: Capabilities,
+    /// Whether new contexts are Restricted if nobody says.
+    pub default_restricted: bool,
+    /// Whether the owner ended it.
+    pub deleted: bool,
     /// Newest ops.
     pub heads: Vec<EntryId>,
     /// How many ops.
@@ -262,6 +309,8 @@ pub struct MemberInfo {
     pub capabilities: Capabilities,
     /// Whether the row is an ancestor's.
     pub inherited: bool,
+    /// The group whose row it is.
+    pub origin: GroupId,
     /// Their alias.
     pub alias: Option<String>,
 }
@@ -408,6 +457,9 @@ pub enum CommandError {
     /// A value is malformed or beyond its bound.
     #[error("{0}")]
     Invalid(String),
+    /// A member card is altered, truncated or of another version.
+    #[error("the card is not valid: {0}")]
+    BadCard(String),
     /// The ticket is altered, truncated or of another version.
     #[error("the ticket is not valid: {0}")]
     BadTicket(String),

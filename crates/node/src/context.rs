@@ -3,6 +3,8 @@
 mod calls;
 mod ephemeral;
 mod ingest;
+mod judging;
+mod verdicts;
 mod versions;
 
 use std::collections::VecDeque;
@@ -44,6 +46,11 @@ pub(crate) struct Context {
     tree: TreeCache,
     /// The texts and lists of the newest version that are in memory.
     sequences: Sequences,
+    pub(crate) verdicts: verdicts::Verdicts,
+    /// The heads of the group's log at which an epoch was asked for.
+    epoch_asked_at: Option<Vec<mesto_oplog::EntryId>>,
+    /// Whether a call waits for an epoch to write under.
+    pub(crate) wants_epoch: bool,
     /// What the group says; absent until its genesis is here.
     pub(crate) governance: Option<GroupView>,
     /// The installed bundle that the context runs; absent until it is here.
@@ -76,6 +83,7 @@ impl Context {
         let root = mesto_crdt::root(&state).map_err(|e| e.to_string())?;
         let leaves = mesto_crdt::tree::leaf_count(&state).map_err(|e| e.to_string())?;
         let mut context = Self::new(id, record);
+        context.verdicts = verdicts::Verdicts::open(view, &id)?;
         context.log = log;
         context.root = root;
         context.leaves = leaves;
@@ -95,6 +103,9 @@ impl Context {
             leaves: 0,
             tree: TreeCache::new(),
             sequences: Sequences::new(),
+            verdicts: verdicts::Verdicts::default(),
+            epoch_asked_at: None,
+            wants_epoch: false,
             governance: None,
             bundle: None,
             calls: VecDeque::new(),
@@ -104,6 +115,23 @@ impl Context {
             is_warm: false,
             said: ephemeral::Said::default(),
         }
+    }
+
+    /// We left: nobody calls it any more.
+    pub(crate) fn rest(&mut self) {
+        self.calls.clear();
+        self.running = None;
+        self.governance = None;
+        self.tree.clear();
+    }
+
+    /// We join again, under another identity; what was here is here.
+    pub(crate) fn rejoin(&mut self, record: ContextRecord) {
+        self.identity = SigningKey::from_seed(&record.identity_seed);
+        let caught_up = self.log.dag.count() > 0 && self.record.caught_up;
+        self.record = record;
+        self.record.caught_up = caught_up;
+        self.epoch_asked_at = None;
     }
 
     /// Writes our part in the context.
@@ -135,10 +163,22 @@ impl Context {
         is_idle
     }
 
+    /// Whether we may write here, as the group stands now.
+    fn right_to_write(&self) -> Result<(), mesto_governance::Denied> {
+        let us = self.identity.public();
+        let denied = mesto_governance::Denied::NotJoined { context: self.id, identity: us };
+        self.governance.as_ref().ok_or(denied)?.governance.state().may_write(self.id, &us).map(|_| ())
+    }
+
     /// Whether `identity` may write here, as the group stands now.
     pub(crate) fn may_write(&self, identity: &PublicKey) -> Result<(), String> {
         let view = self.governance.as_ref().ok_or("the group's log is not here yet")?;
         view.governance.state().may_write(self.id, identity).map(|_| ()).map_err(|denied| denied.to_string())
+    }
+
+    /// Deltas that count.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.log.dag.count().saturating_sub(self.verdicts.count())
     }
 
     /// Answers with an error; nothing was changed.

@@ -1,10 +1,13 @@
 //! The machine of one group: its log, the fold over it, and its keys.
 
+pub(crate) mod keys;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use mesto_governance::action::{Action, ContextRef, Domain, KeyEpochStarted, Wrap, Wraps};
+use mesto_governance::action::{Action, ContextRef};
 use mesto_governance::keys::{EpochKey, SealingKey};
+use mesto_governance::fold::{Applied, Rejected};
 use mesto_governance::{Change, ContextId, Governance, GroupId, GroupState, KeyId, Op};
 use mesto_oplog::dag::{Admission, Next};
 use mesto_oplog::entry::{Draft, Kind};
@@ -19,6 +22,7 @@ use crate::record::GroupRecord;
 use crate::step::{Effect, Notice, Report};
 use crate::store::Keyspace;
 use crate::view::View;
+use keys::{Domain, KeyBook};
 
 /// How far ahead of our clock an entry may be before it has to wait: 5 minutes, in milliseconds.
 pub(crate) const FUTURE_MS_MAX: u64 = 5 * 60 * 1000;
@@ -32,17 +36,34 @@ pub(crate) struct GroupView {
     pub(crate) governance: Arc<Governance>,
     pub(crate) heads: Vec<EntryId>,
     pub(crate) keys: Arc<BTreeMap<KeyId, EpochKey>>,
+    /// The epoch to write under in each domain that we read.
+    pub(crate) usable: Arc<BTreeMap<Domain, KeyId>>,
+}
+
+impl GroupView {
+    /// The epoch to write under in a context, if there is one.
+    pub(crate) fn epoch_for(&self, context: &ContextId) -> Option<KeyId> {
+        self.usable.get(&keys::domain_of(self.governance.state(), context)).copied()
+    }
 }
 
 /// What a group tells the rest of the node after a step.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum News {
-    /// These ops were accepted: whoever waits for them can go on, and the view is a new one.
-    Ops(Vec<EntryId>),
-    /// These keys have arrived.
-    Keys(Vec<KeyId>),
-    /// The fold changed.
-    Changed(Vec<Change>),
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct News {
+    /// Ops that were accepted: whoever waits for them can go on, and the view is a new one.
+    pub(crate) ops: Vec<EntryId>,
+    /// Keys that have arrived.
+    pub(crate) keys: Vec<KeyId>,
+    /// How the fold changed.
+    pub(crate) changes: Vec<Change>,
+    /// Whether verdicts of deltas may have changed.
+    pub(crate) rejudge: bool,
+}
+
+impl News {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ops.is_empty() && self.keys.is_empty() && self.changes.is_empty() && !self.rejudge
+    }
 }
 
 /// The machine.
@@ -57,7 +78,8 @@ pub(crate) struct Group {
     pub(crate) member: SigningKey,
     pub(crate) sealing: SealingKey,
     pub(crate) keys: Arc<BTreeMap<KeyId, EpochKey>>,
-    pub(crate) news: Vec<News>,
+    pub(crate) book: KeyBook,
+    pub(crate) news: News,
 }
 
 impl Group {
@@ -65,7 +87,11 @@ impl Group {
     pub(crate) fn open(view: &View, id: GroupId, record: GroupRecord) -> Result<Self, String> {
         let log = Log::open(view, id.log(), Kind::Governance)?;
         let mut governance: Option<Governance> = None;
+        let mut book = KeyBook::open(sent_keys(view, &id));
         log.replay(view, |op| {
+            if let Ok(decoded) = Op::decode(&op) {
+                book.note(&decoded, op.id());
+            }
             match &mut governance {
                 None => governance = Some(Governance::genesis(&op).map_err(|e| e.to_string())?),
                 Some(governance) => {
@@ -90,7 +116,8 @@ impl Group {
             sealing: SealingKey::from_seed(&record.sealing_seed),
             record,
             keys: Arc::new(keys),
-            news: Vec::new(),
+            book,
+            news: News::default(),
         })
     }
 
@@ -105,7 +132,8 @@ impl Group {
             sealing: SealingKey::from_seed(&record.sealing_seed),
             record,
             keys: Arc::new(BTreeMap::new()),
-            news: Vec::new(),
+            book: KeyBook::default(),
+            news: News::default(),
         }
     }
 
@@ -128,12 +156,22 @@ impl Group {
         self.is_member(&self.member.public())
     }
 
-    pub(crate) fn view(&self) -> Option<GroupView> {
+    pub(crate) fn view(&mut self) -> Option<GroupView> {
+        let usable = self.usable();
         Some(GroupView {
             governance: Arc::clone(self.governance.as_ref()?),
             heads: self.log.heads(),
             keys: Arc::clone(&self.keys),
+            usable,
         })
+    }
+
+    /// Takes other keys as ours: of a card by which somebody added us, after we had been a member by others.
+    pub(crate) fn adopt(&mut self, record: GroupRecord) {
+        self.member = SigningKey::from_seed(&record.member_seed);
+        self.sealing = SealingKey::from_seed(&record.sealing_seed);
+        self.record = record;
+        self.book.forget_usable();
     }
 
     pub(crate) fn summary(&self) -> Summary {
@@ -146,18 +184,6 @@ impl Group {
             heads,
         }
         .within_bounds()
-    }
-
-    /// The key that new deltas are sealed under, if we hold it.
-    pub(crate) fn current_key(&self) -> Option<&EpochKey> {
-        self.keys.get(&self.governance.as_ref()?.current_epoch(None)?.key)
-    }
-
-    /// Live epochs whose keys we lack.
-    pub(crate) fn missing_keys(&self) -> Vec<KeyId> {
-        let Some(state) = self.state() else { return Vec::new() };
-        let keys = state.epochs().filter(|epoch| epoch.context.is_none()).map(|epoch| epoch.key);
-        keys.filter(|id| !self.keys.contains_key(id)).collect()
     }
 
     /// Merges the heads, if they are so many that soon no delta could name them all.
@@ -196,7 +222,11 @@ impl Group {
         header: mesto_oplog::Header,
         actions: Vec<Action>,
     ) -> Result<EntryId, CommandError> {
-        let body = Op::new(actions).encode().map_err(|e| CommandError::Invalid(e.to_string()))?;
+        let op = Op::new(actions);
+        if let Some(governance) = &self.governance {
+            governance.check(self.member.public(), header.stamp, &op).map_err(|why| refusal(&why))?;
+        }
+        let body = op.encode().map_err(|e| CommandError::Invalid(e.to_string()))?;
         let entry = Draft { header, body }.sign(&self.member).map_err(|e| CommandError::Invalid(e.to_string()))?;
         self.take(work, &entry).map_err(CommandError::Denied)?;
         self.log.save(work);
@@ -272,22 +302,25 @@ impl Group {
     /// Folds and inserts one op whose parents are here. The one way into the log, for our ops and for others'.
     fn take(&mut self, work: &mut Work<'_>, entry: &Verified) -> Result<(), String> {
         let admission = self.log.check(work, entry).map_err(|e| e.to_string())?;
-        let changes = match &mut self.governance {
+        let op = Op::decode(entry).map_err(|e| e.to_string())?;
+        let applied = match &mut self.governance {
             None => {
                 self.governance = Some(Arc::new(Governance::genesis(entry).map_err(|e| e.to_string())?));
-                Vec::new()
+                Applied::default()
             }
-            Some(governance) => Arc::make_mut(governance).apply(entry).map_err(|e| e.to_string())?.changes,
+            Some(governance) => Arc::make_mut(governance).apply(entry).map_err(|e| e.to_string())?,
         };
         let inserted = self.log.insert(work, entry, admission).ok_or("the op could not be inserted")?;
         if inserted.is_branch {
             let author = entry.header().author;
             work.now(Effect::Report(Report::Equivocation { entry: entry.id(), author }));
         }
-        self.unwrap_keys(work, entry);
-        self.notify(work, &changes);
-        self.news.push(News::Ops(vec![entry.id()]));
-        self.news.push(News::Changed(changes));
+        self.book.note(&op, entry.id());
+        self.unwrap_keys(work, &op, entry.id());
+        self.notify(work, &applied.changes);
+        self.news.ops.push(entry.id());
+        self.news.rejudge |= applied.rejudge;
+        self.news.changes.extend(applied.changes);
         Ok(())
     }
 
@@ -297,64 +330,15 @@ impl Group {
                 Change::MemberJoined { member, .. } => {
                     work.after(Effect::Emit(Notice::MemberAdded { group: self.id, member: *member }));
                 }
+                Change::MemberLeft { member } => {
+                    work.after(Effect::Emit(Notice::MemberRemoved { group: self.id, member: *member }));
+                }
                 Change::ContextAdded { context, .. } => {
                     work.after(Effect::Emit(Notice::ContextAdded { group: self.id, context: *context }));
                 }
                 _ => {}
             }
         }
-    }
-
-    /// Takes the key of an epoch that was sealed to us.
-    fn unwrap_keys(&mut self, work: &mut Work<'_>, entry: &Verified) {
-        let (Ok(op), Some(nonce)) = (Op::decode(entry), self.state().map(|state| *state.nonce())) else { return };
-        for action in &op.actions {
-            let Action::KeyEpochStarted(KeyEpochStarted { domain: Domain::Group, key, wraps: Wraps::Inline(wraps), .. }) =
-                action
-            else {
-                continue;
-            };
-            let own = wraps.iter().find(|wrap| wrap.recipient == self.member.public());
-            if let Some(opened) = own.and_then(|wrap| EpochKey::open(&nonce, *key, wrap, &self.sealing).ok()) {
-                self.add_key(work, opened);
-            }
-        }
-    }
-
-    /// Takes keys that a member sent. Only those of live epochs count.
-    pub(crate) fn take_keys(&mut self, work: &mut Work<'_>, sealed: &[(KeyId, Wrap)]) {
-        let Some(nonce) = self.state().map(|state| *state.nonce()) else { return };
-        let wanted: BTreeSet<KeyId> = self.missing_keys().into_iter().collect();
-        for (id, wrap) in sealed.iter().filter(|(id, _)| wanted.contains(id)) {
-            if let Ok(key) = EpochKey::open(&nonce, *id, wrap, &self.sealing) {
-                self.add_key(work, key);
-            }
-        }
-    }
-
-    pub(crate) fn add_key(&mut self, work: &mut Work<'_>, key: EpochKey) {
-        let id = key.id();
-        if self.keys.contains_key(&id) {
-            return;
-        }
-        work.put(Keyspace::Meta, layout::epoch_key(&self.id, &id), key.expose().to_vec());
-        Arc::make_mut(&mut self.keys).insert(id, key);
-        self.news.push(News::Keys(vec![id]));
-    }
-
-    /// Seals those of `wanted` that we hold to a member; nothing for who is none.
-    pub(crate) fn share_keys(&self, work: &mut Work<'_>, member: &PublicKey, wanted: &[KeyId]) -> Vec<(KeyId, Wrap)> {
-        let Some(state) = self.state() else { return Vec::new() };
-        let (nonce, Some(row)) = (*state.nonce(), state.member(member)) else { return Vec::new() };
-        wanted
-            .iter()
-            .filter_map(|id| self.keys.get(id))
-            .filter_map(|key| {
-                let seed = work.entropy.bytes();
-                let wrap = key.seal(&nonce, *member, row.sealing_key, &seed).ok()?;
-                Some((key.id(), wrap))
-            })
-            .collect()
     }
 
     /// The action that binds `identity` to us in `context`.
@@ -388,16 +372,24 @@ pub(crate) enum Considered {
     Refused(String),
 }
 
-/// The action that begins an epoch of the group's own domain.
-pub(crate) fn epoch_action(key: &EpochKey, wraps: Vec<Wrap>) -> Action {
-    Action::KeyEpochStarted(KeyEpochStarted {
-        domain: Domain::Group,
-        key: key.id(),
-        recipients: mesto_governance::action::recipients_digest(wraps.iter().map(|wrap| wrap.recipient)),
-        wraps: Wraps::Inline(wraps),
-        parent: None,
-        history: Vec::new(),
-    })
+/// What a person is told who may not do something, or asks for what cannot be.
+fn refusal(why: &Rejected) -> CommandError {
+    match why {
+        Rejected::Denied(_) | Rejected::OwnerCannotLeave | Rejected::OwnerNotGranted | Rejected::GroupDeleted => {
+            CommandError::Denied(why.to_string())
+        }
+        _ => CommandError::Invalid(why.to_string()),
+    }
+}
+
+/// To whom keys of a group were sent.
+fn sent_keys(view: &View, group: &GroupId) -> BTreeSet<(KeyId, PublicKey)> {
+    let prefix = layout::shared_keys(group);
+    let read = |key: &[u8]| {
+        let (id, member) = key.get(prefix.len()..)?.split_first_chunk::<32>()?;
+        Some((KeyId::from_bytes(*id), PublicKey::from_bytes(member.try_into().ok()?)))
+    };
+    view.scan(Keyspace::Meta, &prefix, None, usize::MAX).iter().filter_map(|(key, _)| read(key)).collect()
 }
 
 /// The genesis header of a group that `member` begins.

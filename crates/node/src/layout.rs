@@ -4,6 +4,8 @@
 //! | --- | --- | --- |
 //! | meta | `g` group | [`GroupRecord`](crate::record::GroupRecord) |
 //! | meta | `k` group, key id | epoch key (32 bytes) |
+//! | meta | `s` group, key id, member | nothing: we sent the key to the member, beyond what ops carry |
+//! | meta | `m` member key | [`CardRecord`](crate::record::CardRecord) |
 //! | meta | `j` group | [`JoinRecord`](crate::record::JoinRecord) |
 //! | meta | `c` context | [`ContextRecord`](crate::record::ContextRecord) |
 //! | meta | `a` bundle | [`AppRecord`](crate::record::AppRecord) |
@@ -13,6 +15,8 @@
 //! | log | log `p` entry id | its placement |
 //! | log | log `a` arrival (8) | entry id |
 //! | log | log `c` chain (4), seq (8) | arrival (8), entry id |
+//! | log | log `g` chain (4), seq (8) | governance heads that the author names from here on in the chain |
+//! | log | log `v` chain (4), seq (8) | the last `seq` (8) of a run of void deltas that begins here |
 //! | log | log `w` entry id | an entry that waits for others |
 //! | log | log `q` entry id | proof of an equivocation, under the second entry's id |
 //! | state | context `l` leaf key | leaf |
@@ -21,7 +25,7 @@
 //! | private | context key | what the app keeps on this node alone |
 
 use mesto_governance::{BlobId, ContextId, GroupId, KeyId};
-use mesto_oplog::{EntryId, LogId};
+use mesto_oplog::{EntryId, LogId, PublicKey};
 
 /// Prefix of the groups that the node is part of.
 pub const GROUPS: &[u8] = b"g";
@@ -31,6 +35,8 @@ pub const JOINS: &[u8] = b"j";
 pub const CONTEXTS: &[u8] = b"c";
 /// Prefix of the installed bundles.
 pub const APPS: &[u8] = b"a";
+/// Prefix of the cards that were handed out.
+pub const CARDS: &[u8] = b"m";
 /// Prefix of the peers of members.
 pub const PEERS: &[u8] = b"p";
 
@@ -54,6 +60,24 @@ pub fn epoch_keys(group: &GroupId) -> Vec<u8> {
 #[must_use]
 pub fn epoch_key(group: &GroupId, id: &KeyId) -> Vec<u8> {
     key(&[b"k", group.as_bytes(), id.as_bytes()])
+}
+
+/// Prefix of the keys that we sent to members of a group.
+#[must_use]
+pub fn shared_keys(group: &GroupId) -> Vec<u8> {
+    key(&[b"s", group.as_bytes()])
+}
+
+/// Key of a key that we sent to a member.
+#[must_use]
+pub fn shared_key(group: &GroupId, id: &KeyId, member: &PublicKey) -> Vec<u8> {
+    key(&[b"s", group.as_bytes(), id.as_bytes(), member.as_bytes()])
+}
+
+/// Key of a card.
+#[must_use]
+pub fn card(member: &PublicKey) -> Vec<u8> {
+    key(&[CARDS, member.as_bytes()])
 }
 
 /// Key of a pending join.
@@ -120,6 +144,30 @@ pub fn chain(log: &LogId, chain: u32) -> Vec<u8> {
 #[must_use]
 pub fn chain_place(log: &LogId, chain: u32, seq: u64) -> Vec<u8> {
     key(&[log.as_bytes(), b"c", &chain.to_be_bytes(), &seq.to_be_bytes()])
+}
+
+/// Prefix of what authors knew of governance.
+#[must_use]
+pub fn knowledge_all(log: &LogId) -> Vec<u8> {
+    key(&[log.as_bytes(), b"g"])
+}
+
+/// Key of what an author knew of governance from a place in its chain on.
+#[must_use]
+pub fn knowledge(log: &LogId, chain: u32, seq: u64) -> Vec<u8> {
+    key(&[log.as_bytes(), b"g", &chain.to_be_bytes(), &seq.to_be_bytes()])
+}
+
+/// Prefix of the runs of void deltas.
+#[must_use]
+pub fn void_all(log: &LogId) -> Vec<u8> {
+    key(&[log.as_bytes(), b"v"])
+}
+
+/// Key of a run of void deltas.
+#[must_use]
+pub fn void(log: &LogId, chain: u32, seq: u64) -> Vec<u8> {
+    key(&[log.as_bytes(), b"v", &chain.to_be_bytes(), &seq.to_be_bytes()])
 }
 
 /// Prefix of the entries that wait.

@@ -1,11 +1,17 @@
 //! The router: it owns the machines, takes each input to its machine, and carries what one machine tells to the
 //! others.
 
+mod acts;
 mod blobs;
+mod cards;
 mod commands;
+mod farewells;
 mod heartbeats;
+mod infos;
 mod joins;
+mod lookup;
 mod messages;
+mod places;
 mod pulls;
 
 pub use blobs::BUNDLE_LEN_MAX;
@@ -14,18 +20,19 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use mesto_governance::{BlobId, ContextId, GroupId};
-use mesto_oplog::LogId;
+use mesto_oplog::{LogId, PublicKey};
 use mesto_sync::{Gossip, Message, Peer, gossip};
 
 use crate::command::{AppVersion, CommandError};
 use crate::context::Context;
 use crate::entropy::Entropy;
 use crate::flight::{Departure, Flight, Work};
+use crate::group::keys::{Domain, domain_of};
 use crate::group::{Group, News};
 use crate::layout;
 use crate::log::Need;
 use crate::peers::{Fetch, Session};
-use crate::record::{ContextRecord, GroupRecord, JoinRecord, PeerRecord};
+use crate::record::{CardRecord, ContextRecord, GroupRecord, JoinRecord, PeerRecord};
 use crate::step::{Effect, Input, MachineId, Report, Step, Ticket, Time};
 use crate::store::{Keyspace, Snapshot};
 use crate::timers::Timers;
@@ -65,8 +72,11 @@ pub struct Node {
     flight: Flight,
     groups: BTreeMap<GroupId, Group>,
     contexts: BTreeMap<ContextId, Context>,
+    /// Contexts that we left since the start: their last batches may be on their way to the disk.
+    resting: BTreeMap<ContextId, Context>,
     logs: BTreeMap<LogId, LogOwner>,
     joins: BTreeMap<GroupId, JoinRecord>,
+    cards: BTreeMap<PublicKey, CardRecord>,
     known_peers: BTreeMap<Peer, PeerRecord>,
     sessions: BTreeMap<Peer, Session>,
     fetches: BTreeMap<LogId, Fetch>,
@@ -76,6 +86,10 @@ pub struct Node {
     last_creation: u64,
     timers: Timers<Timer>,
     announced_wake: Option<u64>,
+    /// The time of the last step.
+    last_ms: u64,
+    /// Effects that tell of more than one machine, and which batches of each they wait for.
+    held_back: Vec<(BTreeMap<MachineId, u64>, Effect)>,
 }
 
 /// One step: what came with it, and what leaves it.
@@ -85,6 +99,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) snapshot: &'a Arc<dyn Snapshot>,
     pub(crate) step: Step,
     news: VecDeque<(GroupId, News)>,
+    /// Domains in which a call waits for a key to write under.
+    wanted: VecDeque<(GroupId, Domain)>,
 }
 
 impl Turn<'_> {
@@ -127,8 +143,10 @@ impl Node {
             flight: Flight::default(),
             groups: BTreeMap::new(),
             contexts: BTreeMap::new(),
+            resting: BTreeMap::new(),
             logs: BTreeMap::new(),
             joins: BTreeMap::new(),
+            cards: BTreeMap::new(),
             known_peers: BTreeMap::new(),
             sessions: BTreeMap::new(),
             fetches: BTreeMap::new(),
@@ -138,6 +156,8 @@ impl Node {
             last_creation: 0,
             timers: Timers::default(),
             announced_wake: None,
+            last_ms: time.wall_ms,
+            held_back: Vec::new(),
         };
         for (id, record) in records::<GroupRecord>(&view, layout::GROUPS)? {
             let id = GroupId::from_bytes(id);
@@ -148,8 +168,9 @@ impl Node {
             node.adopt_context(Context::open(&view, id, record)?);
         }
         node.joins = records(&view, layout::JOINS)?.into_iter().map(|(id, join)| (GroupId::from_bytes(id), join)).collect();
+        node.cards = records(&view, layout::CARDS)?.into_iter().map(|(id, card)| (PublicKey::from_bytes(id), card)).collect();
         node.known_peers = records(&view, layout::PEERS)?.into_iter().map(|(id, at)| (Peer::from_bytes(id), at)).collect();
-        let mut turn = Turn { time, entropy, snapshot, step: Step::default(), news: VecDeque::new() };
+        let mut turn = Turn { time, entropy, snapshot, step: Step::default(), news: VecDeque::new(), wanted: VecDeque::new() };
         node.begin(&mut turn);
         node.finish(&mut turn);
         Ok((node, turn.step))
@@ -157,10 +178,29 @@ impl Node {
 
     /// Takes one input.
     pub fn step(&mut self, input: Input, time: Time, entropy: &mut Entropy, snapshot: &Arc<dyn Snapshot>) -> Step {
-        let mut turn = Turn { time, entropy, snapshot, step: Step::default(), news: VecDeque::new() };
+        let mut turn =
+            Turn { time, entropy, snapshot, step: Step::default(), news: VecDeque::new(), wanted: VecDeque::new() };
+        self.notice_time(time);
         self.take_input(&mut turn, input);
         self.finish(&mut turn);
         turn.step
+    }
+
+    /// A clock that was set back must not hold up what waits for a while to pass: neither alarms nor deadlines.
+    fn notice_time(&mut self, time: Time) {
+        let back_ms = self.last_ms.saturating_sub(time.wall_ms);
+        self.last_ms = time.wall_ms;
+        if back_ms == 0 {
+            return;
+        }
+        self.timers.set_back(back_ms, |timer| matches!(timer, Timer::Clock(_)));
+        self.announced_wake = None;
+        for fetch in self.fetches.values_mut() {
+            fetch.set_back(back_ms);
+        }
+        for fetch in self.blobs.values_mut() {
+            fetch.set_back(back_ms);
+        }
     }
 
     fn take_input(&mut self, turn: &mut Turn<'_>, input: Input) {
@@ -211,6 +251,7 @@ impl Node {
         self.forget_unregistered(turn);
         for log in self.logs.keys().copied().collect::<Vec<_>>() {
             turn.effect(Effect::Subscribe(self.topic(&log)));
+            self.judge_at_start(turn, log);
             self.readmit_waiting(turn, log);
             self.schedule_heartbeat(turn, log, true);
         }
@@ -227,6 +268,13 @@ impl Node {
         self.want_bundles(turn);
         self.rejoin_contexts(turn);
         self.resume_inits(turn);
+    }
+
+    /// A crash can have come between what governance decided and what a context made of it.
+    fn judge_at_start(&mut self, turn: &mut Turn<'_>, log: LogId) {
+        if let Some(LogOwner::Context(context)) = self.logs.get(&log).copied() {
+            self.with_context(turn, &context, |context, work| context.rejudge(work));
+        }
     }
 
     /// Entries that waited when the node stopped are judged again.
@@ -251,8 +299,14 @@ impl Node {
 
     /// Carries news around until there are none, and asks to be woken.
     fn finish(&mut self, turn: &mut Turn<'_>) {
-        while let Some((group, news)) = turn.news.pop_front() {
-            self.spread(turn, group, news);
+        loop {
+            if let Some((group, news)) = turn.news.pop_front() {
+                self.spread(turn, group, news);
+            } else if let Some((group, domain)) = turn.wanted.pop_front() {
+                self.want_epoch(turn, group, domain);
+            } else {
+                break;
+            }
         }
         if let Some(next) = self.timers.next()
             && self.announced_wake.is_none_or(|announced| next < announced)
@@ -264,18 +318,18 @@ impl Node {
 
     /// Tells the contexts of a group what has changed in it.
     fn spread(&mut self, turn: &mut Turn<'_>, group: GroupId, news: News) {
-        let Some(view) = self.groups.get(&group).and_then(Group::view) else { return };
-        let arrived: Vec<Need> = match &news {
-            News::Ops(ops) => ops.iter().copied().map(Need::Op).collect(),
-            News::Keys(keys) => keys.iter().copied().map(Need::Key).collect(),
-            News::Changed(_) => Vec::new(),
-        };
+        let Some(view) = self.groups.get_mut(&group).and_then(Group::view) else { return };
+        let arrived: Vec<Need> =
+            news.ops.iter().copied().map(Need::Op).chain(news.keys.iter().copied().map(Need::Key)).collect();
         let contexts: Vec<ContextId> =
             self.contexts.values().filter(|context| context.group == group).map(|context| context.id).collect();
         for id in contexts {
             let view = view.clone();
             let taken = self.with_context(turn, &id, |context, work| {
                 context.governance = Some(view);
+                if news.rejudge {
+                    context.rejudge(work);
+                }
                 let released = arrived.iter().flat_map(|need| context.log.arrived(work, *need)).collect::<Vec<_>>();
                 let taken = if released.is_empty() { 0 } else { context.ingest(work, released) };
                 context.pump(work);
@@ -285,21 +339,33 @@ impl Node {
                 self.touched(turn, id.log());
             }
         }
-        match news {
-            News::Ops(_) => {
-                self.touched(turn, group.log());
-                self.welcome_new_members(turn, group);
-                self.expect_merge(turn, group);
-            }
-            News::Keys(_) => self.check_caught_up(turn, group.log()),
-            News::Changed(changes) if !changes.is_empty() => {
-                self.want_bundles(turn);
-                if self.groups.get(&group).is_some_and(|group| !group.missing_keys().is_empty()) {
-                    self.timers.set(Timer::Keys(group), turn.time.wall_ms);
-                }
-                self.rejoin_contexts(turn);
-            }
-            News::Changed(_) => {}
+        if !news.ops.is_empty() {
+            self.touched(turn, group.log());
+            self.retire_card(turn, &group);
+            self.welcome_new_members(turn, group);
+            self.expect_merge(turn, group);
+        }
+        if !news.keys.is_empty() {
+            self.check_caught_up(turn, group.log());
+        }
+        if !news.changes.is_empty() {
+            self.want_bundles(turn);
+            self.rejoin_contexts(turn);
+            self.check_contexts_caught_up(turn, group);
+        }
+        if !news.ops.is_empty() && !self.keys_lacking(&group).is_empty() {
+            self.timers.set(Timer::Keys(group), turn.time.wall_ms);
+        }
+    }
+
+    /// A call waits for a key to write under.
+    fn want_epoch(&mut self, turn: &mut Turn<'_>, id: GroupId, domain: Domain) {
+        let wanted = self.with_group(turn, &id, |group, work| group.want_epoch(work, domain));
+        if let Some(Err(error)) = wanted {
+            turn.report(Report::Refused { entry: mesto_oplog::EntryId::default(), reason: error.to_string() });
+        }
+        if !self.keys_lacking(&id).is_empty() {
+            self.ask_for_keys(turn, id);
         }
     }
 
@@ -307,11 +373,35 @@ impl Node {
         let flight = match machine {
             MachineId::Node => Some(&mut self.flight),
             MachineId::Group(id) => self.groups.get_mut(&id).map(|group| &mut group.flight),
-            MachineId::Context(id) => self.contexts.get_mut(&id).map(|context| &mut context.flight),
+            MachineId::Context(id) => {
+                let context = self.contexts.get_mut(&id).or_else(|| self.resting.get_mut(&id));
+                context.map(|context| &mut context.flight)
+            }
         };
         if let Some(flight) = flight {
             let effects = flight.land(seq);
             turn.step.effects.extend(joined(effects));
+        }
+        let is_free = |(awaited, _): &mut (BTreeMap<MachineId, u64>, Effect)| {
+            awaited.retain(|of, newest| *of != machine || *newest > seq);
+            awaited.is_empty()
+        };
+        turn.step.effects.extend(self.held_back.extract_if(.., is_free).map(|(_, effect)| effect));
+    }
+
+    /// An effect that tells how things stand in any machine: it leaves once all that is in flight now is durable.
+    pub(crate) fn once_all_durable(&mut self, turn: &mut Turn<'_>, effect: Effect) {
+        let groups = self.groups.values().map(|group| (MachineId::Group(group.id), &group.flight));
+        let contexts = self.contexts.values().map(|context| (MachineId::Context(context.id), &context.flight));
+        let awaited: BTreeMap<MachineId, u64> = std::iter::once((MachineId::Node, &self.flight))
+            .chain(groups)
+            .chain(contexts)
+            .filter_map(|(machine, flight)| Some((machine, flight.newest()?)))
+            .collect();
+        if awaited.is_empty() {
+            turn.effect(effect);
+        } else {
+            self.held_back.push((awaited, effect));
         }
     }
 
@@ -325,9 +415,11 @@ impl Node {
         let mut work = group.flight.begin(turn.snapshot, turn.time, turn.entropy);
         let result = act(group, &mut work);
         let departure = group.flight.depart(work);
-        let news: Vec<News> = std::mem::take(&mut group.news);
+        let news = std::mem::take(&mut group.news);
         turn.take(MachineId::Group(*id), departure);
-        turn.news.extend(news.into_iter().map(|news| (*id, news)));
+        if !news.is_empty() {
+            turn.news.push_back((*id, news));
+        }
         Some(result)
     }
 
@@ -342,6 +434,11 @@ impl Node {
         let result = act(context, &mut work);
         let departure = context.flight.depart(work);
         turn.take(MachineId::Context(*id), departure);
+        if std::mem::take(&mut context.wants_epoch)
+            && let Some(view) = &context.governance
+        {
+            turn.wanted.push_back((context.group, domain_of(view.governance.state(), id)));
+        }
         Some(result)
     }
 
@@ -359,7 +456,7 @@ impl Node {
     }
 
     fn adopt_context(&mut self, mut context: Context) {
-        context.governance = self.groups.get(&context.group).and_then(Group::view);
+        context.governance = self.groups.get_mut(&context.group).and_then(Group::view);
         self.logs.insert(context.id.log(), LogOwner::Context(context.id));
         self.contexts.insert(context.id, context);
     }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesto_governance::GroupId;
+use mesto_oplog::vector::AuthorVector;
 use mesto_oplog::{EntryId, LogId, PublicKey};
 use mesto_sync::handshake::{Link, Tag, tag};
 use mesto_sync::{Nonce, Peer, Summary};
@@ -21,8 +22,12 @@ pub(crate) struct Session {
     pub(crate) claims: BTreeMap<GroupId, PublicKey>,
     /// Groups for which we proved ourselves to them.
     pub(crate) proved: BTreeSet<GroupId>,
+    /// Groups that they were told to have been added to.
+    pub(crate) added: BTreeSet<GroupId>,
     /// Groups for which they were told how our logs stand.
     pub(crate) welcomed: BTreeSet<GroupId>,
+    /// Groups that they were told not to be in any more.
+    pub(crate) bid_farewell: BTreeSet<GroupId>,
     /// Their newest summary of each log.
     pub(crate) summaries: BTreeMap<LogId, Summary>,
     /// The heads and the count in the last summary that we sent of each log.
@@ -40,7 +45,9 @@ impl Session {
             hello: None,
             claims: BTreeMap::new(),
             proved: BTreeSet::new(),
+            added: BTreeSet::new(),
             welcomed: BTreeSet::new(),
+            bid_farewell: BTreeSet::new(),
             summaries: BTreeMap::new(),
             told: BTreeMap::new(),
             addresses: Vec::new(),
@@ -73,6 +80,8 @@ impl Session {
 pub(crate) struct Pull {
     pub(crate) from: Peer,
     pub(crate) deadline_ms: u64,
+    /// What we held when the round began, and had told the peer of: the pages of one round are of one question.
+    pub(crate) vector: AuthorVector,
     /// Where the page that was asked for begins.
     pub(crate) cursor: u64,
     /// Entries that this round of pages has brought so far.
@@ -110,6 +119,13 @@ impl Fetch {
     /// How long to wait before asking.
     pub(crate) fn grace_ms(&self) -> u64 {
         GRACE_MS << self.idle_rounds.min(IDLE_DOUBLINGS_MAX)
+    }
+
+    /// The clock was set back.
+    pub(crate) fn set_back(&mut self, by_ms: u64) {
+        if let Some(active) = &mut self.active {
+            active.deadline_ms = active.deadline_ms.saturating_sub(by_ms);
+        }
     }
 
     /// A round has ended that brought so many entries.

@@ -25,6 +25,15 @@ pub struct GroupRecord {
     pub incarnation: Incarnation,
 }
 
+/// Keys that were made for a group that we are to be added to.
+#[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Zeroize, ZeroizeOnDrop)]
+pub struct CardRecord {
+    /// Seed of the member's signing key.
+    pub member_seed: [u8; 32],
+    /// Secret of the sealing key.
+    pub sealing_seed: [u8; 32],
+}
+
 /// A join that has not been countersigned, or whose contexts are not all joined.
 #[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Zeroize, ZeroizeOnDrop)]
 pub struct JoinRecord {
@@ -73,7 +82,7 @@ macro_rules! no_debug {
         }
     )*};
 }
-no_debug!(GroupRecord, JoinRecord, ContextRecord);
+no_debug!(GroupRecord, CardRecord, JoinRecord, ContextRecord);
 
 /// A bundle that is here and ready to run.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]

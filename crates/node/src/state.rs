@@ -38,6 +38,12 @@ impl ContextState {
         Self { sequences, ..self }
     }
 
+    /// What of its texts and lists is in memory.
+    #[must_use]
+    pub fn loaded(&self) -> &Sequences {
+        &self.sequences
+    }
+
     fn place(&self, space: Space) -> (Keyspace, &[u8]) {
         match space {
             Space::Leaf => (Keyspace::State, &self.leaves),

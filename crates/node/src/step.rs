@@ -188,6 +188,12 @@ pub enum Effect {
     Halt(String),
 }
 
+impl From<Report> for Effect {
+    fn from(report: Report) -> Self {
+        Self::Report(report)
+    }
+}
+
 /// What subscribers are told.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Notice {
@@ -230,6 +236,13 @@ pub enum Notice {
     },
     /// Somebody became a member.
     MemberAdded {
+        /// Of which group.
+        group: GroupId,
+        /// Who.
+        member: PublicKey,
+    },
+    /// Somebody stopped being a member.
+    MemberRemoved {
         /// Of which group.
         group: GroupId,
         /// Who.
@@ -288,6 +301,22 @@ pub enum Report {
         bound: &'static str,
         /// How many.
         count: u64,
+    },
+    /// Deltas of a context became void, or count again, because governance or what builds on them changed.
+    Judged {
+        /// Where.
+        context: ContextId,
+        /// How many became void.
+        voided: u64,
+        /// How many count again.
+        restored: u64,
+    },
+    /// We were told of a new epoch, and the key that came with it is not the one that it names.
+    BadKey {
+        /// In which group.
+        group: GroupId,
+        /// The op.
+        op: EntryId,
     },
     /// A bundle that a member sent is not what its id says, or cannot run.
     BundleRefused {

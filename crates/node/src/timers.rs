@@ -33,6 +33,16 @@ impl<K: Ord + Copy> Timers<K> {
         self.by_key.insert(key, at_ms);
     }
 
+    /// The clock was set back by so much: alarms that are to ring after a while ring so much earlier by the clock, and
+    /// so as late as was meant. Those that `is_by_clock` picks stay: they are about what the clock shows.
+    pub(crate) fn set_back(&mut self, by_ms: u64, is_by_clock: impl Fn(&K) -> bool) {
+        for (key, at) in std::mem::take(&mut self.by_key) {
+            let at = if is_by_clock(&key) { at } else { at.saturating_sub(by_ms) };
+            self.by_key.insert(key, at);
+        }
+        self.by_time = self.by_key.iter().map(|(key, at)| (*at, *key)).collect();
+    }
+
     /// Takes an alarm whose time has come.
     pub(crate) fn pop_due(&mut self, now_ms: u64) -> Option<K> {
         let (at, key) = *self.by_time.first()?;
@@ -66,5 +76,17 @@ mod tests {
         assert_eq!(timers.pop_due(12), None);
         assert_eq!(timers.pop_due(40), Some('b'));
         assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_delays_only_what_is_about_the_clock() {
+        let mut timers = Timers::default();
+        timers.set('a', 5_000);
+        timers.set('c', 4_900);
+        timers.set_back(4_000, |key| *key == 'c');
+        assert_eq!(timers.pop_due(1_000), Some('a'));
+        assert_eq!((timers.pop_due(4_800), timers.next()), (None, Some(4_900)));
+        timers.set('c', 4_000);
+        assert_eq!(timers.pop_due(4_000), Some('c'));
     }
 }

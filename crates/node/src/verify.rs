@@ -64,7 +64,8 @@ pub fn message(bytes: &[u8]) -> Result<CheckedMessage, CheckError> {
         | Message::Addresses { .. }
         | Message::BlobPull { .. }
         | Message::BlobChunk { .. }
-        | Message::BlobAbsent { .. } => Vec::new(),
+        | Message::BlobAbsent { .. }
+        | Message::Added { .. } => Vec::new(),
     };
     Ok(CheckedMessage { message, entries, len: bytes.len() })
 }

@@ -15,10 +15,15 @@ use crate::ticker::TICK;
 /// Longest text of an app's own error, in bytes. What is longer belongs into its JSON.
 const MESSAGE_BYTES_MAX: usize = 16 << 10;
 
+/// The limit that a call meets when its time is over, by its name in the configuration.
+pub(crate) const WALL_MS: &str = "wall_ms";
+
 /// What a call needs of the runtime.
 pub(crate) struct Machine<'r> {
     pub(crate) engine: &'r Engine,
     pub(crate) limits: &'r Arc<Limits>,
+    /// Ends the call after so many ticks, if that is sooner than its limit of wall time.
+    pub(crate) ticks_max: Option<u64>,
     pub(crate) instances: &'r AppPre<Host>,
 }
 
@@ -65,7 +70,8 @@ impl Machine<'_> {
             Some(fuel) => store.set_fuel(fuel).expect("INVARIANT: an engine with a limit of fuel counts it"),
             None => {
                 let ticks = u128::from(self.limits.wall_ms) / TICK.as_millis();
-                store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1));
+                let ticks = u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1);
+                store.set_epoch_deadline(self.ticks_max.map_or(ticks, |max| max.min(ticks)));
             }
         }
         store
@@ -88,7 +94,7 @@ impl Machine<'_> {
             return stopped;
         }
         match error.downcast_ref::<Trap>() {
-            Some(Trap::Interrupt) => limit_error("wall_ms", self.limits.wall_ms, "ms"),
+            Some(Trap::Interrupt) => limit_error(WALL_MS, self.limits.wall_ms, "ms"),
             Some(Trap::StackOverflow) => limit_error("stack_bytes", self.limits.stack_bytes, "bytes"),
             Some(Trap::OutOfFuel) => limit_error("fuel", self.limits.fuel.unwrap_or_default(), "units"),
             trap => CallError::Trap(host.take_panic().unwrap_or_else(|| match trap {

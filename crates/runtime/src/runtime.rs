@@ -14,7 +14,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::bindings::{self, AppPre};
 use crate::cache::Cache;
-use crate::call::Machine;
+use crate::call::{Machine, WALL_MS};
 use crate::component::{is_component, is_module};
 use crate::config::{Limits, RuntimeConfig, WasmSource};
 use crate::engine::engine;
@@ -26,6 +26,9 @@ use crate::ticker::Ticker;
 
 /// Longest component, in bytes. A JavaScript app brings its engine, 12 MB.
 const COMPONENT_BYTES_MAX: usize = 64 << 20;
+
+/// How long a brief call may take, in ticks of the clock of epochs: the second tick comes after 5 to 10 ms.
+const BRIEF_TICKS: u64 = 2;
 
 /// Why a runtime cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +144,21 @@ impl Runtime {
         self.loaded.remove(bundle);
     }
 
+    /// Runs a call as [`Executor::execute`] does, on a thread that must not wait long: `None` if it did not end
+    /// within some milliseconds, or cannot begin at once. Then nothing of it remains, and `execute` runs it anew.
+    pub fn execute_briefly(&self, call: &Call, state: State) -> Option<Result<Outcome, CallError>> {
+        if self.limits.fuel.is_some() {
+            // Without epochs nothing would end it in time.
+            return None;
+        }
+        let app = self.loaded.get(&call.bundle)?;
+        let _slot = self.slots.try_take()?;
+        let _running = self.ticker.running();
+        let result = self.run(&app, Some(BRIEF_TICKS), call, state);
+        let is_cut_short = matches!(&result, Err(CallError::Limit { limit, .. }) if limit == WALL_MS);
+        (!is_cut_short).then_some(result)
+    }
+
     fn app(&self, bundle: &BlobId) -> Result<Arc<App>, CallError> {
         if let Some(app) = self.loaded.get(bundle) {
             return Ok(app);
@@ -197,11 +215,33 @@ impl Runtime {
             stamp: Hlc::ZERO,
             seed: [0; 32],
         };
-        self.in_slot(|| self.machine(instances).describe(&call, Arc::new(MemoryState::new())))
+        self.in_slot(|| self.machine(instances, None).describe(&call, Arc::new(MemoryState::new())))
     }
 
-    fn machine<'r>(&'r self, instances: &'r AppPre<Host>) -> Machine<'r> {
-        Machine { engine: &self.engine, limits: &self.limits, instances }
+    fn machine<'r>(&'r self, instances: &'r AppPre<Host>, ticks_max: Option<u64>) -> Machine<'r> {
+        Machine { engine: &self.engine, limits: &self.limits, ticks_max, instances }
+    }
+
+    fn run(
+        &self,
+        app: &App,
+        ticks_max: Option<u64>,
+        call: &Call,
+        state: State,
+    ) -> Result<Outcome, CallError> {
+        let not_found = || CallError::MethodNotFound(call.method.clone());
+        let (method, view) = match call.kind {
+            MethodKind::Init => match app.methods.init() {
+                Some(init) => (init, false),
+                None => return first_state_of_nothing(&call.args),
+            },
+            MethodKind::View | MethodKind::Mutate => match app.methods.kind(&call.method) {
+                // The first state is made once, by the node.
+                None | Some(MethodKind::Init) => return Err(not_found()),
+                Some(kind) => (call.method.as_str(), kind == MethodKind::View || call.kind == MethodKind::View),
+            },
+        };
+        self.machine(&app.instances, ticks_max).invoke(call, method, view, state)
     }
 
     fn in_slot<R>(&self, body: impl FnOnce() -> R) -> R {
@@ -218,19 +258,7 @@ impl Executor for Runtime {
 
     fn execute(&self, call: &Call, state: State) -> Result<Outcome, CallError> {
         let app = self.app(&call.bundle)?;
-        let not_found = || CallError::MethodNotFound(call.method.clone());
-        let (method, view) = match call.kind {
-            MethodKind::Init => match app.methods.init() {
-                Some(init) => (init, false),
-                None => return first_state_of_nothing(&call.args),
-            },
-            MethodKind::View | MethodKind::Mutate => match app.methods.kind(&call.method) {
-                // The first state is made once, by the node.
-                None | Some(MethodKind::Init) => return Err(not_found()),
-                Some(kind) => (call.method.as_str(), kind == MethodKind::View || call.kind == MethodKind::View),
-            },
-        };
-        self.in_slot(|| self.machine(&app.instances).invoke(call, method, view, state))
+        self.in_slot(|| self.run(&app, None, call, state))
     }
 }
 

@@ -103,7 +103,8 @@ impl World {
             | Message::Join { .. }
             | Message::Joined { .. }
             | Message::BlobPull { .. }
-            | Message::BlobAbsent { .. } => {}
+            | Message::BlobAbsent { .. }
+            | Message::Added { .. } => {}
         }
         let mut said = vec![message.encode()];
         if mischief.dares(40) {

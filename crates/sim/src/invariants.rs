@@ -1,5 +1,8 @@
 //! What must hold, checked apart from the workload: at each effect, after each restart, and at the end.
 
+mod secrets;
+mod verdicts;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesto_governance::{ContextId, GroupId};
@@ -121,6 +124,34 @@ pub enum Violation {
         /// Which context.
         context: ContextId,
     },
+    /// The deltas that a node takes as void are not those that the rules void.
+    #[error("host {host} judges deltas of {context:?} in another way than the rules: {what}")]
+    Misjudged {
+        /// Who.
+        host: usize,
+        /// Where.
+        context: ContextId,
+        /// How.
+        what: String,
+    },
+    /// The state is not what the deltas that count make of it.
+    #[error("host {host}: {context:?} shows more or less than the deltas that count")]
+    NotAsIfNeverAccepted {
+        /// Who.
+        host: usize,
+        /// Where.
+        context: ContextId,
+    },
+    /// Somebody who may not read has the key of what was written after it lost that right.
+    #[error("host {host} may not read {domain} and has the key of {delta:?}, written after it lost the right")]
+    Overheard {
+        /// Who.
+        host: usize,
+        /// What the key protects.
+        domain: String,
+        /// What was written.
+        delta: EntryId,
+    },
     /// The members did not come together.
     #[error("not together after all: {0}")]
     Apart(String),
@@ -168,7 +199,7 @@ pub(crate) fn replied(world: &mut World, host: usize, ticket: Ticket, reply: &Re
             None => return,
         },
         Reply::Joining(info) => Acknowledged::Joining(info.group),
-        Reply::Invited { .. } => {
+        Reply::Invited { .. } | Reply::Acted(_) | Reply::Card { .. } => {
             if asked > world.hosts[host].disk.durable() {
                 world.violated(Violation::TooEarly { host, what: format!("reply {ticket}") });
             }
@@ -181,13 +212,18 @@ pub(crate) fn replied(world: &mut World, host: usize, ticket: Ticket, reply: &Re
         | Reply::Contexts(_)
         | Reply::Callable { .. }
         | Reply::Sync(_)
-        | Reply::Log(_) => return,
+        | Reply::Log(_)
+        | Reply::Invitations(_)
+        | Reply::Seats(_) => return,
     };
     if !is_there(world, host, &done) {
         world.violated(Violation::TooEarly { host, what: format!("{done:?}") });
     }
     world.count("acknowledged");
     world.acknowledged.insert((host, done));
+    if world.is_closing {
+        world.closing.insert((host, done));
+    }
 }
 
 /// Whether a host's disk holds what was acknowledged.
@@ -270,7 +306,7 @@ pub(crate) fn sent(world: &mut World, from: usize, to: usize, message: &Message)
             for summary in summaries {
                 heads_are_durable(world, from, summary);
             }
-            ("a summary", summaries.iter().map(|summary| summary.log).collect())
+            ("a summary", summaries.iter().map(|summary| summary.log).collect::<Vec<_>>())
         }
         Message::Page { log, entries, summary, .. } => {
             entries_are_durable(world, from, entries);
@@ -279,6 +315,8 @@ pub(crate) fn sent(world: &mut World, from: usize, to: usize, message: &Message)
         }
         Message::KeyPage { group, .. } => ("keys", vec![*group]),
         Message::Addresses { group, .. } => ("addresses", vec![*group]),
+        // Told to a node whose peer the member's row names, before it can prove anything.
+        Message::Added { .. } => return,
         Message::BlobChunk { .. } => {
             if world.hosts[to].role == Role::Outsider {
                 world.violated(Violation::Leaked { from, to, what: "a bundle", group: None });
@@ -287,7 +325,7 @@ pub(crate) fn sent(world: &mut World, from: usize, to: usize, message: &Message)
         }
     };
     for log in logs {
-        if !may_hear(world, from, to, log) {
+        if !may_hear(world, from, to, log) && !secrets::is_farewell(world, from, to, message) {
             let group = group_of(world, from, log);
             world.violated(Violation::Leaked { from, to, what, group });
         }
@@ -360,25 +398,33 @@ pub(crate) fn reported(world: &mut World, host: usize, report: &Report) {
     }
 }
 
-/// At any time: equal sets of entries are equal states.
+/// At any time: equal sets of entries, under equal sets of ops, are equal states.
 pub(crate) fn compare(world: &mut World) {
     // Who first showed a log with such entries, and with which heads and root.
     type State = (usize, Vec<EntryId>, [u8; 32]);
-    let mut states: BTreeMap<(LogId, Vec<EntryId>), State> = BTreeMap::new();
+    let mut states: BTreeMap<(LogId, Vec<EntryId>, Vec<EntryId>), State> = BTreeMap::new();
     let mut found = Vec::new();
     for host in 0..world.hosts.len() {
         if !world.is_honest(host) {
             continue;
         }
+        // What a context makes of a new op is a batch of its own.
+        let is_between = world.hosts[host].disk.is_busy() || world.hosts[host].node.is_none();
+        if world.profile.politics && is_between {
+            continue;
+        }
         let snapshot = world.hosts[host].disk.snapshot();
-        let contexts = ledger::contexts(&snapshot).into_iter().map(|(id, _)| (id.log(), Some(id)));
-        let groups = ledger::groups(&snapshot).into_iter().map(|(id, _)| (id.log(), None));
-        for (log, context) in contexts.chain(groups) {
+        let contexts = ledger::contexts(&snapshot);
+        let contexts = contexts.into_iter().map(|(id, of)| (id.log(), Some(id), Some(GroupId::from_bytes(of.group))));
+        let groups = ledger::groups(&snapshot).into_iter().map(|(id, _)| (id.log(), None, None));
+        for (log, context, group) in contexts.chain(groups) {
+            let ops: Vec<EntryId> =
+                group.map(|group| Ledger::new(snapshot.clone(), group.log()).ids().into_iter().collect()).unwrap_or_default();
             let ledger = Ledger::new(snapshot.clone(), log);
             let ids: Vec<EntryId> = ledger.ids().into_iter().collect();
             let heads = ledger.dag().map(|dag| dag.heads().collect()).unwrap_or_default();
             let root = context.and_then(|id| ledger::root(&snapshot, &id)).map(|root| root.0).unwrap_or_default();
-            let known = states.entry((log, ids)).or_insert_with(|| (host, Vec::clone(&heads), root));
+            let known = states.entry((log, ids, ops)).or_insert_with(|| (host, Vec::clone(&heads), root));
             if (&known.1, known.2) != (&heads, root) {
                 found.push(Violation::Unequal { hosts: (known.0, host), log });
             }
@@ -439,13 +485,22 @@ fn settled_group(world: &mut World, group: GroupId, infos: &[(usize, GroupInfo)]
             }
         }
     }
-    contexts.into_iter().try_for_each(|(id, infos)| settled_context(world.has_liar(), id, &infos))
+    for (id, mut infos) in contexts {
+        // Whoever is not on the allowlist any more is told nothing more.
+        let seats = match world.look(*reference, Command::ContextMembers(Selector(id.to_string()))) {
+            Some(Reply::Seats(seats)) => seats,
+            _ => continue,
+        };
+        infos.retain(|(_, info)| seats.iter().any(|seat| seat.reads && info.identity.is_some_and(|of| seat.identities.contains(&of))));
+        settled_context((world.has_liar(), world.profile.politics), id, &infos)?;
+    }
+    Ok(())
 }
 
-fn settled_context(has_liar: bool, id: ContextId, infos: &[(usize, ContextInfo)]) -> Result<(), String> {
-    let Some((reference, best)) = infos.iter().max_by_key(|(_, info)| info.entries) else { return Ok(()) };
+fn settled_context((has_liar, has_politics): (bool, bool), id: ContextId, infos: &[(usize, ContextInfo)]) -> Result<(), String> {
+    let Some((reference, best)) = infos.iter().max_by_key(|(_, info)| info.entries + info.voided) else { return Ok(()) };
     for (host, info) in infos {
-        if (&info.heads, info.root, info.entries) != (&best.heads, best.root, best.entries) {
+        if (&info.heads, info.root, info.entries, info.voided) != (&best.heads, best.root, best.entries, best.voided) {
             return Err(format!(
                 "{id:?}: host {host} has {} deltas, {} parked, heads {:?}; host {reference} {} with {:?}; roots {}equal",
                 info.entries,
@@ -456,13 +511,14 @@ fn settled_context(has_liar: bool, id: ContextId, infos: &[(usize, ContextInfo)]
                 if info.root == best.root { "" } else { "un" }
             ));
         }
-        // What only a liar holds may never come.
-        let is_lonely = has_liar && best.entries == 0;
+        // What only a liar holds, or somebody who may not read any more, may never come.
+        let is_lonely = (has_liar || has_politics) && best.entries + best.voided == 0;
         if !(info.ready || is_lonely) || !info.bundle_held {
             return Err(format!("{id:?}: host {host} is not ready; bundle held: {}", info.bundle_held));
         }
-        // What waits for an entry that a liar withholds can only wait.
-        if info.parked > 0 && !has_liar {
+        // What waits for an entry that a liar withholds can only wait; so does what somebody wrote for a few on its
+        // own authority, and lost that authority before any of those who are left got the key.
+        if info.parked > 0 && !has_liar && !has_politics {
             return Err(format!("{id:?}: at host {host} {} deltas wait", info.parked));
         }
     }
@@ -482,7 +538,10 @@ fn settled_joins(world: &mut World, hosts: &[usize]) -> Result<(), String> {
             return Err(format!("host {host} forgot that it joins {group:?}"));
         };
         // Nobody can say that a group of which only a liar knows exists.
-        if info.refused.is_none() && !(info.joined && info.ready) && !has_liar {
+        // Whoever was removed before its join was complete waits for good.
+        let is_out = world.profile.politics && !world.is_settled_member(host, Some(group));
+        let may_wait = has_liar || is_out;
+        if info.refused.is_none() && !(info.joined && info.ready) && !may_wait {
             return Err(format!("host {host} still joins {group:?}: {info:?}"));
         }
     }
@@ -492,6 +551,7 @@ fn settled_joins(world: &mut World, hosts: &[usize]) -> Result<(), String> {
 /// At the end: every acknowledged delta is everywhere, trees fit their leaves, and failed calls left nothing.
 pub(crate) fn finally(world: &mut World) {
     compare(world);
+    secrets::check(world);
     for host in world.honest_up() {
         restarted(world, host);
         let snapshot = world.hosts[host].disk.snapshot();
@@ -507,6 +567,7 @@ pub(crate) fn finally(world: &mut World) {
                 world.violated(Violation::Poisoned { host, context });
             }
             deltas_are_everywhere(world, host, context);
+            verdicts::check(world, host, context);
         }
     }
 }
@@ -520,6 +581,18 @@ fn deltas_are_everywhere(world: &mut World, host: usize, context: ContextId) {
     if !rows.iter().any(|row| Some(row.member) == member) || !world.is_settled_member(host, group) {
         return;
     }
+    // Whoever is not on the allowlist any more is told nothing more.
+    let seats = world.look(host, Command::ContextMembers(Selector(context.to_string())));
+    let Some(Reply::Seats(seats)) = seats else { return };
+    let reads = |world: &World, host: usize| {
+        let contexts = ledger::contexts(&world.hosts[host].disk.snapshot());
+        let record = contexts.into_iter().find(|(id, _)| *id == context).map(|(_, record)| record);
+        let identity = record.map(|record| mesto_oplog::SigningKey::from_seed(&record.identity_seed).public());
+        identity.is_some_and(|identity| seats.iter().any(|seat| seat.reads && seat.identities.contains(&identity)))
+    };
+    if !reads(world, host) {
+        return;
+    }
     let ids = Ledger::new(world.hosts[host].disk.snapshot(), context.log()).ids();
     let acknowledged: Vec<(usize, EntryId)> = world
         .acknowledged
@@ -530,7 +603,9 @@ fn deltas_are_everywhere(world: &mut World, host: usize, context: ContextId) {
         })
         .collect();
     for (by, delta) in acknowledged {
-        if !ids.contains(&delta) && world.is_honest(by) && world.is_settled_member(by, group) {
+        // Whoever left the context with something that nobody had yet took it along.
+        let is_in = world.is_honest(by) && reads(world, by) && world.is_settled_member(by, group);
+        if !ids.contains(&delta) && is_in {
             world.violated(Violation::Lost { host, by, what: format!("{delta:?} of {context:?}") });
         }
     }

@@ -27,6 +27,8 @@ pub struct Profile {
     pub cuts: bool,
     /// Whether links are closed for no reason.
     pub churn: bool,
+    /// Whether hosts sometimes greet on a new link for one that was gone before they heard of it.
+    pub late_greetings: bool,
     /// Whether hosts crash.
     pub crashes: bool,
     /// Whether disks fill up.
@@ -41,6 +43,8 @@ pub struct Profile {
     pub liar: bool,
     /// Whether somebody who is no member tries to get in.
     pub outsider: bool,
+    /// Whether people use their rights: remove, add and demote each other, and lock contexts.
+    pub politics: bool,
 }
 
 impl Profile {
@@ -64,6 +68,7 @@ impl Profile {
             gossip_again: if random.chance(300) { random.between(20, 400) } else { 0 },
             cuts: random.chance(450),
             churn: random.chance(350),
+            late_greetings: random.split("late greetings", 0).chance(300),
             crashes: random.chance(450),
             full_disks: random.chance(120),
             skew_ms: if random.chance(400) { 90_000 } else { 0 },
@@ -71,6 +76,7 @@ impl Profile {
             failing_calls: if random.chance(500) { 120 } else { 0 },
             liar: random.chance(350),
             outsider: random.chance(300),
+            politics: random.split("politics", 0).chance(500),
         }
     }
 
@@ -88,6 +94,7 @@ impl Profile {
             gossip_again: 0,
             cuts: false,
             churn: false,
+            late_greetings: false,
             crashes: false,
             full_disks: false,
             skew_ms: 0,
@@ -95,6 +102,7 @@ impl Profile {
             failing_calls: 0,
             liar: false,
             outsider: false,
+            politics: false,
         }
     }
 
@@ -104,6 +112,7 @@ impl Profile {
         self.gossip_again = 0;
         self.cuts = false;
         self.churn = false;
+        self.late_greetings = false;
         self.crashes = false;
         self.full_disks = false;
         self.jumps = false;

@@ -83,6 +83,7 @@ pub fn run_with(seed: u64, profile: Profile, executor: Arc<dyn Executor>, is_ver
     run.world.heal();
     run.settle();
     if run.world.violations.is_empty() {
+        run.world.is_closing = true;
         run.workload.closing_calls(run.world);
         run.settle();
     }

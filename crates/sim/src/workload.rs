@@ -1,5 +1,7 @@
 //! What people do: groups, invitations, joins, contexts and calls, each host at its own pace.
 
+mod politics;
+
 use std::collections::BTreeMap;
 
 use mesto_governance::{ApplicationId, BlobId, Capabilities, Capability, ContextId, GroupId, Role as MemberRole};
@@ -27,6 +29,7 @@ pub(crate) struct Workload {
     contexts: usize,
     /// Contexts whose creation was asked for, so that they are not asked for again and again.
     asked: BTreeMap<Ticket, What>,
+    politics: politics::Politics,
 }
 
 /// What a ticket was for.
@@ -36,6 +39,8 @@ enum What {
     Context,
     Invitation(GroupId),
     Closing(ContextId),
+    Card,
+    Act,
     Other,
 }
 
@@ -56,7 +61,8 @@ impl Workload {
             let first = random.between(1_000, 200_000);
             world.after(first, Event::Agent { host });
         }
-        Self { random, invitations: Vec::new(), groups: Vec::new(), contexts: 0, asked: BTreeMap::new() }
+        let politics = politics::Politics::new(random.split("politics", 0));
+        Self { politics, random, invitations: Vec::new(), groups: Vec::new(), contexts: 0, asked: BTreeMap::new() }
     }
 
     /// A host's people do one thing, and the next in a while.
@@ -71,6 +77,9 @@ impl Workload {
         let ours: Vec<GroupInfo> = groups.into_iter().filter(|info| info.role.is_some()).collect();
         if host == 0 && self.groups.is_empty() {
             return self.create_group(world, host);
+        }
+        if world.profile.politics && self.politics.comes_up() {
+            return self.govern(world, host, &ours);
         }
         match self.random.below(100) {
             0..=11 => self.join(world, host, &ours),
@@ -99,9 +108,14 @@ impl Workload {
                     self.invitations.push((group, ticket));
                     world.count("invitations");
                 }
+                // Whoever has no right to write any more is told so.
+                (What::Closing(_), Err(CommandError::Denied(_))) if world.profile.politics => world.count("denied"),
                 (What::Closing(context), Err(error)) => {
                     complaints.push(format!("a call in {context:?} at host {host} when all was quiet: {error}"));
                 }
+                (What::Card, Ok(Reply::Card { card, .. })) => self.politics.cards.push(card),
+                (What::Act, Ok(_)) => world.count("acts"),
+                (What::Act, Err(_)) => world.count("refused acts"),
                 (_, Ok(Reply::Called(_))) => world.count("calls"),
                 (_, Err(CommandError::Call(_))) => world.count("failed calls"),
                 (_, Err(_)) => world.count("refused commands"),
@@ -202,6 +216,7 @@ impl Workload {
             group: Selector(info.group.to_string()),
             application: None,
             name,
+            restricted: world.profile.politics.then(|| self.politics.restricts()),
             init: match world.profile.app {
                 App::Collections => br#"{"title":"new"}"#.to_vec(),
                 App::Kv => b"{}".to_vec(),

@@ -99,6 +99,10 @@ pub(crate) struct World {
     pub(crate) acknowledged: BTreeSet<(usize, Acknowledged)>,
     /// Which context a call was for.
     pub(crate) called: BTreeMap<Ticket, ContextId>,
+    /// What was acknowledged after all had come together.
+    pub(crate) closing: BTreeSet<(usize, Acknowledged)>,
+    /// Whether all had come together.
+    pub(crate) is_closing: bool,
     /// The group of each log that was looked up.
     pub(crate) groups_of: BTreeMap<LogId, GroupId>,
     /// Which hosts were found to be members, as another knew it, and so may hear of a log.
@@ -144,6 +148,8 @@ impl World {
             counts: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
             called: BTreeMap::new(),
+            closing: BTreeSet::new(),
+            is_closing: false,
             groups_of: BTreeMap::new(),
             heard_before: BTreeSet::new(),
         }

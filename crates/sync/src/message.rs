@@ -6,7 +6,7 @@ use mesto_governance::claim::Claim;
 use mesto_governance::{BlobId, KeyId};
 use mesto_oplog::entry::ENTRY_LEN_MAX;
 use mesto_oplog::vector::AuthorVector;
-use mesto_oplog::{EntryId, LogId};
+use mesto_oplog::{EntryId, LogId, PublicKey};
 
 use crate::handshake::{Hello, Peer, Proof, TAGS_MAX};
 
@@ -138,6 +138,13 @@ pub enum Message {
         /// Which.
         blob: BlobId,
     } = 13,
+    /// Tells a node that somebody added it to a group: it handed over a card and cannot know to which.
+    Added {
+        /// The group.
+        group: LogId,
+        /// The key of the card, under which it is a member.
+        member: PublicKey,
+    } = 14,
 }
 
 /// Why a member did not countersign.
@@ -197,9 +204,12 @@ impl Message {
     fn check(&self) -> Result<(), MessageError> {
         match self {
             Self::Hello(hello) => at_most("tags", hello.tags.len(), TAGS_MAX),
-            Self::Proof(_) | Self::Pull { .. } | Self::Join { .. } | Self::BlobPull { .. } | Self::BlobAbsent { .. } => {
-                Ok(())
-            }
+            Self::Proof(_)
+            | Self::Pull { .. }
+            | Self::Join { .. }
+            | Self::BlobPull { .. }
+            | Self::BlobAbsent { .. }
+            | Self::Added { .. } => Ok(()),
             Self::Summaries(summaries) => {
                 at_most("summaries", summaries.len(), PAGE_ENTRIES_MAX)?;
                 summaries.iter().try_for_each(Summary::check)
@@ -273,7 +283,7 @@ mod tests {
         let golden = include_str!("../tests/golden/messages.hex");
         let messages = [
             Message::Hello(Hello { version: 1, nonce: [1; 32], tags: vec![[2; 16]] }),
-            Message::Proof(Proof { tag: [1; 16], member: mesto_oplog::PublicKey::from_bytes([2; 32]), signature: [3; 64] }),
+            Message::Proof(Proof { tag: [1; 16], member: PublicKey::from_bytes([2; 32]), signature: [3; 64] }),
             Message::Summaries(vec![summary()]),
             Message::Page { log: LogId::from_bytes([1; 32]), entries: vec![vec![7, 8]], next: Some(7), summary: summary() },
             Message::KeyPull { group: LogId::from_bytes([1; 32]), keys: vec![KeyId::from_bytes([2; 32])] },
@@ -285,6 +295,7 @@ mod tests {
             Message::BlobPull { blob: BlobId::from_bytes([1; 32]), offset: 5 },
             Message::BlobChunk { blob: BlobId::from_bytes([1; 32]), size: 9, offset: 5, bytes: vec![1, 2] },
             Message::BlobAbsent { blob: BlobId::from_bytes([1; 32]) },
+            Message::Added { group: LogId::from_bytes([1; 32]), member: PublicKey::from_bytes([2; 32]) },
         ];
         let lines: Vec<String> = messages.iter().map(|m| hex::encode(m.encode())).collect();
         assert_eq!(lines.join("\n"), golden.trim());
@@ -315,7 +326,7 @@ mod tests {
         }
 
         #[test]
-        fn what_decodes_encodes_to_the_same_bytes(tag in 1u8..14, rest: Vec<u8>) {
+        fn what_decodes_encodes_to_the_same_bytes(tag in 1u8..15, rest: Vec<u8>) {
             let bytes = [vec![tag], rest].concat();
             if let Ok(message) = Message::decode(&bytes) {
                 prop_assert_eq!(message.encode(), bytes);

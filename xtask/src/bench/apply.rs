@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::Setup;
+use super::{Setup, reference};
 use super::load::{self, Until};
 use super::process::cpu;
 use super::report::{Reference, Report};
@@ -36,14 +36,20 @@ pub(crate) fn measure(setup: &Setup, report: &mut Report) -> Result<()> {
     let begun = Instant::now();
     let started_cpu = cpu(reader.pid())?;
     wait_until_equal(&[&writer, &reader], context, 2 * DELTAS + 1)?;
-    report.add(format!("back after {DELTAS} deltas, in step after"), begun.elapsed().as_secs_f64(), "s", None);
-    report.add("  applied", DELTAS as f64 / begun.elapsed().as_secs_f64(), "/s", None);
-    report.add("  CPU of the reader, each", each_us(cpu(reader.pid())? - started_cpu), "us", beside());
+    let elapsed = begun.elapsed().as_secs_f64();
+    let applying_us = each_us(cpu(reader.pid())? - started_cpu);
+    report.add(format!("back after {DELTAS} deltas, in step after"), elapsed, "s", None);
+    let floor = reference::signatures(&setup.mesto)?;
+    let verifying = || floor.as_ref().map(|floor| Reference { what: "verifying alone".to_owned(), value: floor.verified_per_second });
+    report.add("  applied", DELTAS as f64 / elapsed, "/s", verifying());
+    report.add("  CPU of the reader, each", applying_us, "us", beside());
 
     setup.stop.check()?;
     let newcomer = setup.node("newcomer")?;
     let begun = Instant::now();
     crate::network::join(&writer, &newcomer, &shared)?;
-    report.add(format!("joined a context of {} deltas in", 2 * DELTAS), begun.elapsed().as_secs_f64(), "s", None);
+    let elapsed = begun.elapsed().as_secs_f64();
+    report.add(format!("joined a context of {} deltas in", 2 * DELTAS), elapsed, "s", None);
+    report.add("  applied", 2.0 * DELTAS as f64 / elapsed, "/s", verifying());
     Ok(())
 }

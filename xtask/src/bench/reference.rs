@@ -44,14 +44,34 @@ pub(crate) fn disk(folder: &Path) -> Result<Disk> {
 /// where the program gives no such figure.
 pub(crate) fn store(mesto: &Path, folder: &Path, submitters: usize) -> Result<Option<f64>> {
     let home = folder.join(format!("store-{submitters}"));
-    let mut bench = Command::new(mesto);
-    bench.arg("--json").arg("bench-store").arg(&home).args(["--seconds", "3", "--submitters", &submitters.to_string()]);
-    let output = bench.output().context("cannot run mesto bench-store")?;
+    let folder = home.display().to_string();
+    let answer = alone(mesto, &["bench-store", &folder, "--seconds", "3", "--submitters", &submitters.to_string()])?;
+    Ok(answer.and_then(|answer| answer.get("commitsPerSecond")?.as_f64()))
+}
+
+/// What one core signs and verifies in a second, in entries of a small call.
+pub(crate) struct Signatures {
+    pub(crate) signed_per_second: f64,
+    pub(crate) verified_per_second: f64,
+}
+
+/// The floor beneath calls and their spreading. `None`, with a note, where the program gives no such figure.
+pub(crate) fn signatures(mesto: &Path) -> Result<Option<Signatures>> {
+    let answer = alone(mesto, &["bench-signatures"])?;
+    let of = |key: &str| answer.as_ref().and_then(|answer| answer.get(key)).and_then(Value::as_f64);
+    Ok(of("signedPerSecond").zip(of("verifiedPerSecond")).map(|(signed_per_second, verified_per_second)| Signatures {
+        signed_per_second,
+        verified_per_second,
+    }))
+}
+
+/// What a part of the program tells of itself.
+fn alone(mesto: &Path, arguments: &[&str]) -> Result<Option<Value>> {
+    let output = Command::new(mesto).arg("--json").args(arguments).output().context("cannot run mesto")?;
     let answer: Option<Value> = serde_json::from_slice(&output.stdout).ok();
-    let rate = answer.as_ref().and_then(|answer| answer.get("commitsPerSecond")).and_then(Value::as_f64);
-    if rate.is_none() {
+    if answer.is_none() {
         let said = String::from_utf8_lossy(&output.stderr);
-        eprintln!("xtask: no figure of the store alone: {}", said.lines().next().unwrap_or("no output"));
+        eprintln!("xtask: no figure of {}: {}", arguments.join(" "), said.lines().next().unwrap_or("no output"));
     }
-    Ok(rate)
+    Ok(answer)
 }

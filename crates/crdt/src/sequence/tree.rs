@@ -162,22 +162,22 @@ impl Tree {
         rank
     }
 
-    /// The place of the visible element `at`, of which there are more.
-    pub(crate) fn visible_spot(&self, at: u32) -> Spot {
+    /// The place of the visible element `at`, of which there are more, and how many elements of its piece are there
+    /// from it on.
+    pub(crate) fn visible_spot(&self, at: u32) -> (Spot, u32) {
         let (leaf, mut rest) = self.visible_leaf(at);
-        let pieces = &self.leaf(leaf).pieces;
-        for (piece, found) in pieces.iter().enumerate() {
+        for (piece, found) in self.leaf(leaf).pieces.iter().enumerate() {
             if rest < found.visible() {
-                return Spot { leaf, piece, offset: rest };
+                return (Spot { leaf, piece, offset: rest }, found.len() - rest);
             }
             rest -= found.visible();
         }
-        Spot { leaf, piece: pieces.len(), offset: 0 }
+        unreachable!("INVARIANT: there are more visible elements than {at}")
     }
 
     /// The visible element `at`, of which there are more.
     pub(crate) fn visible_element(&self, at: u32) -> u32 {
-        let Spot { leaf, piece, offset } = self.visible_spot(at);
+        let (Spot { leaf, piece, offset }, _) = self.visible_spot(at);
         self.leaf(leaf).pieces[piece].first + offset
     }
 

@@ -1,26 +1,28 @@
 //! Admission: whether an op's author may do all of it, by the fold of the op's own past. Once and for good.
 
+mod contexts;
+mod rules;
+
 use mesto_oplog::entry::Stamp;
 use mesto_oplog::{EntryId, PublicKey};
 
-use super::graph::Effects;
+use self::rules::Admission;
+use super::effects::Effects;
 use super::place::OpGraph;
 use super::slot::Placing;
-use super::state::{GroupState, Invitation};
+use super::state::GroupState;
 use super::view::View;
-use crate::action::{
-    Action, Alias, ContextJoined, ContextRef, Domain, InvitationCreated, InvitationRevoked, JoinByInvitation,
-    KeyEpochStarted, MemberAdded, Visibility,
-};
-use crate::capability::Capability;
+use crate::action::{Action, Alias, Domain};
 use crate::claim::ClaimError;
 use crate::id::{GroupId, InvitationId, KeyId};
 use crate::op::{Op, OpError};
-use crate::right::{Denied, need_to_invite, need_to_set};
-use crate::role::{Level, Role};
+use crate::right::Denied;
 use crate::standing::{Need, Standing};
 
-/// Why an op is refused for good.
+/// Most ancestors of a group: deep enough for any organisation, and a bound for what an inherited right costs.
+pub const SUBGROUP_DEPTH_MAX: usize = 16;
+
+/// Why an op is refused, for good if not said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejected {
@@ -39,6 +41,33 @@ pub enum Rejected {
     /// Only the first op of a log begins a group.
     #[error("a group is begun by the first action of its first op, and by nothing else")]
     MisplacedBeginning,
+    /// An op of an ancestor's log that is not held here, or has not come here yet: unlike the others, this may change.
+    #[error("op {0} of an ancestor group is not known here yet")]
+    AncestorUnknown(EntryId),
+    /// A group is folded below the parent that its first op names, and a root below none.
+    #[error("the group's first op names another parent")]
+    AnotherParent,
+    /// Subgroups of subgroups have an end.
+    #[error("a group has at most {SUBGROUP_DEPTH_MAX} ancestors")]
+    TooDeep,
+    /// The child group has been named.
+    #[error("subgroup {0} is known already")]
+    SubgroupKnown(GroupId),
+    /// No such child group, or it was ended.
+    #[error("no subgroup {0} in this group")]
+    NoSuchSubgroup(GroupId),
+    /// The owner keeps the group.
+    #[error("{0} already is the owner")]
+    AlreadyOwner(PublicKey),
+    /// Rights in a context that this build does not know, or none at all.
+    #[error("{0:#010b} are no rights in a context")]
+    UnknownRights(u8),
+    /// Attested nodes are not admitted.
+    #[error("the group admits no attested nodes")]
+    NoAdmissions,
+    /// A checkpoint of nothing, or of governance that is not in its past.
+    #[error("the checkpoint does not fit its past")]
+    CheckpointUnfounded,
     /// The group was ended.
     #[error("the group was deleted")]
     GroupDeleted,
@@ -51,12 +80,6 @@ pub enum Rejected {
     /// An action that has to be alone in its op.
     #[error("{action} has to be the only action of its op")]
     NotAlone {
-        /// The action.
-        action: &'static str,
-    },
-    /// An action whose meaning this build does not know.
-    #[error("{action} is not supported by this build: update Mesto")]
-    NotSupported {
         /// The action.
         action: &'static str,
     },
@@ -128,14 +151,11 @@ pub(crate) fn admit(
     candidate: &Candidate<'_>,
 ) -> Result<Effects<PublicKey>, Rejected> {
     let author = candidate.author;
-    if !candidate.op.ancestor_parents.is_empty() {
-        return Err(Rejected::NotSupported { action: "a parent group" });
-    }
     if view.state.is_deleted() {
         return Err(Rejected::GroupDeleted);
     }
     view.state.meets(&author, Need::MEMBERSHIP)?;
-    let rank = view.state.roster.rank(&author).ok_or(Denied::NotAMember(author))?;
+    let rank = &view.state.rank(&author).ok_or(Denied::NotAMember(author))?;
     let placing = Placing {
         ix: graph.next(),
         id: candidate.id,
@@ -164,12 +184,16 @@ pub(crate) fn admit(
 }
 
 /// The rules for the actions that follow [`Action::GroupCreated`] in a group's first op.
-pub(crate) fn admit_genesis(op: &Op, founder: PublicKey) -> Result<Effects<PublicKey>, Rejected> {
+pub(crate) fn admit_genesis(
+    op: &Op,
+    founder: PublicKey,
+    parent: Option<GroupId>,
+) -> Result<Effects<PublicKey>, Rejected> {
     let Some((Action::GroupCreated(created), rest)) = op.actions.split_first() else {
         return Err(Rejected::MisplacedBeginning);
     };
-    if created.parent.is_some() || !op.ancestor_parents.is_empty() {
-        return Err(Rejected::NotSupported { action: "a parent group" });
+    if created.parent != parent {
+        return Err(Rejected::AnotherParent);
     }
     let mut keys = Vec::new();
     for action in rest {
@@ -201,251 +225,4 @@ fn is_for_genesis(action: &Action, founder: PublicKey) -> bool {
             | Action::TargetApplicationSet(_)
             | Action::UpgradePolicySet(_)
     )
-}
-
-struct Admission<'a> {
-    graph: &'a OpGraph,
-    view: &'a View<GroupState>,
-    candidate: &'a Candidate<'a>,
-    /// The state of the past, with the actions before this one.
-    scratch: GroupState,
-    need: Need,
-    effects: Effects<PublicKey>,
-}
-
-impl Admission<'_> {
-    /// Checks one action and notes its effects; what it returns is needed of the author.
-    fn action(&mut self, action: &Action) -> Result<Need, Rejected> {
-        let author = self.candidate.author;
-        match action {
-            Action::GroupCreated(_) => Err(Rejected::MisplacedBeginning),
-            Action::MemberAdded(added) => self.add(added),
-            Action::MemberRemoved(removed) => {
-                self.scratch.meets(&author, Need::level(Level::Manager))?;
-                self.scratch.outranks(&author, &removed.member)?;
-                self.change(removed.member, None)?;
-                Ok(Need::level(Level::Manager))
-            }
-            Action::MemberLeft(_) => self.leave(action),
-            Action::MemberRoleSet(set) => {
-                let now = self.present(set.member)?;
-                self.set_standing(set.member, Standing::new(set.role, set.capabilities.unwrap_or(now.capabilities)))
-            }
-            Action::MemberCapabilitiesSet(set) => {
-                let now = self.present(set.member)?;
-                self.set_standing(set.member, Standing::new(now.role, set.capabilities))
-            }
-            Action::DefaultCapabilitiesSet(_) | Action::DefaultVisibilitySet(_) => Ok(Need::level(Level::Admin)),
-            Action::InvitationCreated(created) => invite(created),
-            Action::InvitationRevoked(revoked) => self.revoke_invitation(revoked),
-            Action::JoinByInvitation(join) => self.join_group(action, join),
-            Action::ContextRegistered(_) => Ok(Need::capability(Capability::CreateContexts)),
-            Action::ContextDetached(detached) => self.manage(detached.context),
-            Action::ContextVisibilitySet(set) => self.manage(set.context),
-            Action::ContextAllowed(allowed) => {
-                self.scratch.meets(&allowed.member, Need::MEMBERSHIP)?;
-                self.manage(allowed.context)
-            }
-            Action::ContextDisallowed(disallowed) => self.manage(disallowed.context),
-            Action::ContextJoined(joined) => self.join_context(joined),
-            Action::ContextLeft(left) => {
-                let row = self.context(left.context)?;
-                if self.scratch.context_row(row)?.member_of(&left.identity) == Some(author) {
-                    Ok(Need::MEMBERSHIP)
-                } else {
-                    Err(Rejected::NotOwnIdentity(left.identity))
-                }
-            }
-            Action::TargetApplicationSet(_) | Action::UpgradePolicySet(_) => {
-                Ok(Need::capability(Capability::ManageApplication))
-            }
-            Action::ContextApplicationSet(set) => {
-                self.context(set.context)?;
-                Ok(Need::capability(Capability::ManageApplication))
-            }
-            Action::AliasSet(set) => match set.subject {
-                Alias::Group => Ok(Need::level(Level::Admin)),
-                Alias::Member(member) if member == author => Ok(Need::MEMBERSHIP),
-                Alias::Member(member) => {
-                    self.scratch.meets(&member, Need::MEMBERSHIP)?;
-                    Ok(Need::level(Level::Manager))
-                }
-                Alias::Context(context) => self.manage(context),
-            },
-            Action::KeyEpochStarted(started) => self.start_epoch(started),
-            Action::Merge => Ok(Need::MEMBERSHIP),
-            Action::GroupDeleted => Ok(Need::level(Level::Owner)),
-            Action::SubgroupCreated(_)
-            | Action::SubgroupRemoved(_)
-            | Action::Checkpoint(_)
-            | Action::OwnershipTransferred(_)
-            | Action::ContextCapabilityGranted(_)
-            | Action::ContextCapabilityRevoked(_)
-            | Action::MigrationAborted(_)
-            | Action::AdmissionPolicySet(_)
-            | Action::TeeAdmitted(_) => Err(Rejected::NotSupported { action: action.name() }),
-        }
-    }
-
-    fn add(&mut self, added: &MemberAdded) -> Result<Need, Rejected> {
-        if self.scratch.standing(&added.member).is_some() {
-            return Err(Rejected::AlreadyAMember(added.member));
-        }
-        self.set_standing(added.member, Standing::new(added.role, added.capabilities))
-    }
-
-    /// The rule for level changes: below owner, a change, and on nobody who is not outranked.
-    fn set_standing(&mut self, member: PublicKey, standing: Standing) -> Result<Need, Rejected> {
-        if standing.role == Role::Owner {
-            return Err(Rejected::OwnerNotGranted);
-        }
-        let need = need_to_set(standing);
-        self.scratch.meets(&self.candidate.author, need)?;
-        if let Some(now) = self.scratch.standing(&member) {
-            self.scratch.outranks(&self.candidate.author, &member)?;
-            if now == standing {
-                return Err(Rejected::NoChange(member));
-            }
-        }
-        self.change(member, Some(standing))?;
-        Ok(need)
-    }
-
-    fn present(&self, member: PublicKey) -> Result<Standing, Denied> {
-        self.scratch.standing(&member).ok_or(Denied::NotAMember(member))
-    }
-
-    fn change(&mut self, member: PublicKey, standing: Option<Standing>) -> Result<(), Rejected> {
-        if self.effects.changes.iter().any(|(changed, _)| *changed == member) {
-            return Err(Rejected::ChangedTwice(member));
-        }
-        self.effects.changes.push((member, standing));
-        Ok(())
-    }
-
-    fn leave(&mut self, action: &Action) -> Result<Need, Rejected> {
-        self.alone(action)?;
-        let author = self.candidate.author;
-        if self.present(author)?.role == Role::Owner {
-            return Err(Rejected::OwnerCannotLeave);
-        }
-        self.effects.is_leave = true;
-        self.change(author, None)?;
-        Ok(Need::MEMBERSHIP)
-    }
-
-    fn revoke_invitation(&mut self, revoked: &InvitationRevoked) -> Result<Need, Rejected> {
-        let invitation = self.invitation(revoked.invitation)?;
-        let is_own = invitation.inviter == self.candidate.author;
-        if invitation.is_revoked {
-            return Err(Rejected::InvitationRevoked(invitation.id));
-        }
-        self.effects.rests_on.push(invitation.ix);
-        self.effects.closes.push(revoked.invitation);
-        Ok(if is_own { Need::MEMBERSHIP } else { Need::level(Level::Admin) })
-    }
-
-    /// A claim stands for as long as its inviter could still invite: whoever is removed leaves no door open.
-    fn join_group(&mut self, action: &Action, join: &JoinByInvitation) -> Result<Need, Rejected> {
-        self.alone(action)?;
-        let claim = &join.claim;
-        let invitation = self.invitation(claim.invitation)?;
-        let id = invitation.id;
-        claim.verify(self.scratch.group(), &invitation.key)?;
-        if invitation.is_revoked {
-            return Err(Rejected::InvitationRevoked(id));
-        }
-        if self.candidate.stamp.millis() > invitation.expires_at_ms {
-            return Err(Rejected::InvitationExpired(id));
-        }
-        if invitation.used >= invitation.uses {
-            return Err(Rejected::InvitationUsedUp(id));
-        }
-        if self.scratch.standing(&claim.joiner).is_some() {
-            return Err(Rejected::AlreadyAMember(claim.joiner));
-        }
-        if self.predates_removal(&invitation, &claim.joiner) {
-            return Err(Rejected::InvitationPredatesRemoval(id));
-        }
-        let inviting = need_to_invite(invitation.standing);
-        self.scratch.meets(&invitation.inviter, inviting)?;
-        self.effects.relies.push((invitation.inviter, inviting));
-        self.effects.rests_on.push(invitation.ix);
-        self.effects.claims = Some((id, invitation.uses));
-        self.change(claim.joiner, Some(invitation.standing))?;
-        Ok(Need::MEMBERSHIP)
-    }
-
-    /// Whether somebody else removed the joiner, and not before the invitation was made.
-    fn predates_removal(&self, invitation: &Invitation, joiner: &PublicKey) -> bool {
-        let seat = self.view.state.roster.seat(joiner);
-        seat.into_iter().flat_map(super::roster::Seat::decided_by).any(|op| {
-            let effects = &self.graph.node(op).effects;
-            let removes = !effects.is_leave && effects.gives(joiner).is_none();
-            removes && !self.graph.is_past(op, invitation.ix)
-        })
-    }
-
-    fn join_context(&mut self, joined: &ContextJoined) -> Result<Need, Rejected> {
-        let author = self.candidate.author;
-        let id = self.context(joined.context)?;
-        let need = self.scratch.need_to_join(&author, id)?;
-        let row = self.scratch.context_row(id)?;
-        if row.member_of(&joined.identity).is_some() {
-            return Err(Rejected::IdentityTaken(joined.identity));
-        }
-        if !joined.is_proven(&row.nonce, self.scratch.group(), author) {
-            return Err(Rejected::IdentityNotProven(joined.identity));
-        }
-        Ok(need)
-    }
-
-    fn start_epoch(&mut self, started: &KeyEpochStarted) -> Result<Need, Rejected> {
-        if self.scratch.epoch(&started.key).is_some() {
-            return Err(Rejected::KeyKnown(started.key));
-        }
-        if let Domain::Context(context) = started.domain {
-            let author = self.candidate.author;
-            let id = self.context(context)?;
-            let row = self.scratch.context_row(id)?;
-            if row.visibility() != Visibility::Restricted {
-                return Err(Rejected::NoDomain);
-            }
-            if !row.is_allowed(&author) {
-                return Err(Denied::NotOnAllowlist { context: id, member: author }.into());
-            }
-        }
-        Ok(Need::level(Level::Member))
-    }
-
-    fn manage(&mut self, context: ContextRef) -> Result<Need, Rejected> {
-        let id = self.context(context)?;
-        Ok(self.scratch.need_to_manage(&self.candidate.author, id)?)
-    }
-
-    /// The context that an action names; the op then rests on its registration.
-    fn context(&mut self, context: ContextRef) -> Result<crate::id::ContextId, Rejected> {
-        let id = context.resolve(self.candidate.id);
-        let under = self.scratch.context_row(id)?.ix;
-        if under != self.graph.next() && !self.effects.rests_on.contains(&under) {
-            self.effects.rests_on.push(under);
-        }
-        Ok(id)
-    }
-
-    fn invitation(&self, id: InvitationId) -> Result<Invitation, Rejected> {
-        self.scratch.invitation(&id).cloned().ok_or(Rejected::NoSuchInvitation(id))
-    }
-
-    fn alone(&self, action: &Action) -> Result<(), Rejected> {
-        if self.candidate.op.actions.len() == 1 { Ok(()) } else { Err(Rejected::NotAlone { action: action.name() }) }
-    }
-}
-
-fn invite(created: &InvitationCreated) -> Result<Need, Rejected> {
-    let standing = Standing::new(created.role, created.capabilities);
-    if standing.role == Role::Owner {
-        return Err(Rejected::OwnerNotGranted);
-    }
-    Ok(need_to_invite(standing))
 }

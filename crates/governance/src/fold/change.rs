@@ -8,7 +8,7 @@ use mesto_oplog::{EntryId, PublicKey};
 
 use super::state::GroupState;
 use crate::action::{Action, Alias};
-use crate::id::{ContextId, InvitationId, KeyId};
+use crate::id::{ContextId, GroupId, InvitationId, KeyId};
 use crate::op::Op;
 use crate::standing::Standing;
 
@@ -26,6 +26,25 @@ pub enum Change {
     TargetChanged,
     /// The upgrade policy.
     PolicyChanged,
+    /// Which attested nodes may be admitted.
+    AdmissionChanged,
+    /// The ancestors went on: who is a member by one of them, and as what, may be different.
+    AncestorsChanged,
+    /// A child group is in the group now.
+    SubgroupAdded {
+        /// Which.
+        group: GroupId,
+    },
+    /// A child group was ended.
+    SubgroupRemoved {
+        /// Which.
+        group: GroupId,
+    },
+    /// A checkpoint of a context stands, or does not any more.
+    CheckpointsChanged {
+        /// The context.
+        context: ContextId,
+    },
     /// Somebody is a member now.
     MemberJoined {
         /// Who.
@@ -102,6 +121,7 @@ pub(super) struct Touched {
     invitations: BTreeSet<InvitationId>,
     contexts: BTreeSet<ContextId>,
     epochs: BTreeSet<KeyId>,
+    subgroups: BTreeSet<GroupId>,
 }
 
 impl Touched {
@@ -155,12 +175,23 @@ impl Touched {
             Action::KeyEpochStarted(started) => {
                 self.epochs.insert(started.key);
             }
-            Action::SubgroupCreated(_)
-            | Action::SubgroupRemoved(_)
-            | Action::GroupDeleted
-            | Action::Checkpoint(_)
+            Action::OwnershipTransferred(transferred) => {
+                self.members.extend([author, transferred.to]);
+            }
+            Action::TeeAdmitted(admitted) => {
+                self.members.insert(admitted.member);
+            }
+            Action::SubgroupCreated(created) => {
+                self.subgroups.insert(created.group);
+            }
+            Action::SubgroupRemoved(removed) => {
+                self.subgroups.insert(removed.group);
+            }
+            Action::Checkpoint(checkpoint) => {
+                self.contexts.insert(checkpoint.context);
+            }
+            Action::GroupDeleted
             | Action::DefaultCapabilitiesSet(_)
-            | Action::OwnershipTransferred(_)
             | Action::ContextDetached(_)
             | Action::ContextVisibilitySet(_)
             | Action::DefaultVisibilitySet(_)
@@ -175,7 +206,6 @@ impl Touched {
             | Action::ContextApplicationSet(_)
             | Action::MigrationAborted(_)
             | Action::AdmissionPolicySet(_)
-            | Action::TeeAdmitted(_)
             | Action::Merge => {}
         }
     }
@@ -195,6 +225,7 @@ impl Touched {
             invitations: both.iter().flat_map(|state| state.invitations.keys().copied()).collect(),
             contexts: both.iter().flat_map(|state| state.contexts.keys().copied()).collect(),
             epochs: both.iter().flat_map(|state| state.epochs.keys().copied()).collect(),
+            subgroups: both.iter().flat_map(|state| state.subgroups.keys().copied()).collect(),
         }
     }
 }
@@ -213,6 +244,12 @@ pub(super) fn changes(before: &GroupState, after: &GroupState, touched: &Touched
     note(defaults(before) != defaults(after), Change::DefaultsChanged);
     note(before.target() != after.target(), Change::TargetChanged);
     note(before.policy() != after.policy(), Change::PolicyChanged);
+    note(before.admission_policy() != after.admission_policy(), Change::AdmissionChanged);
+    for &group in &touched.subgroups {
+        let is_there = |state: &GroupState| state.subgroup(&group) == Some(true);
+        note(!is_there(before) && is_there(after), Change::SubgroupAdded { group });
+        note(is_there(before) && !is_there(after), Change::SubgroupRemoved { group });
+    }
     for &member in &touched.members {
         match (before.member(&member), after.member(&member)) {
             (None, Some(row)) => {
@@ -257,8 +294,12 @@ fn context_changes(before: &GroupState, after: &GroupState, context: ContextId) 
                 let differs = old.release() != new.release()
                     || old.visibility() != new.visibility()
                     || old.name() != new.name()
-                    || !old.allowlist().eq(new.allowlist());
+                    || !old.allowlist().eq(new.allowlist())
+                    || !old.rights().eq(new.rights())
+                    || old.aborted != new.aborted;
                 changes.extend(differs.then_some(Change::ContextChanged { context }));
+                let checkpoints = !old.checkpoints.keys().eq(new.checkpoints.keys());
+                changes.extend(checkpoints.then_some(Change::CheckpointsChanged { context }));
             }
         }
     }

@@ -14,7 +14,7 @@ impl GroupState {
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         let mut listing = Listing(blake3::Hasher::new_derive_key(DIGEST_CONTEXT));
-        listing.row(b'g', &(self.group, self.nonce, self.name(), self.is_deleted()));
+        listing.row(b'g', &(self.group, self.nonce, self.name(), self.is_deleted));
         listing.row(
             b's',
             &(
@@ -24,6 +24,12 @@ impl GroupState {
                 self.policy(),
             ),
         );
+        for (group, slot) in &self.subgroups {
+            listing.row(b'h', &(group, slot.values().all(|&is_there| is_there)));
+        }
+        if let Some(policy) = self.admission_policy() {
+            listing.row(b'p', policy);
+        }
         for row in self.members() {
             listing.member(&row);
         }
@@ -52,7 +58,7 @@ impl Listing {
     }
 
     fn member(&mut self, row: &MemberRow) {
-        let rank = (row.rank.depth, row.rank.height, row.rank.id);
+        let rank = (row.rank.generation, row.rank.depth, row.rank.height, row.rank.id);
         self.row(b'm', &(row.member, row.role, row.capabilities, rank));
         self.row(b'k', &(row.sealing_key, &row.peer, &row.alias));
     }
@@ -68,6 +74,15 @@ impl Listing {
         self.row(b'a', &row.allowlist().copied().collect::<Vec<PublicKey>>());
         for (identity, member) in row.identities() {
             self.row(b'j', &(identity, member));
+        }
+        for (member, right) in row.rights() {
+            self.row(b'w', &(member, right.bit()));
+        }
+        for (op, checkpoint) in row.checkpoints() {
+            self.row(b'x', &(op, checkpoint));
+        }
+        for op in &row.aborted {
+            self.row(b'z', op);
         }
     }
 

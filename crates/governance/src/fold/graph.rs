@@ -4,69 +4,18 @@
 //! so a log with w concurrent branches needs about w chains, whoever the authors are. A vector is a persistent
 //! map, shared with those of the op's parents.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use imbl::OrdMap;
+use imbl::{OrdMap, Vector};
 
+use super::above::Above;
+use super::effects::{Door, Effects};
 use crate::id::InvitationId;
 use crate::rank::Rank;
-use crate::standing::{Need, Standing};
 
 /// An op's number in its graph: in order of arrival, parents first. Never decides anything.
 pub type Ix = u32;
-
-/// What an op does to members, and what it rests on: the part of its meaning that decides liveness.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Effects<M> {
-    /// Whose authority it relies on: its author's, and for a claim also the inviter's.
-    pub relies: Vec<(M, Need)>,
-    /// Whose standing it sets, and to what; nothing for a removal.
-    pub changes: Vec<(M, Option<Standing>)>,
-    /// Whether it is the author's own leave, which nobody can void. Its author is then in `changes`.
-    pub is_leave: bool,
-    /// Ops that must be live for it to be live.
-    pub rests_on: Vec<Ix>,
-    /// The invitation that it claims, and how many may.
-    pub claims: Option<(InvitationId, u32)>,
-    /// Invitations that it closes.
-    pub closes: Vec<InvitationId>,
-}
-
-impl<M> Default for Effects<M> {
-    fn default() -> Self {
-        Self {
-            relies: Vec::new(),
-            changes: Vec::new(),
-            is_leave: false,
-            rests_on: Vec::new(),
-            claims: None,
-            closes: Vec::new(),
-        }
-    }
-}
-
-impl<M: PartialEq> Effects<M> {
-    /// Whether this is a revocation: an op that may void others.
-    #[must_use]
-    pub fn revokes(&self) -> bool {
-        !self.closes.is_empty() || (!self.is_leave && !self.changes.is_empty())
-    }
-
-    /// Whether this, if it is effective and concurrent with `other`, voids it.
-    #[must_use]
-    pub fn voids(&self, other: &Self) -> bool {
-        if self.is_leave || other.is_leave {
-            return false;
-        }
-        let takes = |(member, need): &(M, Need)| {
-            self.changes
-                .iter()
-                .any(|(target, left)| target == member && !left.is_some_and(|left| left.satisfies(*need)))
-        };
-        let closed = |(invitation, _): &(InvitationId, u32)| self.closes.contains(invitation);
-        other.relies.iter().any(takes) || other.claims.as_ref().is_some_and(closed)
-    }
-}
 
 /// One admitted op.
 #[derive(Clone, Debug)]
@@ -81,42 +30,53 @@ pub struct Node<Id, M, P> {
     pub effects: Effects<M>,
     /// Whatever else the caller keeps of it.
     pub payload: P,
+    /// What it has in its past of the logs of the group's ancestors.
+    pub above: Above,
     parents: Vec<Ix>,
     chain: u32,
     position: u32,
     past: OrdMap<u32, u32>,
 }
 
-/// The graph.
+/// The graph. All its parts are persistent: a clone costs nothing, whatever its size.
 #[derive(Clone, Debug)]
-pub struct Graph<Id, M, P> {
-    nodes: Vec<Node<Id, M, P>>,
-    index: BTreeMap<Id, Ix>,
+pub struct Graph<Id: Ord + Clone, M: Ord + Clone, P> {
+    nodes: Vector<Arc<Node<Id, M, P>>>,
+    index: OrdMap<Id, Ix>,
     /// Length of each chain.
-    chains: Vec<u32>,
+    chains: Vector<u32>,
+    /// How many ancestors the group has.
+    pub(super) generation: u8,
     /// By member: the ops that set its standing, in order of arrival.
-    pub(super) seats: BTreeMap<M, Vec<Ix>>,
+    pub(super) seats: OrdMap<M, Vector<Ix>>,
     /// By member: the ops that rely on it.
-    pub(super) relying: BTreeMap<M, Vec<Ix>>,
-    /// By invitation: the ops that close it.
-    pub(super) closing: BTreeMap<InvitationId, Vec<Ix>>,
+    pub(super) relying: OrdMap<M, Vector<Ix>>,
+    /// By door: the ops that close it.
+    pub(super) closing: OrdMap<Door<M>, Vector<Ix>>,
+    /// By door: the ops that came through it.
+    pub(super) entering: OrdMap<Door<M>, Vector<Ix>>,
     /// By invitation: the ops that claim it.
-    pub(super) claiming: BTreeMap<InvitationId, Vec<Ix>>,
+    pub(super) claiming: OrdMap<InvitationId, Vector<Ix>>,
     /// By op: the ops that rest on it.
-    pub(super) resting: BTreeMap<Ix, Vec<Ix>>,
+    pub(super) resting: OrdMap<Ix, Vector<Ix>>,
+    /// The ops that hand the group to another owner.
+    pub(super) transfers: Vector<Ix>,
 }
 
 impl<Id: Ord + Clone, M: Ord + Clone, P> Default for Graph<Id, M, P> {
     fn default() -> Self {
         Self {
-            nodes: Vec::new(),
-            index: BTreeMap::new(),
-            chains: Vec::new(),
-            seats: BTreeMap::new(),
-            relying: BTreeMap::new(),
-            closing: BTreeMap::new(),
-            claiming: BTreeMap::new(),
-            resting: BTreeMap::new(),
+            nodes: Vector::new(),
+            index: OrdMap::new(),
+            chains: Vector::new(),
+            generation: 0,
+            seats: OrdMap::new(),
+            relying: OrdMap::new(),
+            closing: OrdMap::new(),
+            entering: OrdMap::new(),
+            claiming: OrdMap::new(),
+            resting: OrdMap::new(),
+            transfers: Vector::new(),
         }
     }
 }
@@ -160,38 +120,70 @@ impl<Id: Ord + Clone, M: Ord + Clone, P> Graph<Id, M, P> {
 
     /// Adds an op after its parents.
     pub fn insert(&mut self, id: Id, parents: &[Ix], rank: Rank<Id>, effects: Effects<M>, payload: P) -> Ix {
+        self.insert_below(id, parents, rank, effects, payload, Above::default())
+    }
+
+    /// Adds an op after its parents, and after `above` in the logs of the ancestors.
+    pub fn insert_below(
+        &mut self,
+        id: Id,
+        parents: &[Ix],
+        rank: Rank<Id>,
+        effects: Effects<M>,
+        payload: P,
+        above: Above,
+    ) -> Ix {
         let ix = self.next();
         let height = self.height_over(parents);
         let past = self.past_over(parents);
         let chain = self.chain_for(parents, &past);
-        let length = &mut self.chains[chain as usize];
-        *length += 1;
-        let position = *length;
-        for (member, _) in &effects.changes {
-            self.seats.entry(member.clone()).or_default().push(ix);
-        }
-        for (member, _) in &effects.relies {
-            self.relying.entry(member.clone()).or_default().push(ix);
-        }
-        for invitation in &effects.closes {
-            self.closing.entry(*invitation).or_default().push(ix);
-        }
-        if let Some((invitation, _)) = &effects.claims {
-            self.claiming.entry(*invitation).or_default().push(ix);
-        }
-        for &under in &effects.rests_on {
-            self.resting.entry(under).or_default().push(ix);
-        }
+        let position = self.chains[chain as usize] + 1;
+        self.chains.set(chain as usize, position);
+        self.note(ix, &effects);
         self.index.insert(id.clone(), ix);
         let parents = parents.to_vec();
-        self.nodes.push(Node { id, height, rank, effects, payload, parents, chain, position, past });
+        self.nodes.push_back(Arc::new(Node {
+            id,
+            height,
+            rank,
+            effects,
+            payload,
+            above,
+            parents,
+            chain,
+            position,
+            past,
+        }));
         ix
     }
 
-    /// The ops that set a member's standing, in order of arrival.
-    #[must_use]
-    pub fn seats_of(&self, member: &M) -> &[Ix] {
-        self.seats.get(member).map(Vec::as_slice).unwrap_or_default()
+    fn note(&mut self, ix: Ix, effects: &Effects<M>) {
+        for (member, _) in &effects.changes {
+            self.seats.entry(member.clone()).or_default().push_back(ix);
+        }
+        for (member, _) in &effects.relies {
+            self.relying.entry(member.clone()).or_default().push_back(ix);
+        }
+        for door in &effects.closes {
+            self.closing.entry(door.clone()).or_default().push_back(ix);
+        }
+        for (door, _) in &effects.enters {
+            self.entering.entry(door.clone()).or_default().push_back(ix);
+        }
+        if let Some((invitation, _)) = &effects.claims {
+            self.claiming.entry(*invitation).or_default().push_back(ix);
+        }
+        for &under in &effects.rests_on {
+            self.resting.entry(under).or_default().push_back(ix);
+        }
+        if effects.transfers {
+            self.transfers.push_back(ix);
+        }
+    }
+
+    /// The ops that set a member's standing, the newest arrivals first.
+    pub fn seats_of(&self, member: &M) -> impl Iterator<Item = Ix> {
+        self.seats.get(member).into_iter().flat_map(|seats| seats.iter().rev().copied())
     }
 
     /// Whether `a` is in the past of `b`.
@@ -298,7 +290,7 @@ impl<Id: Ord + Clone, M: Ord + Clone, P> Graph<Id, M, P> {
         if let Some((&chain, _)) = past.iter().find(|&(&chain, &reached)| is_whole(chain, reached)) {
             return chain;
         }
-        self.chains.push(0);
+        self.chains.push_back(0);
         self.chains.len() as u32 - 1
     }
 }
@@ -306,13 +298,5 @@ impl<Id: Ord + Clone, M: Ord + Clone, P> Graph<Id, M, P> {
 fn raise(past: &mut OrdMap<u32, u32>, chain: u32, reached: u32) {
     if past.get(&chain).is_none_or(|&known| known < reached) {
         past.insert(chain, reached);
-    }
-}
-
-impl<M: PartialEq> Effects<M> {
-    /// The standing that this gives `member`, nothing if it ends the membership.
-    #[must_use]
-    pub fn gives(&self, member: &M) -> Option<Standing> {
-        self.changes.iter().find(|(target, _)| target == member).and_then(|(_, standing)| *standing)
     }
 }

@@ -3,8 +3,11 @@
 //! surrounds it there, for studying histories and for tests.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use super::graph::{Effects, Graph, Ix};
+use super::above::Above;
+use super::effects::Effects;
+use super::graph::{Graph, Ix};
 use super::roster::{Roster, founder};
 use super::view::{View, Views};
 use crate::right::need_to_set;
@@ -65,7 +68,7 @@ impl<Id: Ord + Clone, M: Ord + Clone> Levels<Id, M> {
     pub fn genesis(id: Id, owner: M) -> Self {
         let mut graph = Graph::default();
         let effects = Effects { changes: vec![(owner, Some(Standing::OWNER))], ..Effects::default() };
-        let ix = graph.insert(id.clone(), &[], founder(id), effects, ());
+        let ix = graph.insert(id.clone(), &[], founder(id, 0), effects, ());
         Self { graph, views: Views::default(), heads: BTreeSet::from([ix]) }
     }
 
@@ -79,7 +82,7 @@ impl<Id: Ord + Clone, M: Ord + Clone> Levels<Id, M> {
         }
         let parents: Option<BTreeSet<Ix>> = parents.iter().map(|parent| self.graph.find(parent)).collect();
         let parents = parents.filter(|parents| !parents.is_empty()).ok_or(LevelRejected::ParentNotAdmitted)?;
-        let base = self.views.at(&self.graph, &self.graph.maximal(&parents));
+        let base = self.view_at(&self.graph.maximal(&parents));
         let effects = admit(&base.state, &author, action)?;
         let rank = base.state.rank(&author).cloned().ok_or(LevelRejected::NoAuthority)?;
         let parents: Vec<Ix> = parents.into_iter().collect();
@@ -90,12 +93,12 @@ impl<Id: Ord + Clone, M: Ord + Clone> Levels<Id, M> {
 
     /// The fold of all ops: extended where that is exact.
     pub fn roster(&mut self) -> Roster<Id, M> {
-        self.views.at(&self.graph, &self.heads).state.clone()
+        self.view_at(&self.heads.clone()).state.clone()
     }
 
     /// The ids of the dead ops.
     pub fn dead(&mut self) -> Vec<Id> {
-        let view = self.views.at(&self.graph, &self.heads);
+        let view = self.view_at(&self.heads.clone());
         let mut dead: Vec<Id> = view.dead.iter().map(|&ix| self.graph.node(ix).id.clone()).collect();
         dead.sort();
         dead
@@ -104,10 +107,14 @@ impl<Id: Ord + Clone, M: Ord + Clone> Levels<Id, M> {
     /// Roster and dead ops, resolved from nothing.
     #[must_use]
     pub fn resolved(&self) -> (Roster<Id, M>, Vec<Id>) {
-        let view: View<Roster<Id, M>> = View::resolve(&self.graph, &self.heads);
+        let view: View<Roster<Id, M>> = View::resolve(&self.graph, &self.heads, &Above::default(), &Roster::default());
         let mut dead: Vec<Id> = view.dead.iter().map(|&ix| self.graph.node(ix).id.clone()).collect();
         dead.sort();
         (view.state, dead)
+    }
+
+    fn view_at(&mut self, heads: &BTreeSet<Ix>) -> Arc<View<Roster<Id, M>>> {
+        self.views.at(&self.graph, heads, &Above::default(), &Roster::default())
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mesto_oplog::{EntryId, PublicKey};
 
+use super::above::Upper;
 use super::graph::{Graph, Ix};
 use super::slot::{Placing, Slot};
 use super::state::{Context, Epoch, GroupState, Invitation, Person, Target};
@@ -12,6 +13,7 @@ use crate::action::{
     Action, Alias, AliasSet, ContextRef, ContextRegistered, Domain, InvitationCreated, KeyEpochStarted, PeerHint,
     Visibility,
 };
+use crate::context_right::ContextRight;
 use crate::id::{ContextId, GroupId, InvitationId, SealingPublicKey};
 use crate::op::Op;
 use crate::standing::Standing;
@@ -27,6 +29,17 @@ pub(crate) struct Admitted {
 pub(crate) type OpGraph = Graph<EntryId, PublicKey, Arc<Admitted>>;
 
 impl Fold<EntryId, PublicKey, Arc<Admitted>> for GroupState {
+    fn upper(&self) -> &dyn Upper<EntryId, PublicKey, Arc<Admitted>> {
+        self.ancestry.as_ref()
+    }
+
+    fn rebased(&self, graph: &OpGraph, seed: &Self) -> Option<Self> {
+        let is_same = Arc::ptr_eq(&self.ancestry, &seed.ancestry);
+        let matters = |who: &PublicKey| graph.relying.contains_key(who) || self.people.contains_key(who);
+        (is_same || seed.ancestry.stands_in_for(&self.ancestry, &matters))
+            .then(|| Self { ancestry: Arc::clone(&seed.ancestry), ..self.clone() })
+    }
+
     fn place(&mut self, graph: &OpGraph, x: Ix) {
         let node = graph.node(x);
         let op = Placing {
@@ -41,12 +54,18 @@ impl Fold<EntryId, PublicKey, Arc<Admitted>> for GroupState {
         for (index, action) in (0u8..).zip(&node.payload.op.actions) {
             self.place_action(&op, index, action);
         }
+        if !self.ancestry.levels.is_empty() {
+            self.sever_all(graph, x);
+        }
     }
 }
 
 impl GroupState {
     /// Takes in one action of a live op, except for what it does to standings.
     pub(crate) fn place_action(&mut self, op: &Placing<'_>, index: u8, action: &Action) {
+        for named in action.descendants() {
+            self.heads_named.extend(named.heads.iter().copied());
+        }
         match action {
             Action::GroupCreated(created) => {
                 self.group = GroupId::of_genesis(op.id);
@@ -107,17 +126,30 @@ impl GroupState {
             Action::AliasSet(set) => self.place_alias(op, set),
             Action::KeyEpochStarted(started) => self.place_epoch(op, started),
             Action::GroupDeleted => self.is_deleted = true,
-            Action::MemberRoleSet(_) | Action::MemberCapabilitiesSet(_) | Action::Merge => {}
-            // No op with one of these is admitted.
-            Action::SubgroupCreated(_)
-            | Action::SubgroupRemoved(_)
-            | Action::Checkpoint(_)
-            | Action::OwnershipTransferred(_)
-            | Action::ContextCapabilityGranted(_)
-            | Action::ContextCapabilityRevoked(_)
-            | Action::MigrationAborted(_)
-            | Action::AdmissionPolicySet(_)
-            | Action::TeeAdmitted(_) => {}
+            Action::SubgroupCreated(created) => self.subgroups.entry(created.group).or_default().set(op, true),
+            Action::SubgroupRemoved(removed) => self.subgroups.entry(removed.group).or_default().set(op, false),
+            Action::Checkpoint(checkpoint) => {
+                self.with_context(op, ContextRef::Id(checkpoint.context), |context| {
+                    context.checkpoints.insert(op.id, Arc::new(checkpoint.clone()));
+                });
+            }
+            Action::ContextCapabilityGranted(granted) => {
+                self.place_rights(op, granted.context.resolve(op.id), granted.member, granted.rights, true);
+            }
+            Action::ContextCapabilityRevoked(revoked) => {
+                self.place_rights(op, revoked.context.resolve(op.id), revoked.member, revoked.rights, false);
+            }
+            Action::MigrationAborted(aborted) => self.with_context(op, aborted.context, |context| {
+                context.aborted.insert(aborted.target);
+            }),
+            Action::AdmissionPolicySet(set) => self.admission.set(op, (op.ix, Arc::new(set.clone()))),
+            Action::TeeAdmitted(admitted) => {
+                self.place_keys(op, admitted.member, admitted.sealing_key, &admitted.peer);
+            }
+            Action::OwnershipTransferred(_)
+            | Action::MemberRoleSet(_)
+            | Action::MemberCapabilitiesSet(_)
+            | Action::Merge => {}
         }
     }
 
@@ -169,6 +201,11 @@ impl GroupState {
             identities: imbl::OrdMap::new(),
             enders: imbl::OrdSet::new(),
             losses: Slot::default(),
+            rights: imbl::OrdMap::new(),
+            checkpoints: imbl::OrdMap::new(),
+            aborted: imbl::OrdSet::new(),
+            severed: imbl::OrdSet::new(),
+            delisted: imbl::OrdSet::new(),
         };
         self.contexts.insert(id, Arc::new(row));
         self.place_allowed(op, id, op.author);
@@ -206,7 +243,80 @@ impl GroupState {
             let context = Arc::make_mut(context);
             match identity {
                 Some(identity) => context.identities.entry(identity).or_default().set(op, None),
-                None => context.allowlist.entry(member).or_default().set(op, false),
+                None => {
+                    context.allowlist.entry(member).or_default().set(op, false);
+                    for right in ContextRight::ALL {
+                        if let Some(slot) = context.rights.get_mut(&(member, right)) {
+                            slot.set(op, false);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn place_rights(&mut self, op: &Placing<'_>, id: ContextId, member: PublicKey, bits: u8, is_given: bool) {
+        let person = self.person(member);
+        person.places.insert((id, None));
+        let ended = person.ended.clone();
+        let Some(context) = self.contexts.get_mut(&id) else { return };
+        for right in ContextRight::of_bits(bits).into_iter().flatten() {
+            let slot = Arc::make_mut(context).rights.entry((member, right)).or_default();
+            slot.set(op, is_given);
+            slot.set_beside(op, &ended, false);
+        }
+    }
+
+    /// Finds anew, for all whom `x` touches, what they lost with a membership in an ancestor.
+    fn sever_all(&mut self, graph: &OpGraph, x: Ix) {
+        let node = graph.node(x);
+        let mut who: Vec<PublicKey> = vec![node.payload.author];
+        who.extend(node.effects.changes.iter().map(|(member, _)| *member));
+        for action in &node.payload.op.actions {
+            if let Action::ContextAllowed(allowed) = action {
+                who.push(allowed.member);
+            } else if let Action::ContextCapabilityGranted(granted) = action {
+                who.push(granted.member);
+            }
+        }
+        for member in who {
+            self.sever(graph, member);
+        }
+    }
+
+    fn sever(&mut self, graph: &OpGraph, member: PublicKey) {
+        let Some(person) = self.people.get(&member).cloned() else { return };
+        let is_direct = self.roster.standing(&member).is_some();
+        let ancestry = Arc::clone(&self.ancestry);
+        let lost = |op: Ix| !is_direct && ancestry.is_severed(&member, &graph.node(op).above);
+        for (id, identity) in &person.places {
+            let Some(row) = self.contexts.get_mut(id) else { continue };
+            if let Some(identity) = identity {
+                let is_lost = row.identities.get(identity).is_some_and(|slot| slot.ops().any(&lost));
+                if row.severed.contains(identity) != is_lost {
+                    let severed = &mut Arc::make_mut(row).severed;
+                    if is_lost {
+                        severed.insert(*identity)
+                    } else {
+                        severed.remove(identity)
+                    };
+                }
+                continue;
+            }
+            for right in [None].into_iter().chain(ContextRight::ALL.map(Some)) {
+                let slot = match right {
+                    None => row.allowlist.get(&member),
+                    Some(right) => row.rights.get(&(member, right)),
+                };
+                let is_lost = slot.is_some_and(|slot| slot.ops().any(&lost));
+                if row.delisted.contains(&(member, right)) != is_lost {
+                    let delisted = &mut Arc::make_mut(row).delisted;
+                    if is_lost {
+                        delisted.insert((member, right))
+                    } else {
+                        delisted.remove(&(member, right))
+                    };
+                }
             }
         }
     }

@@ -3,28 +3,50 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::above::Upper;
 use super::graph::{Graph, Ix};
+use super::roster::least;
 use crate::id::InvitationId;
-use crate::standing::Standing;
+use crate::standing::{Need, Standing};
 
 /// What resolving a set of ops finds.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Outcome {
     /// Ops that a revocation voids, each with the revocation.
     pub void: BTreeMap<Ix, Ix>,
-    /// Claims beyond the number of uses.
+    /// Claims beyond the number of uses, and transfers of ownership that others precede or that reach nobody.
     pub lost: BTreeSet<Ix>,
     /// Revocations that were left out because they died of what they caused.
     pub excluded: BTreeSet<Ix>,
     /// All dead ops: void, lost, or without support.
     pub dead: BTreeSet<Ix>,
+    /// Ops that were dead at some stage, if not in the end.
+    pub doubted: BTreeSet<Ix>,
+}
+
+/// What is settled before a set is resolved: the ops below a cut, all of which are in the past of all of the set.
+#[derive(Clone, Copy)]
+pub struct Settled<'a> {
+    /// The op at the cut.
+    pub cut: Ix,
+    /// The dead ops below it.
+    pub dead: &'a imbl::OrdSet<Ix>,
 }
 
 impl<Id: Ord + Clone, M: Ord + Clone, P> Graph<Id, M, P> {
-    /// Resolves a set of ops that is closed under parents, given in walk order.
+    /// Resolves a set of ops that is closed under parents, given in walk order, below `upper`.
     #[must_use]
-    pub fn resolve(&self, set: &[Ix]) -> Outcome {
-        let mut run = Run::new(self, set);
+    pub fn resolve(&self, set: &[Ix], upper: &dyn Upper<Id, M, P>) -> Outcome {
+        self.resolve_above(None, set, upper)
+    }
+
+    /// Resolves the part of a set that is after a cut.
+    ///
+    /// Exact, if none of it [rests on doubt](Self::rests_on_doubt): then what is below the cut and what is after it go
+    /// through the stages of resolving without regard to each other, because nothing is concurrent across the cut.
+    #[must_use]
+    pub fn resolve_above(&self, settled: Option<Settled<'_>>, set: &[Ix], upper: &dyn Upper<Id, M, P>) -> Outcome {
+        let mut run = Run::new(self, settled, set, upper);
         let mut excluded = BTreeSet::new();
         let mut lost = BTreeSet::new();
         loop {
@@ -37,55 +59,80 @@ impl<Id: Ord + Clone, M: Ord + Clone, P> Graph<Id, M, P> {
                 .min_by(|&a, &b| self.revocation_key(a).cmp(&self.revocation_key(b)));
             if let Some(cause) = dead_cause {
                 excluded.insert(cause);
-            } else if let Some(loser) = run.first_loser() {
+            } else if let Some(loser) = run.lost_transfer().or_else(|| run.lost_claim()) {
                 lost.insert(loser);
             } else {
                 let dead = set.iter().copied().filter(|&x| run.is_dead(x)).collect();
-                return Outcome { void: run.void, lost, excluded, dead };
+                return Outcome { void: run.void, lost, excluded, dead, doubted: run.doubted };
             }
         }
     }
 
-    /// The standing of `member` in the live part of the past of `x`.
+    /// The standing of `member` by the rows of this log, in the live part of the past of `x`.
     #[must_use]
     pub fn standing_before(&self, member: &M, x: Ix, is_dead: &dyn Fn(Ix) -> bool) -> Option<Standing> {
+        self.standing_by(member, &|op| self.is_past(op, x) && !is_dead(op))
+    }
+
+    /// The standing of `member` by those ops of this log that `counts` picks.
+    #[must_use]
+    pub fn standing_by(&self, member: &M, counts: &dyn Fn(Ix) -> bool) -> Option<Standing> {
         let mut maximal: Vec<Ix> = Vec::new();
-        let mut least: Option<Option<Standing>> = None;
         // From the newest arrival down, so that whatever is in another's past comes after that other.
-        for &op in self.seats.get(member).map(Vec::as_slice).unwrap_or_default().iter().rev() {
-            if !self.is_past(op, x) || is_dead(op) || maximal.iter().any(|&later| self.is_past(op, later)) {
-                continue;
+        for op in self.seats_of(member) {
+            if counts(op) && !maximal.iter().any(|&later| self.is_past(op, later)) {
+                maximal.push(op);
             }
-            maximal.push(op);
-            let gives = self.node(op).effects.gives(member);
-            least = Some(least.map_or(gives, |least| least.zip(gives).map(|(a, b)| a.meet(b))));
         }
-        least.flatten()
+        least(maximal.into_iter().map(|op| self.node(op).effects.gives(member)))
+    }
+
+    /// Whether `revocation`, if it is effective, voids `x`, with which it is concurrent.
+    #[must_use]
+    pub fn voids(&self, revocation: Ix, x: Ix, upper: &dyn Upper<Id, M, P>) -> bool {
+        let inherits = |member: &M, need: Need| upper.supports(self, x, member, need);
+        self.node(revocation).effects.voids(&self.node(x).effects, &inherits)
     }
 
     /// Whether all that `x` relies on holds in the live part of its past.
     #[must_use]
-    pub fn is_supported(&self, x: Ix, is_dead: &dyn Fn(Ix) -> bool) -> bool {
+    pub fn is_supported(&self, x: Ix, upper: &dyn Upper<Id, M, P>, is_dead: &dyn Fn(Ix) -> bool) -> bool {
         let effects = &self.node(x).effects;
         effects.rests_on.iter().all(|&under| !is_dead(under))
-            && effects.relies.iter().all(|(member, need)| {
-                self.standing_before(member, x, is_dead).is_some_and(|standing| standing.satisfies(*need))
+            && effects.relies.iter().all(|(member, need)| self.has(member, *need, x, upper, is_dead))
+            && effects.enters.iter().all(|(door, opened)| {
+                let mut closing = self.closing.get(door).into_iter().flatten();
+                !closing.any(|&op| self.is_past(op, x) && !self.is_past(op, *opened) && !is_dead(op))
             })
-            && effects.claims.is_none_or(|(invitation, _)| !self.is_closed_before(invitation, x, is_dead))
     }
 
-    /// Whether a live op in the past of `x` closes the invitation.
+    /// Whether the support of `x` hangs on an op that was dead at some stage.
     #[must_use]
-    pub fn is_closed_before(&self, invitation: InvitationId, x: Ix, is_dead: &dyn Fn(Ix) -> bool) -> bool {
-        let closing = self.closing.get(&invitation).map(Vec::as_slice).unwrap_or_default();
-        closing.iter().any(|&op| self.is_past(op, x) && !is_dead(op))
+    pub fn rests_on_doubt(&self, x: Ix, doubted: &imbl::OrdSet<Ix>) -> bool {
+        let effects = &self.node(x).effects;
+        let is_doubted = |op: Ix| doubted.contains(&op) && self.is_past(op, x);
+        let closing = |door| self.closing.get(door).into_iter().flatten();
+        !doubted.is_empty()
+            && (effects.rests_on.iter().any(|&under| doubted.contains(&under))
+                || effects.relies.iter().any(|(member, _)| self.seats_of(member).any(is_doubted))
+                || effects.enters.iter().any(|(door, _)| closing(door).any(|&op| is_doubted(op))))
+    }
+
+    /// Whether `member` has what `x` needs: by its own row in this log if there is one, else from above.
+    fn has(&self, member: &M, need: Need, x: Ix, upper: &dyn Upper<Id, M, P>, is_dead: &dyn Fn(Ix) -> bool) -> bool {
+        match self.standing_before(member, x, is_dead) {
+            Some(standing) => standing.satisfies(need),
+            None => upper.supports(self, x, member, need),
+        }
     }
 }
 
 /// One run over one set: the void ops found so far, and who is dead because of them.
-struct Run<'a, Id, M, P> {
+struct Run<'a, Id: Ord + Clone, M: Ord + Clone, P> {
     graph: &'a Graph<Id, M, P>,
     set: &'a [Ix],
+    upper: &'a dyn Upper<Id, M, P>,
+    settled: Option<Settled<'a>>,
     /// By op: its place in `set`, or none.
     place: Vec<Option<u32>>,
     /// The revocations of the set, in their order.
@@ -93,18 +140,28 @@ struct Run<'a, Id, M, P> {
     dead: Vec<bool>,
     void: BTreeMap<Ix, Ix>,
     lost: BTreeSet<Ix>,
+    doubted: BTreeSet<Ix>,
 }
 
 impl<'a, Id: Ord + Clone, M: Ord + Clone, P> Run<'a, Id, M, P> {
-    fn new(graph: &'a Graph<Id, M, P>, set: &'a [Ix]) -> Self {
+    fn new(
+        graph: &'a Graph<Id, M, P>,
+        settled: Option<Settled<'a>>,
+        set: &'a [Ix],
+        upper: &'a dyn Upper<Id, M, P>,
+    ) -> Self {
         let mut place = vec![None; graph.len()];
         for (at, &x) in set.iter().enumerate() {
             place[x as usize] = Some(at as u32);
         }
         let mut revocations: Vec<Ix> = set.iter().copied().filter(|&x| graph.node(x).effects.revokes()).collect();
         revocations.sort_by(|&a, &b| graph.revocation_key(a).cmp(&graph.revocation_key(b)));
-        let dead = vec![false; graph.len()];
-        Self { graph, set, place, revocations, dead, void: BTreeMap::new(), lost: BTreeSet::new() }
+        let mut dead = vec![false; graph.len()];
+        for &op in settled.into_iter().flat_map(|settled| settled.dead) {
+            dead[op as usize] = true;
+        }
+        let (void, lost, doubted) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Self { graph, set, upper, settled, place, revocations, dead, void, lost, doubted }
     }
 
     fn is_dead(&self, x: Ix) -> bool {
@@ -119,7 +176,8 @@ impl<'a, Id: Ord + Clone, M: Ord + Clone, P> Run<'a, Id, M, P> {
         self.void.clear();
         self.lost.clone_from(lost);
         for &x in self.set {
-            self.dead[x as usize] = self.judge(x);
+            let is_dead = self.judge(x);
+            self.bury(x, is_dead);
         }
         for at in 0..self.revocations.len() {
             let revocation = self.revocations[at];
@@ -135,23 +193,32 @@ impl<'a, Id: Ord + Clone, M: Ord + Clone, P> Run<'a, Id, M, P> {
         }
     }
 
+    fn bury(&mut self, x: Ix, is_dead: bool) {
+        self.dead[x as usize] = is_dead;
+        if is_dead {
+            self.doubted.insert(x);
+        }
+    }
+
     fn judge(&self, x: Ix) -> bool {
-        self.lost.contains(&x) || self.void.contains_key(&x) || !self.graph.is_supported(x, &|op| self.is_dead(op))
+        self.lost.contains(&x)
+            || self.void.contains_key(&x)
+            || !self.graph.is_supported(x, self.upper, &|op| self.is_dead(op))
     }
 
     /// The ops that `revocation` could void, by the index of whom it takes authority from.
     fn candidates(&self, revocation: Ix) -> BTreeSet<Ix> {
         let effects = &self.graph.node(revocation).effects;
         let relying = effects.changes.iter().filter_map(|(target, _)| self.graph.relying.get(target));
-        let claiming = effects.closes.iter().filter_map(|invitation| self.graph.claiming.get(invitation));
-        relying.chain(claiming).flatten().copied().collect()
+        let entering = effects.closes.iter().filter_map(|door| self.graph.entering.get(door));
+        relying.chain(entering).flatten().copied().collect()
     }
 
     fn strikes(&self, revocation: Ix, x: Ix) -> bool {
         self.place[x as usize].is_some()
             && !self.void.contains_key(&x)
             && self.graph.concurrent(revocation, x)
-            && self.graph.node(revocation).effects.voids(&self.graph.node(x).effects)
+            && self.graph.voids(revocation, x, self.upper)
     }
 
     /// Judges again what could depend on `changed`, in walk order, as far as verdicts change.
@@ -161,7 +228,7 @@ impl<'a, Id: Ord + Clone, M: Ord + Clone, P> Run<'a, Id, M, P> {
             let x = self.set[at as usize];
             let is_dead = self.judge(x);
             if is_dead != self.dead[x as usize] {
-                self.dead[x as usize] = is_dead;
+                self.bury(x, is_dead);
                 open.extend(self.dependents(x));
             }
         }
@@ -172,10 +239,10 @@ impl<'a, Id: Ord + Clone, M: Ord + Clone, P> Run<'a, Id, M, P> {
         let graph = self.graph;
         let effects = &graph.node(x).effects;
         let relying = effects.changes.iter().filter_map(|(member, _)| graph.relying.get(member));
-        let claiming = effects.closes.iter().filter_map(|invitation| graph.claiming.get(invitation));
+        let entering = effects.closes.iter().filter_map(|door| graph.entering.get(door));
         let resting = graph.resting.get(&x).into_iter();
         relying
-            .chain(claiming)
+            .chain(entering)
             .chain(resting)
             .flatten()
             .filter(|&&later| graph.is_past(x, later))
@@ -183,15 +250,47 @@ impl<'a, Id: Ord + Clone, M: Ord + Clone, P> Run<'a, Id, M, P> {
             .collect()
     }
 
+    /// The first live transfer of ownership in walk order that another live one precedes and is beside, or whose
+    /// target is no member any more beside it.
+    fn lost_transfer(&self) -> Option<Ix> {
+        let graph = self.graph;
+        let mut live: Vec<Ix> = graph.transfers.iter().copied().filter(|&x| self.is_live(x)).collect();
+        live.sort_by(|&a, &b| graph.walk_key(a).cmp(&graph.walk_key(b)));
+        let is_preceded = |at: usize| live.iter().take(at).any(|&first| graph.concurrent(first, live[at]));
+        let (_, &loser) = live.iter().enumerate().find(|&(at, &x)| is_preceded(at) || !self.reaches_owner(x))?;
+        Some(loser)
+    }
+
+    fn reaches_owner(&self, transfer: Ix) -> bool {
+        let graph = self.graph;
+        graph.node(transfer).effects.next_owner().is_some_and(|to| {
+            let ends = |op: Ix| self.is_live(op) && graph.concurrent(op, transfer);
+            graph.standing_before(to, transfer, &|op| self.is_dead(op)).is_some()
+                && !graph.seats_of(to).any(|op| ends(op) && graph.node(op).effects.gives(to).is_none())
+        })
+    }
+
+    fn is_live(&self, x: Ix) -> bool {
+        self.place[x as usize].is_some() && !self.is_dead(x)
+    }
+
     /// The first live claim in walk order that comes after as many live claims as its invitation allows.
-    fn first_loser(&self) -> Option<Ix> {
+    fn lost_claim(&self) -> Option<Ix> {
         let mut used: BTreeMap<InvitationId, u32> = BTreeMap::new();
         self.set.iter().copied().filter(|&x| !self.is_dead(x)).find(|&x| {
             self.graph.node(x).effects.claims.is_some_and(|(invitation, limit)| {
-                let used = used.entry(invitation).or_default();
+                let used = used.entry(invitation).or_insert_with(|| self.used_before(invitation));
                 *used += 1;
                 *used > limit
             })
         })
+    }
+
+    /// The live claims of an invitation below the cut.
+    fn used_before(&self, invitation: InvitationId) -> u32 {
+        let Some(settled) = self.settled else { return 0 };
+        let claims = self.graph.claiming.get(&invitation).into_iter().flatten();
+        let is_before = |op: Ix| op == settled.cut || self.graph.is_past(op, settled.cut);
+        claims.filter(|&&op| is_before(op) && !self.is_dead(op)).count() as u32
     }
 }

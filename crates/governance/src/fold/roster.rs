@@ -1,5 +1,7 @@
 //! The slot fold: who has which standing and rank, from the live ops that set it.
 
+use std::sync::Arc;
+
 use imbl::OrdMap;
 
 use super::graph::{Graph, Ix};
@@ -35,7 +37,8 @@ impl<Id> Seat<Id> {
 /// All seats.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Roster<Id: Ord + Clone, M: Ord + Clone> {
-    seats: OrdMap<M, Seat<Id>>,
+    /// Shared, because a persistent map copies the rows around the one that changes.
+    seats: OrdMap<M, Arc<Seat<Id>>>,
 }
 
 impl<Id: Ord + Clone, M: Ord + Clone> Default for Roster<Id, M> {
@@ -48,7 +51,7 @@ impl<Id: Ord + Clone, M: Ord + Clone> Roster<Id, M> {
     /// The seat of a present or former member.
     #[must_use]
     pub fn seat(&self, member: &M) -> Option<&Seat<Id>> {
-        self.seats.get(member)
+        self.seats.get(member).map(Arc::as_ref)
     }
 
     /// A present member's standing.
@@ -75,19 +78,26 @@ impl<Id: Ord + Clone, M: Ord + Clone> Roster<Id, M> {
             contenders.retain(|contender| contender.ix != x && !graph.is_past(contender.ix, x));
             contenders.push(Contender { ix: x, id: graph.node(x).id.clone(), gives: *gives });
             contenders.sort_by(|a, b| a.id.cmp(&b.id));
-            self.seats.insert(member.clone(), decide(graph, contenders));
+            self.seats.insert(member.clone(), Arc::new(decide(graph, contenders)));
         }
     }
 }
 
-/// The least standing; and the rank by the grant of that level whose author ranks weakest, then whose id is
-/// larger.
+/// What several ops that decide a seat come to: none if one of them ends the membership; else the owner's, if one of
+/// them hands the group over, because a group is never without an owner; else the least.
+pub(super) fn least(gives: impl IntoIterator<Item = Option<Standing>>) -> Option<Standing> {
+    gives
+        .into_iter()
+        .reduce(|least, gives| {
+            let (a, b) = least.zip(gives)?;
+            Some(if a == Standing::OWNER || b == Standing::OWNER { Standing::OWNER } else { a.meet(b) })
+        })
+        .flatten()
+}
+
+/// The standing; and the rank by the grant of that level whose author ranks weakest, then whose id is larger.
 fn decide<Id: Ord + Clone, M: Ord + Clone, P>(graph: &Graph<Id, M, P>, contenders: Vec<Contender<Id>>) -> Seat<Id> {
-    let standing = contenders
-        .iter()
-        .map(|contender| contender.gives)
-        .reduce(|least, gives| least.zip(gives).map(|(a, b)| a.meet(b)))
-        .flatten();
+    let standing = least(contenders.iter().map(|contender| contender.gives));
     let rank = standing.and_then(|standing| {
         contenders
             .iter()
@@ -96,6 +106,7 @@ fn decide<Id: Ord + Clone, M: Ord + Clone, P>(graph: &Graph<Id, M, P>, contender
             .max_by(|a, b| (&a.rank, &a.id).cmp(&(&b.rank, &b.id)))
             .map(|grant| Rank {
                 level: standing.level(),
+                generation: graph.generation,
                 depth: if grant.height == 0 { 0 } else { grant.rank.depth.saturating_add(1) },
                 height: grant.height,
                 id: grant.id.clone(),
@@ -104,8 +115,8 @@ fn decide<Id: Ord + Clone, M: Ord + Clone, P>(graph: &Graph<Id, M, P>, contender
     Seat { contenders, standing, rank }
 }
 
-/// The rank with which the author of a genesis op acts.
+/// The rank with which the author of a genesis op acts, in a group with so many ancestors.
 #[must_use]
-pub fn founder<Id>(genesis: Id) -> Rank<Id> {
-    Rank { level: Level::Owner, depth: 0, height: 0, id: genesis }
+pub fn founder<Id>(genesis: Id, generation: u8) -> Rank<Id> {
+    Rank { level: Level::Owner, generation, depth: 0, height: 0, id: genesis }
 }

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 use mesto_oplog::{EntryId, PublicKey};
 
+use super::ancestry::Ancestry;
 use super::graph::Ix;
 use super::roster::Roster;
 use super::slot::Slot;
-use crate::action::{KeyEpochStarted, PeerHint, Release, TargetApplicationSet, UpgradePolicy, Visibility};
+use crate::action::{
+    AdmissionPolicySet, Checkpoint, KeyEpochStarted, PeerHint, Release, TargetApplicationSet, UpgradePolicy, Visibility,
+};
 use crate::capability::Capabilities;
+use crate::context_right::ContextRight;
 use crate::id::{ContextId, GroupId, InvitationId, KeyId, SealingPublicKey};
 use crate::rank::Rank;
 use crate::role::{Level, Role};
@@ -19,6 +23,8 @@ use crate::standing::Standing;
 #[derive(Clone, Debug, Default)]
 pub struct GroupState {
     pub(crate) group: GroupId,
+    /// What is above.
+    pub(crate) ancestry: Arc<Ancestry>,
     pub(crate) nonce: [u8; 32],
     pub(crate) roster: Roster<EntryId, PublicKey>,
     pub(crate) people: OrdMap<PublicKey, Arc<Person>>,
@@ -33,6 +39,12 @@ pub struct GroupState {
     /// The maximal live ops by which somebody stopped being a member.
     pub(crate) losses: Slot<()>,
     pub(crate) is_deleted: bool,
+    /// By child group: whether it is there.
+    pub(crate) subgroups: OrdMap<GroupId, Slot<bool>>,
+    /// The heads of descendants' logs that live revocations name.
+    pub(crate) heads_named: OrdSet<EntryId>,
+    /// With the op that set it.
+    pub(crate) admission: Slot<(Ix, Arc<AdmissionPolicySet>)>,
 }
 
 /// What is known of a member beside its standing.
@@ -51,6 +63,8 @@ pub(crate) struct Person {
 pub struct MemberRow {
     /// The key.
     pub member: PublicKey,
+    /// The group whose member it is: this one, or the ancestor from which it inherits.
+    pub from: GroupId,
     /// The role.
     pub role: Role,
     /// The capability bits that count.
@@ -126,6 +140,16 @@ pub struct Context {
     pub(crate) enders: OrdSet<Ix>,
     /// The maximal live ops by which somebody lost the right to read here.
     pub(crate) losses: Slot<()>,
+    /// By member and right: whether it is given.
+    pub(crate) rights: OrdMap<(PublicKey, ContextRight), Slot<bool>>,
+    /// By op.
+    pub(crate) checkpoints: OrdMap<EntryId, Arc<Checkpoint>>,
+    /// The ops whose migrations were given up.
+    pub(crate) aborted: OrdSet<EntryId>,
+    /// Identities whose members lost the membership in an ancestor that they joined by.
+    pub(crate) severed: OrdSet<PublicKey>,
+    /// Places on the allowlist, and rights, of which the same is true.
+    pub(crate) delisted: OrdSet<(PublicKey, Option<ContextRight>)>,
 }
 
 /// A key epoch.
@@ -159,10 +183,47 @@ impl GroupState {
         &self.nonce
     }
 
-    /// Whether the owner ended the group.
+    /// The parent's state, as it is seen from here.
     #[must_use]
-    pub const fn is_deleted(&self) -> bool {
+    pub fn parent(&self) -> Option<&Self> {
+        self.ancestry.levels.first().map(|level| &level.view.state)
+    }
+
+    /// How many ancestors the group has.
+    #[must_use]
+    pub fn generation(&self) -> usize {
+        self.ancestry.levels.len()
+    }
+
+    /// Whether the group was ended: by its owner, or with or by an ancestor.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
         self.is_deleted
+            || self.parent().is_some_and(|parent| parent.is_deleted() || parent.subgroup(&self.group) == Some(false))
+    }
+
+    /// Whether the group is there: not ended, and, if it is a subgroup, named by its parent, all the way up.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        !self.is_deleted
+            && self.parent().is_none_or(|parent| parent.is_there() && parent.subgroup(&self.group) == Some(true))
+    }
+
+    /// Whether a child group that was named is still there.
+    #[must_use]
+    pub fn subgroup(&self, group: &GroupId) -> Option<bool> {
+        self.subgroups.get(group).map(|slot| slot.values().all(|&is_there| is_there))
+    }
+
+    /// The child groups, in order of their ids.
+    pub fn subgroups(&self) -> impl Iterator<Item = GroupId> {
+        self.subgroups.keys().copied().filter(|group| self.subgroup(group) == Some(true))
+    }
+
+    /// Which attested nodes may be admitted.
+    #[must_use]
+    pub fn admission_policy(&self) -> Option<&AdmissionPolicySet> {
+        self.admission.strongest().map(|(_, policy)| policy.as_ref())
     }
 
     /// The group's name, empty if it has none.
@@ -177,7 +238,8 @@ impl GroupState {
         self.roster.members().find(|(_, standing)| standing.role == Role::Owner).map(|(member, _)| *member)
     }
 
-    /// The members, in order of their keys.
+    /// The members that have rows of this group, in order of their keys. Who is a member by an ancestor is not among
+    /// them: see [`GroupState::everybody`].
     pub fn members(&self) -> impl Iterator<Item = MemberRow> {
         self.roster.members().filter_map(|(member, _)| self.member(member))
     }
@@ -188,14 +250,27 @@ impl GroupState {
         self.roster.members().count()
     }
 
-    /// A member.
+    /// All members, also those by an ancestor, in order of their keys.
+    #[must_use]
+    pub fn everybody(&self) -> Vec<MemberRow> {
+        let mut keys: std::collections::BTreeSet<PublicKey> = self.roster.members().map(|(who, _)| *who).collect();
+        for level in &self.ancestry.levels {
+            keys.extend(level.view.state.roster.members().map(|(who, _)| *who));
+        }
+        keys.iter().filter_map(|who| self.member(who)).collect()
+    }
+
+    /// A member, by a row of this group or else of the nearest ancestor that has one.
     #[must_use]
     pub fn member(&self, member: &PublicKey) -> Option<MemberRow> {
-        let standing = self.roster.standing(member)?;
+        let Some(standing) = self.roster.standing(member) else {
+            return self.inherited(member);
+        };
         let person = self.people.get(member);
         let (sealing_key, peer) = person.and_then(|person| person.keys.strongest()).cloned().unwrap_or_default();
         Some(MemberRow {
             member: *member,
+            from: self.group,
             role: standing.role,
             capabilities: standing.effective(),
             level: standing.level(),
@@ -206,10 +281,55 @@ impl GroupState {
         })
     }
 
-    /// A member's role and capability bits.
+    /// The sealing key and the node of somebody who is, or was, a member.
+    #[must_use]
+    pub fn keys_of(&self, member: &PublicKey) -> Option<&(SealingPublicKey, PeerHint)> {
+        self.people.get(member)?.keys.strongest()
+    }
+
+    /// Everybody who is, or was, a member and whose keys are known, in order of their keys.
+    pub fn known_people(&self) -> impl Iterator<Item = &PublicKey> {
+        self.people.keys().filter(|member| self.keys_of(member).is_some())
+    }
+
+    fn inherited(&self, member: &PublicKey) -> Option<MemberRow> {
+        let row = self.parent()?.member(member)?;
+        let standing = self.standing(member)?;
+        let own_name = self.people.get(member).and_then(|person| person.alias.strongest()).cloned();
+        Some(MemberRow {
+            role: standing.role,
+            capabilities: standing.effective(),
+            level: standing.level(),
+            rank: self.rank(member)?,
+            alias: own_name.unwrap_or(row.alias),
+            ..row
+        })
+    }
+
+    /// A member's role and capability bits: by its row of this group, or else by what it inherits.
     #[must_use]
     pub fn standing(&self, member: &PublicKey) -> Option<Standing> {
+        let above = || self.parent()?.standing(member).map(Standing::inherited);
+        self.roster.standing(member).or_else(above)
+    }
+
+    /// A member's role and capability bits by its row of this group.
+    #[must_use]
+    pub fn direct(&self, member: &PublicKey) -> Option<Standing> {
         self.roster.standing(member)
+    }
+
+    /// A member's rank. What is inherited keeps the place of the ancestor's row: of equals, who comes from further up
+    /// outranks, and the owner of an ancestor outranks its admins.
+    #[must_use]
+    pub fn rank(&self, member: &PublicKey) -> Option<Rank<EntryId>> {
+        if let Some(rank) = self.roster.rank(member) {
+            return Some(rank.clone());
+        }
+        let rank = self.parent()?.rank(member)?;
+        let level = self.standing(member)?.level();
+        let depth = if rank.level == Level::Owner { 0 } else { rank.depth.saturating_add(1) };
+        Some(Rank { level, depth, ..rank })
     }
 
     /// The capability bits that new members are offered.
@@ -293,7 +413,31 @@ impl Context {
     /// Whether a member is on the allowlist. Off beats a concurrent on.
     #[must_use]
     pub fn is_allowed(&self, member: &PublicKey) -> bool {
-        self.allowlist.get(member).is_some_and(|slot| slot.values().all(|&allowed| allowed))
+        let is_on = |slot: &Slot<bool>| slot.values().all(|&allowed| allowed);
+        !self.delisted.contains(&(*member, None)) && self.allowlist.get(member).is_some_and(is_on)
+    }
+
+    /// Whether a member was given a right here. Taken beats a concurrent given.
+    #[must_use]
+    pub fn has_right(&self, member: &PublicKey, right: ContextRight) -> bool {
+        let is_given = |slot: &Slot<bool>| slot.values().all(|&given| given);
+        !self.delisted.contains(&(*member, Some(right))) && self.rights.get(&(*member, right)).is_some_and(is_given)
+    }
+
+    /// The members that were given rights here, with the rights.
+    pub fn rights(&self) -> impl Iterator<Item = (PublicKey, ContextRight)> {
+        self.rights.keys().copied().filter(|(member, right)| self.has_right(member, *right))
+    }
+
+    /// The checkpoints, in order of the ops that made them.
+    pub fn checkpoints(&self) -> impl Iterator<Item = (&EntryId, &Checkpoint)> {
+        self.checkpoints.iter().map(|(op, checkpoint)| (op, checkpoint.as_ref()))
+    }
+
+    /// Whether the migration that an op asked for was given up.
+    #[must_use]
+    pub fn is_aborted(&self, target: &EntryId) -> bool {
+        self.aborted.contains(target)
     }
 
     /// The allowlist, in order of the members' keys.
@@ -304,7 +448,7 @@ impl Context {
     /// The member that an identity is bound to. Leaving beats a concurrent join.
     #[must_use]
     pub fn member_of(&self, identity: &PublicKey) -> Option<PublicKey> {
-        let slot = self.identities.get(identity)?;
+        let slot = self.identities.get(identity).filter(|_| !self.severed.contains(identity))?;
         if slot.values().any(Option::is_none) { None } else { slot.strongest().copied().flatten() }
     }
 

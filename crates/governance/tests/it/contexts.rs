@@ -2,8 +2,8 @@
 
 use mesto_governance::action::{
     Alias, ContextAllowed, ContextDisallowed, ContextJoined, ContextLeft, ContextRef, ContextVisibilitySet,
-    DefaultCapabilitiesSet, Domain, MemberCapabilitiesSet, MemberLeft, MemberRoleSet, OwnershipTransferred,
-    TargetApplicationSet, UpgradePolicy, UpgradePolicySet, Visibility,
+    DefaultCapabilitiesSet, Domain, MemberCapabilitiesSet, MemberLeft, MemberRoleSet, TargetApplicationSet,
+    UpgradePolicy, UpgradePolicySet, Visibility,
 };
 use mesto_governance::fold::Change;
 use mesto_governance::right::{Denied, Right};
@@ -268,10 +268,8 @@ fn roles_change_what_a_member_may_write() {
 }
 
 #[test]
-fn actions_without_a_meaning_here_are_refused_by_name() {
+fn a_leave_stands_alone_and_is_not_the_owners() {
     let mut world = World::peopled();
-    let transfer = Action::OwnershipTransferred(OwnershipTransferred { to: id(1) });
-    assert_eq!(world.refused(0, vec![transfer]), Rejected::NotSupported { action: "OwnershipTransferred" });
     let leave = Action::MemberLeft(MemberLeft { keep: vec![] });
     assert_eq!(world.refused(4, vec![leave.clone(), Action::Merge]), Rejected::NotAlone { action: "MemberLeft" });
     assert_eq!(world.refused(0, vec![leave]), Rejected::OwnerCannotLeave);

@@ -1,11 +1,16 @@
 //! Tests of the fold through its public face.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod attacks;
 mod contexts;
+mod forest;
 mod golden;
 mod histories;
 mod invitations;
 mod levels;
+mod ownership;
 mod reference;
+mod subgroups;
+mod trees;
 mod verdicts;
 mod world;

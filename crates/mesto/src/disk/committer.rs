@@ -118,7 +118,28 @@ impl Submitter {
         while state.phase == Phase::Open && !state.has_room(bytes) {
             state = self.queue.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        self.queue.push(state, Waiting { token, seq, batch, bytes })
+        state.push(Waiting { token, seq, batch, bytes })?;
+        self.queue.told_of(state);
+        Ok(())
+    }
+
+    /// Queues batches, each by its token and number, as [`Submitter::submit`] does one after the other; as far as there
+    /// is room for them they go into the same commit.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub fn submit_all(&self, batches: Vec<(u64, u64, Batch)>) -> Result<(), Stopped> {
+        let mut state = self.queue.lock();
+        for (token, seq, batch) in batches {
+            let bytes = batch.byte_len();
+            while state.phase == Phase::Open && !state.has_room(bytes) {
+                self.queue.work.notify_one();
+                state = self.queue.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            state.push(Waiting { token, seq, batch, bytes })?;
+        }
+        self.queue.told_of(state);
+        Ok(())
     }
 
     /// Queues a batch if there is room.
@@ -132,7 +153,9 @@ impl Submitter {
             state.refused = true;
             return Err(TrySubmitError::Full(batch));
         }
-        Ok(self.queue.push(state, Waiting { token, seq, batch, bytes })?)
+        state.push(Waiting { token, seq, batch, bytes })?;
+        self.queue.told_of(state);
+        Ok(())
     }
 }
 
@@ -153,6 +176,8 @@ struct State {
     phase: Phase,
     /// Somebody was told that the queue is full, and not yet that it no longer is.
     refused: bool,
+    /// How many batches the committer waits for before it looks again.
+    wanted: usize,
 }
 
 struct Waiting {
@@ -176,33 +201,29 @@ enum Phase {
 ///
 /// Writers that wait for their commits come back together, but the first of them would be committed alone, and the
 /// others would wait for two syncs instead of one; and each commit costs threads of this node, and of every member's
-/// node that hears of it, a round of waking up. So when commits have lately been shared, the next one waits for as
-/// long as others keep coming, within bounds that people do not notice. Who writes alone never waits.
+/// node that hears of it, a round of waking up. So when commits have lately been shared, the next one waits until as
+/// many are there, for as long as others keep coming, within bounds that people do not notice. Who writes alone never
+/// waits.
 #[derive(Default)]
 struct Pace {
     /// Sizes of the last two groups.
     sizes: [usize; 2],
-    /// A running mean of what commits take.
-    commit: Duration,
 }
 
 impl Pace {
     /// Longest wait in all.
     const LINGER_MAX: Duration = Duration::from_millis(2);
-    /// Bounds of the pause after which nobody else is expected: a call takes some hundred microseconds from one
-    /// commit to the next.
-    const GAP: (Duration, Duration) = (Duration::from_micros(300), Duration::from_micros(500));
+    /// The pause after which nobody else is expected: a call takes some hundred microseconds from one commit to the
+    /// next.
+    const GAP: Duration = Duration::from_micros(300);
 
-    fn observe(&mut self, size: usize, took: Duration) {
+    fn observe(&mut self, size: usize) {
         self.sizes = [self.sizes[1], size];
-        self.commit = (self.commit * 7 + took) / 8;
     }
 
-    /// The pause after which to go on, and the longest wait in all; nothing if commits are not shared.
-    fn linger(&self) -> Option<(Duration, Duration)> {
-        let is_shared = self.sizes.iter().any(|size| *size > 1);
-        let (least, most) = Self::GAP;
-        is_shared.then(|| ((self.commit / 16).clamp(least, most), Self::LINGER_MAX))
+    /// How many writers are expected to come back.
+    fn expected(&self) -> usize {
+        self.sizes.into_iter().max().unwrap_or_default()
     }
 }
 
@@ -220,6 +241,15 @@ impl State {
         self.waiting.is_empty()
             || self.waiting.len() < BATCHES_WAITING_MAX && self.bytes.saturating_add(bytes) <= BYTES_WAITING_MAX
     }
+
+    fn push(&mut self, waiting: Waiting) -> Result<(), Stopped> {
+        if self.phase != Phase::Open {
+            return Err(Stopped);
+        }
+        self.bytes += waiting.bytes;
+        self.waiting.push_back(waiting);
+        Ok(())
+    }
 }
 
 impl Queue {
@@ -228,39 +258,36 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, mut state: MutexGuard<'_, State>, waiting: Waiting) -> Result<(), Stopped> {
-        if state.phase != Phase::Open {
-            return Err(Stopped);
-        }
-        state.bytes += waiting.bytes;
-        state.waiting.push_back(waiting);
-        let first = state.waiting.len() == 1;
+    /// Something was queued: wakes the committer if it waits for as much.
+    fn told_of(&self, state: MutexGuard<'_, State>) {
+        let is_enough = state.waiting.len() >= state.wanted;
         drop(state);
-        if first {
+        if is_enough {
             self.work.notify_one();
         }
-        Ok(())
     }
 
     /// All that waits, as soon as something does; `None` at the end.
     fn take(&self, pace: &Pace) -> Option<Group> {
         let mut state = self.lock();
+        state.wanted = 1;
         while state.waiting.is_empty() && state.phase == Phase::Open {
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        if let Some((gap, longest)) = pace.linger() {
-            let begun = Instant::now();
-            while state.phase == Phase::Open && begun.elapsed() < longest {
-                let before = state.waiting.len();
-                state = self.work.wait_timeout(state, gap).unwrap_or_else(PoisonError::into_inner).0;
-                if state.waiting.len() == before {
-                    break;
-                }
+        let begun = Instant::now();
+        state.wanted = pace.expected();
+        while state.waiting.len() < state.wanted && state.phase == Phase::Open && begun.elapsed() < Pace::LINGER_MAX {
+            let before = state.waiting.len();
+            state = self.work.wait_timeout(state, Pace::GAP).unwrap_or_else(PoisonError::into_inner).0;
+            if state.waiting.len() == before {
+                break;
             }
         }
         if state.waiting.is_empty() || state.phase == Phase::Failed {
             return None;
         }
+        // Nobody need tell of more until the next round begins.
+        state.wanted = usize::MAX;
         state.bytes = 0;
         let refused = mem::take(&mut state.refused);
         let waiting = mem::take(&mut state.waiting);
@@ -300,9 +327,8 @@ fn commit_all(queue: &Queue, store: &dyn Store, mut observer: impl CommitObserve
         if group.refused {
             observer.room();
         }
-        let begun = Instant::now();
         let committed = store.commit(&group.batches);
-        pace.observe(group.batches.len(), begun.elapsed());
+        pace.observe(group.batches.len());
         match committed {
             Ok(()) => observer.durable(group.names, store.snapshot()),
             Err(error) => {

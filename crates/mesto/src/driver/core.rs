@@ -1,13 +1,16 @@
 //! The thread that steps the node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use mesto_node::store::{CommitError, Snapshot};
-use mesto_node::{CommandError, Effect, Entropy, Input, MachineId, Node, Reply, Step, Ticket, Time};
+use mesto_node::store::{Batch, CommitError, Snapshot};
+use mesto_node::{
+    CommandError, Effect, Entropy, Input, MachineId, MethodKind, Node, Reply, Step, Ticket, Time,
+};
 
+use super::brief::Brief;
 use super::execute::{Job, Jobs};
 use super::handle::Shared;
 use super::metrics::Metrics;
@@ -16,6 +19,9 @@ use crate::disk::{CommitObserver, Submitter};
 
 /// Inputs that are taken before time is looked at again: bounds how late a timer can be.
 const INPUTS_AT_ONCE: usize = 256;
+/// Batches that are handed to the committer at once. Calls that come together share one commit, and with it one round
+/// of waking threads here and at every member; more than this many gain little by it and would wait too long.
+const BATCHES_AT_ONCE: usize = 64;
 /// Longest sleep, so that a clock that was set is noticed.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
@@ -64,6 +70,7 @@ pub(super) struct Core {
     pub(super) inbox: Receiver<Signal>,
     pub(super) submitter: Submitter,
     pub(super) executors: Jobs,
+    pub(super) brief: Arc<Brief>,
     pub(super) outbound: Outbound,
     pub(super) shared: Arc<Shared>,
     pub(super) metrics: Arc<Metrics>,
@@ -77,52 +84,77 @@ struct Desk {
     machines: BTreeMap<MachineId, u64>,
     by_token: Vec<MachineId>,
     wake_at_ms: Option<u64>,
+    /// The time at the end of the last burst.
+    seen_ms: u64,
+    /// Calls that were run in place, in the order in which they ended.
+    ended: VecDeque<Input>,
+    /// Batches that the committer was not handed yet.
+    batches: Vec<(u64, u64, Batch)>,
 }
 
 impl Core {
     /// Steps the node until it is to stop or the store fails.
     pub(super) fn run(mut self, first: Step) {
         let mut desk = Desk::default();
-        if !self.carry_out(&mut desk, first) {
-            return;
-        }
+        self.carry_out(&mut desk, first);
         loop {
-            let signal = match self.inbox.recv_timeout(sleep(desk.wake_at_ms)) {
+            let patience = if desk.ended.is_empty() { sleep(desk.wake_at_ms) } else { Duration::ZERO };
+            if !self.hand_over(&mut desk) {
+                return;
+            }
+            let signal = match self.inbox.recv_timeout(patience) {
                 Ok(signal) => Some(signal),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            let mut next = signal;
-            for _ in 0..INPUTS_AT_ONCE {
-                let Some(signal) = next else { break };
-                if !self.take(&mut desk, signal) {
-                    return;
-                }
-                next = self.inbox.try_recv().ok();
-            }
-            // One that was drawn when the count was reached is taken now, so that it is not lost.
-            if let Some(signal) = next
-                && !self.take(&mut desk, signal)
-            {
+            if !self.burst(&mut desk, signal) {
+                // What was written so far is kept, although nobody is told any more; a store that is gone takes nothing.
+                let _ = self.hand_over(&mut desk);
                 return;
             }
-            if desk.wake_at_ms.is_some_and(|at| at <= wall_ms()) {
+            let now_ms = wall_ms();
+            // When the clock was set back, the node has to think its alarms over.
+            if desk.wake_at_ms.is_some_and(|at| at <= now_ms) || now_ms < desk.seen_ms {
                 desk.wake_at_ms = None;
-                if !self.step(&mut desk, Input::Tick) {
-                    return;
-                }
+                self.step(&mut desk, Input::Tick);
             }
+            desk.seen_ms = now_ms;
             self.shared.tick();
         }
     }
 
+    /// Takes a signal and what came after it, as far as it is there. False when the node is to stop.
+    fn burst(&mut self, desk: &mut Desk, signal: Option<Signal>) -> bool {
+        let mut next = signal;
+        for _ in 0..INPUTS_AT_ONCE {
+            // By turns, so that neither calls nor what comes from outside waits for all of the other.
+            let ended = desk.ended.pop_front();
+            let is_idle = ended.is_none() && next.is_none();
+            if let Some(input) = ended {
+                self.step(desk, input);
+            }
+            if let Some(signal) = next
+                && !self.take(desk, signal)
+            {
+                return false;
+            }
+            if is_idle || (desk.batches.len() >= BATCHES_AT_ONCE && !self.hand_over(desk)) {
+                return is_idle;
+            }
+            next = self.inbox.try_recv().ok();
+        }
+        // One that was drawn when the count was reached is taken now, so that it is not lost.
+        next.is_none_or(|signal| self.take(desk, signal))
+    }
+
+    /// False when the node is to stop.
     fn take(&mut self, desk: &mut Desk, signal: Signal) -> bool {
         match signal {
             Signal::Input(input) => self.step(desk, input),
             Signal::Command(command, reply) => {
                 desk.last_ticket += 1;
                 desk.waiting.insert(desk.last_ticket, reply);
-                self.step(desk, Input::Command { ticket: desk.last_ticket, command })
+                self.step(desk, Input::Command { ticket: desk.last_ticket, command });
             }
             Signal::Durable(batches, snapshot) => {
                 self.snapshot = Arc::clone(&snapshot);
@@ -137,7 +169,9 @@ impl Core {
                         None => newest.push((machine, seq)),
                     }
                 }
-                newest.into_iter().all(|(machine, seq)| self.step(desk, Input::Durable { machine, seq }))
+                for (machine, seq) in newest {
+                    self.step(desk, Input::Durable { machine, seq });
+                }
             }
             Signal::Failed(error) => {
                 halt(&format!("{error}; what was not acknowledged is not kept, everything else is"));
@@ -147,19 +181,20 @@ impl Core {
                     // Who no longer waits needs no answer.
                     let _ = waiting.send(Err(CommandError::Stopping));
                 }
-                false
+                return false;
             }
         }
+        true
     }
 
-    fn step(&mut self, desk: &mut Desk, input: Input) -> bool {
+    fn step(&mut self, desk: &mut Desk, input: Input) {
         let time = Time { wall_ms: wall_ms() };
         let step = self.node.step(input, time, &mut self.entropy, &self.snapshot);
-        self.carry_out(desk, step)
+        self.carry_out(desk, step);
     }
 
-    /// Commits and acts. False when the node is to stop.
-    fn carry_out(&mut self, desk: &mut Desk, step: Step) -> bool {
+    /// Acts, and keeps the batches for the committer.
+    fn carry_out(&mut self, desk: &mut Desk, step: Step) {
         for (machine, seq, batch) in step.batches {
             let token = match desk.machines.get(&machine) {
                 Some(token) => *token,
@@ -170,14 +205,16 @@ impl Core {
                     token
                 }
             };
-            if self.submitter.submit(token, seq, batch).is_err() {
-                return false;
-            }
+            desk.batches.push((token, seq, batch));
         }
         for effect in step.effects {
             self.act(desk, effect);
         }
-        true
+    }
+
+    /// Hands what was written to the committer. False if the store takes nothing more.
+    fn hand_over(&mut self, desk: &mut Desk) -> bool {
+        desk.batches.is_empty() || self.submitter.submit_all(std::mem::take(&mut desk.batches)).is_ok()
     }
 
     fn act(&mut self, desk: &mut Desk, effect: Effect) {
@@ -188,7 +225,16 @@ impl Core {
                     let _ = waiting.send(*result);
                 }
             }
-            Effect::Execute { execution, call, state } => self.executors.send(Job::Mutate { execution, call, state }),
+            Effect::Execute { execution, call, state } => {
+                // The first state is made once and may take its time.
+                let is_brief = call.kind == MethodKind::Mutate;
+                match is_brief.then(|| self.brief.run(&call, state.clone())).flatten() {
+                    Some(result) => {
+                        desk.ended.push_back(Input::Executed { context: call.context, execution, result });
+                    }
+                    None => self.executors.send(Job::Mutate { execution, call, state }),
+                }
+            }
             Effect::Keep(context, version) => self.shared.versions.keep(context, version),
             Effect::Settled(context, root) => self.shared.versions.settle(&context, &root),
             Effect::Cooled(context) => self.shared.versions.cool(&context),

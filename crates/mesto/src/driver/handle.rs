@@ -18,6 +18,7 @@ use mesto_oplog::{EntryId, PublicKey};
 use tokio::sync::{broadcast, oneshot, watch};
 
 use super::apps::{Apps, InstallError, InstalledApp};
+use super::brief::Brief;
 use super::core::{Signal, Signals, wall_ms};
 use super::execute::{Job, Jobs};
 use super::metrics::Metrics;
@@ -107,6 +108,7 @@ pub(super) struct Shared {
     blobs: Blobs,
     executor: Arc<dyn Executor>,
     jobs: Jobs,
+    brief: Arc<Brief>,
     metrics: Arc<Metrics>,
     name: Option<String>,
     started: Instant,
@@ -127,6 +129,7 @@ impl Shared {
         blobs: Blobs,
         executor: Arc<dyn Executor>,
         jobs: Jobs,
+        brief: Arc<Brief>,
         metrics: Arc<Metrics>,
         name: Option<String>,
     ) -> Arc<Self> {
@@ -138,6 +141,7 @@ impl Shared {
             blobs,
             executor,
             jobs,
+            brief,
             metrics,
             name,
             started: Instant::now(),
@@ -252,11 +256,16 @@ impl Handle {
         let state = ContextState::new(View::durable(snapshot), &context);
         let root = mesto_crdt::root(&state).map_err(|error| CommandError::Invalid(error.to_string()))?;
         let state = state.with_sequences(self.shared.versions.of(&context, &root));
-        let (reply, answer) = oneshot::channel();
-        if !self.shared.jobs.view(Job::View { call, state, reply }) {
-            return Err(CommandError::Busy { waiting: super::execute::VIEWS_WAITING_MAX });
-        }
-        let outcome = answer.await.map_err(|_| CommandError::Stopping)??;
+        let outcome = match self.shared.brief.run(&call, state.clone()) {
+            Some(result) => result?,
+            None => {
+                let (reply, answer) = oneshot::channel();
+                if !self.shared.jobs.view(Job::View { call, state, reply }) {
+                    return Err(CommandError::Busy { waiting: super::execute::VIEWS_WAITING_MAX });
+                }
+                answer.await.map_err(|_| CommandError::Stopping)??
+            }
+        };
         for line in outcome.logs {
             tracing::info!(target: "app", %context, "{line}");
         }

@@ -5,6 +5,7 @@
 //! it runs are concurrent with it.
 
 use mesto_crdt::{Write, encode_ops};
+use mesto_governance::Denied;
 use mesto_oplog::dag::Next;
 use mesto_oplog::entry::{DELTA_BODY_LEN_MAX, Draft, PARENTS_MAX};
 use mesto_oplog::{EntryId, Header, Verified};
@@ -45,6 +46,17 @@ impl Context {
         self.calls.push_back(call);
     }
 
+    /// Makes the first state, if that is ours to do and not under way: after a restart, and when it failed before and
+    /// somebody asks for the context again.
+    pub(crate) fn resume_init(&mut self, work: &mut Work<'_>) {
+        if self.running.is_none() && self.calls.iter().all(|call| !call.is_init)
+            && let Some(args) = self.record.init.clone()
+        {
+            self.calls.push_front(WaitingCall { ticket: None, method: String::new(), args, is_init: true });
+            self.pump(work);
+        }
+    }
+
     /// Starts the next call if none runs and all that it needs is here.
     pub(crate) fn pump(&mut self, work: &mut Work<'_>) {
         while self.running.is_none() {
@@ -52,6 +64,9 @@ impl Context {
             let may_begin = self.log.dag.count() > 0 || self.calls.front().is_some_and(|call| call.is_init);
             // A delta names all heads of the group's log; when they are too many a member is about to merge them.
             if !may_begin || view.heads.len() > PARENTS_MAX {
+                return;
+            }
+            if self.calls.is_empty() || self.waits_for_key() {
                 return;
             }
             let Some(call) = self.calls.pop_front() else { return };
@@ -84,6 +99,22 @@ impl Context {
         }
     }
 
+    /// Whether a writer has no key to write under. Then the group is asked for one: it starts an epoch, or gets the
+    /// key of the one that there is, and the calls go on.
+    fn waits_for_key(&mut self) -> bool {
+        let Some(view) = &self.governance else { return false };
+        let is_held = view.epoch_for(&self.id).is_some_and(|key| view.keys.contains_key(&key));
+        if is_held || self.may_write(&self.identity.public()).is_err() {
+            self.epoch_asked_at = None;
+            return false;
+        }
+        if self.epoch_asked_at.as_ref() != Some(&view.heads) {
+            self.epoch_asked_at = Some(view.heads.clone());
+            self.wants_epoch = true;
+        }
+        true
+    }
+
     /// The header on top of all heads; more heads than an entry can name are merged first.
     fn next_header(&mut self, work: &mut Work<'_>, view: &GroupView) -> Result<Header, CommandError> {
         loop {
@@ -109,14 +140,26 @@ impl Context {
     /// A call has ended.
     pub(crate) fn executed(&mut self, work: &mut Work<'_>, execution: u64, result: Result<Outcome, CallError>) {
         let Some(running) = self.running.take_if(|running| running.execution == execution) else { return };
+        if result.as_ref().is_ok_and(|outcome| !outcome.ops.is_empty()) && self.waits_for_key() {
+            // Somebody lost the right to read while the call ran: it runs again once there is a key to write under.
+            self.calls.push_front(running.call);
+            return;
+        }
         let ticket = running.call.ticket;
         self.take_over(work, &running.pinned);
-        let created = if running.call.is_init { self.created.take() } else { None };
+        let is_init = running.call.is_init;
+        let created = if is_init { self.created.take() } else { None };
         let concluded = result.map_err(CommandError::Call).and_then(|outcome| self.conclude(work, running, outcome));
         if let Some(created) = created {
             let reply = Reply::ContextCreated { context: self.id, identity: self.identity.public() };
             let reply = concluded.as_ref().map(|_| reply).map_err(Clone::clone);
             work.after(Effect::Reply(created, Box::new(reply)));
+        }
+        if is_init && let Err(error) = &concluded {
+            // Without a first state no call can begin: nobody is to wait for it.
+            for waiting in std::mem::take(&mut self.calls) {
+                Self::refuse(work, waiting.ticket, error.clone());
+            }
         }
         match concluded {
             Ok(called) => {
@@ -142,7 +185,13 @@ impl Context {
         }
         let is_idle = outcome.ops.is_empty() && outcome.events.is_empty() && !call.is_init;
         // Rights are asked for again: they may have been taken away while the call ran.
-        let may_write = self.may_write(&self.identity.public()).is_ok();
+        let may_write = match self.right_to_write() {
+            Ok(()) => true,
+            // Who may only read gets the result, and nothing is kept of it.
+            Err(Denied::ReadOnly(_)) => false,
+            Err(_) if is_idle => false,
+            Err(denied) => return Err(CommandError::Denied(denied.to_string())),
+        };
         let (Some(mut view), true, false) = (self.governance.clone(), may_write, is_idle) else {
             let committed = may_write && !outcome.private.is_empty();
             if committed {
@@ -195,8 +244,8 @@ impl Context {
         header: Header,
         payload: Payload,
     ) -> Result<EntryId, CommandError> {
-        let epoch = view.governance.current_epoch(None);
-        let key = epoch.and_then(|epoch| view.keys.get(&epoch.key)).ok_or(CommandError::KeyMissing(self.group))?;
+        let epoch = view.epoch_for(&self.id);
+        let key = epoch.and_then(|key| view.keys.get(&key)).ok_or(CommandError::KeyMissing(self.group))?;
         let nonce = work.entropy.bytes();
         let body = DeltaBody::seal(&header, view.heads.clone(), key, nonce, &payload)
             .map_err(|e| CommandError::Invalid(e.to_string()))?;
@@ -209,7 +258,7 @@ impl Context {
         let entry = Draft { header, body }
             .sign(&self.identity)
             .map_err(|e| CommandError::Invalid(e.to_string()))?;
-        self.take_own(work, &entry, payload)?;
+        self.take_own(work, &entry, &view.heads, payload)?;
         self.publish(work, &entry);
         Ok(entry.id())
     }

@@ -86,8 +86,8 @@ impl Context {
             .state()
             .may_read(self.id, &author)
             .map_err(|denied| CommandError::Denied(denied.to_string()))?;
-        let epoch = view.governance.current_epoch(None);
-        let key = epoch.and_then(|epoch| view.keys.get(&epoch.key)).ok_or(CommandError::KeyMissing(self.group))?;
+        let epoch = view.epoch_for(&self.id);
+        let key = epoch.and_then(|key| view.keys.get(&key)).ok_or(CommandError::KeyMissing(self.group))?;
         let sent_ms = self.said.next_ms(&author, work.time.wall_ms);
         if !self.said.admit(author, sent_ms, work.time.wall_ms) {
             return Err(CommandError::TooFast { per_second: PER_SECOND_MAX });

@@ -24,13 +24,15 @@ impl Context {
         let mut tree = std::mem::take(&mut self.tree);
         let mut transaction = Transaction::new(&state, &mut tree);
         let mut applied = Vec::new();
+        let mut taken = 0;
         let mut todo: Vec<(Peer, Verified)> = entries;
         todo.reverse();
         while let Some((peer, entry)) = todo.pop() {
             let id = entry.id();
             match self.consider(work, &mut transaction, peer, &entry) {
                 Ok(Some(payload)) => {
-                    applied.push((entry, payload));
+                    taken += 1;
+                    applied.extend(payload.map(|payload| (entry, payload)));
                     todo.extend(self.log.arrived(work, Need::Parent(id)));
                 }
                 Ok(None) => {}
@@ -41,15 +43,16 @@ impl Context {
                 }
             }
         }
-        let count = applied.len();
-        if count > 0 {
-            match transaction.finish() {
+        if taken > 0 {
+            // Others may have built on what was void, or a delta came that a revocation keeps.
+            let settled = if self.verdicts.has_void() { self.settle(work, &mut transaction).map(drop) } else { Ok(()) };
+            match settled.and_then(|()| transaction.finish()) {
                 Ok(commit) => self.install(work, commit, &applied),
                 Err(error) => work.now(Effect::Halt(format!("context {}: {error}", self.id))),
             }
         }
         self.tree = tree;
-        count
+        taken
     }
 
     /// Takes a delta that we just signed.
@@ -57,12 +60,19 @@ impl Context {
         &mut self,
         work: &mut Work<'_>,
         entry: &Verified,
+        heads: &[EntryId],
         payload: Payload,
     ) -> Result<(), CommandError> {
         let state = self.state(work);
         let mut tree = std::mem::take(&mut self.tree);
         let mut transaction = Transaction::new(&state, &mut tree);
-        let result = self.apply(work, &mut transaction, entry, &payload);
+        let admission = self.log.check(work, entry).map_err(|e| Refused::Entry(e.to_string()));
+        let result = admission
+            .and_then(|admission| self.apply(work, &mut transaction, entry, admission, heads, &payload, false));
+        let result = result.and_then(|()| match self.verdicts.has_void() {
+            true => self.settle(work, &mut transaction).map(drop).map_err(Refused::from),
+            false => Ok(()),
+        });
         let result = result.and_then(|()| transaction.finish().map_err(Refused::from));
         self.tree = tree;
         match result {
@@ -78,40 +88,41 @@ impl Context {
         }
     }
 
-    /// Judges one entry, and applies it if all that it needs is here. `None` if it waits or is known.
+    /// Judges one entry, and takes it in if all that it needs is here: `None` if it waits or is known, `Some(None)`
+    /// if it is void.
     fn consider(
         &mut self,
         work: &mut Work<'_>,
         transaction: &mut Transaction<'_>,
         peer: Peer,
         entry: &Verified,
-    ) -> Result<Option<Payload>, Refused> {
+    ) -> Result<Option<Option<Payload>>, Refused> {
         let refuse = |reason: &dyn std::fmt::Display| Refused::Entry(reason.to_string());
         let stamp = entry.header().stamp.millis();
         if stamp > work.time.wall_ms.saturating_add(FUTURE_MS_MAX) {
             self.wait(work, peer, entry, vec![Need::Clock(stamp - FUTURE_MS_MAX)]);
             return Ok(None);
         }
-        match self.log.check(work, entry).map_err(|e| refuse(&e))? {
+        let admission = match self.log.check(work, entry).map_err(|e| refuse(&e))? {
             Admission::Duplicate => return Ok(None),
             Admission::Missing(parents) => {
                 self.wait(work, peer, entry, parents.into_iter().map(Need::Parent).collect());
                 return Ok(None);
             }
-            Admission::Ready(_) => {}
-        }
+            ready @ Admission::Ready(_) => ready,
+        };
         let body = DeltaBody::decode(entry.body()).map_err(|e| refuse(&e))?;
         let needs = self.lacking(&body);
         if !needs.is_empty() {
             self.wait(work, peer, entry, needs);
             return Ok(None);
         }
-        self.authorise(work, entry, &body)?;
+        let is_void = self.is_contested(work, entry, &body)?;
         let key = self.governance.as_ref().and_then(|view| view.keys.get(&body.key));
         let key = key.ok_or_else(|| refuse(&"its key is not here"))?;
         let payload = body.open(entry.header(), key).map_err(|e| refuse(&e))?;
-        self.apply(work, transaction, entry, &payload)?;
-        Ok(Some(payload))
+        self.apply(work, transaction, entry, admission, &body.governance, &payload, is_void)?;
+        Ok(Some((!is_void).then_some(payload)))
     }
 
     /// The governance ops and the key that a delta names and we lack.
@@ -124,22 +135,25 @@ impl Context {
         ops.chain(key).collect()
     }
 
-    /// Whether the author could write here, as far as the governance that the delta names tells. A function of
-    /// the delta and of its past: never of when or how it came.
-    fn authorise(&mut self, work: &Work<'_>, entry: &Verified, body: &DeltaBody) -> Result<(), Refused> {
+    /// Refuses an author that could not write here as far as the governance that the delta names tells: a function
+    /// of the delta and of its past, never of when or how it came. Tells whether the right was ended beside the
+    /// delta: then it is void until something keeps it.
+    fn is_contested(&mut self, work: &Work<'_>, entry: &Verified, body: &DeltaBody) -> Result<bool, Refused> {
         let refuse = |reason: &dyn std::fmt::Display| Refused::Entry(reason.to_string());
         let view = self.governance.as_mut().ok_or_else(|| refuse(&"the group is not known"))?;
         let author = entry.header().author;
         let parents = &entry.header().parents;
         if parents.is_empty() {
-            let row = view.governance.state().context(&self.id);
+            // As it was when it was begun: the creator may be gone since.
+            let then = Arc::make_mut(&mut view.governance).state_at(&body.governance);
+            let row = then.as_ref().and_then(|then| then.context(&self.id));
             if row.is_none_or(|row| row.member_of(&author) != Some(row.creator)) {
                 return Err(refuse(&"only the creator of a context begins its log"));
             }
         }
         if view.heads == body.governance {
             // The newest heads have everything in their past that any parent can have named.
-            return view.governance.state().may_write(self.id, &author).map(|_| ()).map_err(|e| refuse(&e));
+            return view.governance.state().may_write(self.id, &author).map(|_| false).map_err(|e| refuse(&e));
         }
         let read = LogView { view: &work.view, log: self.log.id() };
         let of_parents = parents
@@ -156,23 +170,27 @@ impl Context {
             parents_governance: &parents_governance,
         });
         match warrant {
-            // A right that was revoked elsewhere still was the author's: what it had not seen cannot make the
-            // entry malformed.
-            Warrant::Valid { .. } | Warrant::Contested { .. } => Ok(()),
+            Warrant::Valid { .. } => Ok(false),
+            // Nothing that is here can have been built on it yet, so only being named keeps it.
+            Warrant::Contested { kept, .. } => Ok(!kept.contains(&entry.id())),
             Warrant::Refused(why) => Err(refuse(&why)),
             Warrant::Unknown { missing } => Err(refuse(&format!("{} governance ops are missing", missing.len()))),
         }
     }
 
-    /// Inserts a delta into the log and its operations into the transaction.
+    /// Inserts a delta, which was just found to fit, into the log and, unless it is void, its operations into the
+    /// transaction.
+    #[expect(clippy::too_many_arguments, reason = "what one delta is: its entry, where it fits, and what it says")]
     fn apply(
         &mut self,
         work: &mut Work<'_>,
         transaction: &mut Transaction<'_>,
         entry: &Verified,
+        admission: Admission,
+        heads: &[EntryId],
         payload: &Payload,
+        is_void: bool,
     ) -> Result<(), Refused> {
-        let admission = self.log.check(work, entry).map_err(|e| Refused::Entry(e.to_string()))?;
         let Admission::Ready(ready) = &admission else {
             return Err(Refused::Entry("the delta does not fit the log any more".to_owned()));
         };
@@ -187,14 +205,23 @@ impl Context {
         let is_on_top = self.log.heads() == entry.header().parents;
         let read = LogView { view: &work.view, log: self.log.id() };
         let in_past = |id: &DeltaId| {
-            is_on_top
-                || read.placement(&EntryId::from_bytes(id.0)).is_some_and(|of| placement.past.covers(&of))
+            is_on_top || read.placement(&EntryId::from_bytes(id.0)).is_some_and(|of| placement.past.covers(&of))
         };
-        transaction.apply(&delta, &in_past)?;
+        // What is malformed is refused whatever the verdict is, so that all logs stay the same.
+        if is_void {
+            transaction.apply_void(&delta, &in_past)?;
+        } else {
+            transaction.apply(&delta, &in_past)?;
+        }
         let inserted = self
             .log
             .insert(work, entry, admission)
             .ok_or_else(|| Refused::Entry("the delta could not be inserted".to_owned()))?;
+        self.verdicts.note(work, &self.id, &inserted.placement, heads);
+        if is_void {
+            self.verdicts.set_void(work, &self.id, &inserted.placement);
+            work.now(Report::Judged { context: self.id, voided: 1, restored: 0 }.into());
+        }
         if inserted.is_branch {
             let author = entry.header().author;
             work.now(Effect::Report(Report::Equivocation { entry: entry.id(), author }));
@@ -203,7 +230,7 @@ impl Context {
     }
 
     /// Writes the new state, and tells subscribers once it is durable.
-    fn install(&mut self, work: &mut Work<'_>, commit: Commit, applied: &[(Verified, Payload)]) {
+    pub(super) fn install(&mut self, work: &mut Work<'_>, commit: Commit, applied: &[(Verified, Payload)]) {
         for write in commit.writes {
             let (keyspace, key) = place_of(&self.id, write.space, &write.key);
             match write.value {

@@ -32,10 +32,6 @@ impl Pinned {
         Self { state, since: Vec::new(), is_lost: false }
     }
 
-    fn sequences(&self) -> Option<&Sequences> {
-        mesto_crdt::Read::sequences(&self.state)
-    }
-
     fn follow(&mut self, applied: &[(Verified, Payload)]) {
         self.is_lost |= self.since.len() + applied.len() > BEHIND_MAX;
         if self.is_lost {
@@ -70,7 +66,7 @@ impl Context {
 
     /// A call has ended: what it loaded of the version that it ran on serves the newest version too.
     pub(super) fn take_over(&mut self, work: &mut Work<'_>, pinned: &Pinned) {
-        let Some(loaded) = pinned.sequences() else { return };
+        let loaded = pinned.state.loaded();
         if pinned.since.is_empty() || pinned.is_lost || loaded.bytes() <= self.sequences.bytes() {
             if pinned.since.is_empty() && !loaded.is_empty() {
                 self.tell_views(work);

@@ -38,6 +38,13 @@ pub(crate) struct BlobFetch {
     deadline_ms: u64,
 }
 
+impl BlobFetch {
+    /// The clock was set back.
+    pub(crate) fn set_back(&mut self, by_ms: u64) {
+        self.deadline_ms = self.deadline_ms.saturating_sub(by_ms);
+    }
+}
+
 impl Node {
     /// Sets out to fetch every bundle that is wanted and not here.
     pub(crate) fn want_bundles(&mut self, turn: &mut Turn<'_>) {

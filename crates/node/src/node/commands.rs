@@ -1,24 +1,23 @@
 //! What people and their programs ask.
 
 use mesto_governance::action::{
-    Action, Alias, AliasSet, GroupCreated, InvitationCreated, PeerHint, TargetApplicationSet, UpgradePolicy,
-    UpgradePolicySet, Visibility,
+    Action, Alias, AliasSet, Domain, GroupCreated, InvitationCreated, PeerHint, TargetApplicationSet, UpgradePolicy,
+    UpgradePolicySet,
 };
 use mesto_governance::keys::EpochKey;
 use mesto_governance::ticket::Ticket;
 use mesto_governance::{Capabilities, ContextId, GroupId, GroupState, InvitationId, Op, Role};
 use mesto_oplog::entry::Draft;
-use mesto_oplog::id::{CANDIDATES_MAX, ID_PREFIX_LEN_MIN};
-use mesto_oplog::{Incarnation, PublicKey, SigningKey, Verified};
+use mesto_oplog::{Incarnation, PublicKey, SigningKey};
 use mesto_sync::Saying;
 
-use super::joins::release;
+use super::infos::{delta_line, members, op_line};
+use super::joins::{Plan, release};
+use super::lookup::{find, unknown};
 use super::{Node, Turn};
-use crate::command::{
-    AppVersion, Command, CommandError, ContextInfo, GroupInfo, LogLine, MemberInfo, Noun, Policy, Reply, Selector,
-    Status, SyncInfo, SyncPeer,
-};
-use crate::context::{Context, WaitingCall};
+use crate::command::{Command, CommandError, ContextInfo, Noun, Policy, Reply, Selector, Status, SyncInfo};
+use crate::context::WaitingCall;
+use crate::group::keys::epoch_action;
 use crate::group::{Group, genesis_header};
 use crate::record::GroupRecord;
 use crate::step::{Effect, Report};
@@ -41,6 +40,11 @@ impl Node {
             }),
             Command::MemberList(selector) => self.group(&selector).map(|group| Some(Reply::Members(members(group)))),
             Command::Whoami(selector) => self.whoami(selector.as_ref()).map(|who| Some(Reply::Whoami(who))),
+            Command::NewCard => self.new_card(turn, ticket).map(|()| None),
+            Command::GroupAct { group, act } => self.group_act(turn, ticket, &group, act).map(|()| None),
+            Command::ContextAct { context, act } => self.context_act(turn, ticket, &context, act).map(|()| None),
+            Command::InvitationList(selector) => self.invitations(&selector).map(Some),
+            Command::ContextMembers(selector) => self.seats(&selector).map(Some),
             Command::Invite { group, role, capabilities, expires_ms, uses } => {
                 self.invite(turn, ticket, &group, role, capabilities, expires_ms, uses).map(|()| None)
             }
@@ -53,24 +57,28 @@ impl Node {
                 .join_info(&group)
                 .map(|info| Some(Reply::Joining(info)))
                 .ok_or_else(|| unknown(Noun::Group, &group.to_string())),
-            Command::ContextCreate { group, application, name, init } => {
-                self.context_create(turn, ticket, &group, application.as_ref(), name, init).map(|()| None)
+            Command::ContextCreate { group, application, name, restricted, init } => {
+                let plan = Plan { name, restricted, init };
+                self.context_create(turn, ticket, &group, application.as_ref(), plan).map(|()| None)
             }
             Command::ContextJoin(selector) => self.context_join(turn, ticket, &selector).map(|()| None),
             Command::ContextList(selector) => self.context_list(selector.as_ref()).map(|list| Some(Reply::Contexts(list))),
             Command::ContextShow(selector) => self.context_id(&selector).map(|id| {
-                let reply = Reply::Contexts(self.context_info(&id).into_iter().collect());
-                self.reply_once_durable(turn, ticket, &id, reply)
+                Some(Reply::Contexts(self.context_info(&id).into_iter().collect()))
             }),
             Command::Call { context, method, args, identity } => {
                 self.call(turn, ticket, &context, method, args, identity.as_ref()).map(|()| None)
             }
             Command::Say { context, saying } => self.say(turn, &context, saying).map(|()| Some(Reply::Said)),
-            Command::Resolve(selector) => self.callable(&selector).map(Some),
+            Command::Resolve(selector) => self.callable(&selector).map(Some).inspect_err(|error| {
+                if let CommandError::NotReady(id) = error {
+                    self.with_context(turn, id, Context::resume_init);
+                }
+            }),
             Command::Sync { context, peer } => self.sync_now(turn, &context, peer.as_deref()).map(|i| Some(Reply::Sync(i))),
             Command::SyncStatus(selector) => self.context_id(&selector).and_then(|id| {
                 let info = self.sync_info(&id).ok_or(CommandError::NotJoined(id))?;
-                Ok(self.reply_once_durable(turn, ticket, &id, Reply::Sync(info)))
+                Ok(Some(Reply::Sync(info)))
             }),
             Command::GroupLog(selector) => self.group(&selector).map(|group| {
                 let view = group.flight.view(turn.snapshot);
@@ -83,25 +91,10 @@ impl Node {
         };
         match reply {
             Ok(None) => {}
-            Ok(Some(reply)) => turn.effect(Effect::Reply(ticket, Box::new(Ok(reply)))),
+            // Views read what is durable, and whoever has been told how things stand may expect to read it.
+            Ok(Some(reply)) => self.once_all_durable(turn, Effect::Reply(ticket, Box::new(Ok(reply)))),
             Err(error) => Self::refuse(turn, ticket, error),
         }
-    }
-
-    /// Says how a context stands once that is on disk: views read what is durable, and whoever has been told of a
-    /// root may expect to read what it stands for. Gives the reply back if there is nothing to wait for.
-    fn reply_once_durable(
-        &mut self,
-        turn: &mut Turn<'_>,
-        ticket: crate::step::Ticket,
-        context: &ContextId,
-        reply: Reply,
-    ) -> Option<Reply> {
-        if !self.contexts.contains_key(context) {
-            return Some(reply);
-        }
-        self.after_durable(turn, &context.log(), Effect::Reply(ticket, Box::new(Ok(reply))));
-        None
     }
 
     fn status(&self) -> Status {
@@ -146,7 +139,7 @@ impl Node {
                 sealing_key: sealing.public(),
                 peer: PeerHint(self.peer.as_bytes().to_vec()),
             }),
-            crate::group::epoch_action(&key, vec![wrap]),
+            epoch_action(Domain::Group, &key, vec![wrap], Vec::new()),
             Action::UpgradePolicySet(UpgradePolicySet { policy: policy.into() }),
         ];
         if let Some(name) = name {
@@ -234,8 +227,7 @@ impl Node {
         ticket: crate::step::Ticket,
         group: &Selector,
         application: Option<&Selector>,
-        name: Option<String>,
-        init: Vec<u8>,
+        plan: Plan,
     ) -> Result<(), CommandError> {
         let group = self.member_group(group)?;
         let app = match application {
@@ -248,7 +240,7 @@ impl Node {
             }
         };
         let id = group.id;
-        self.create_context(turn, ticket, id, app, name, init)
+        self.create_context(turn, ticket, id, app, plan)
     }
 
     fn context_join(
@@ -325,121 +317,6 @@ impl Node {
         self.sync_info(&id).ok_or(CommandError::NotJoined(id))
     }
 
-    fn sync_info(&self, id: &ContextId) -> Option<SyncInfo> {
-        let context = self.contexts.get(id)?;
-        let log = id.log();
-        let heads = context.log.heads();
-        let peers = self
-            .members_online(&context.group)
-            .into_iter()
-            .filter_map(|peer| {
-                let summary = self.sessions.get(&peer)?.summaries.get(&log)?;
-                Some(SyncPeer { peer, equal: summary.heads == heads && summary.digest == context.root.0 })
-            })
-            .collect();
-        let fetch = self.fetches.get(&log);
-        Some(SyncInfo {
-            context: *id,
-            root: context.root.0,
-            heads,
-            peers,
-            bytes: fetch.map_or(0, |fetch| fetch.bytes),
-            round_trips: fetch.map_or(0, |fetch| fetch.round_trips),
-        })
-    }
-
-    fn group_info(&self, group: &Group) -> Option<GroupInfo> {
-        let state = group.state()?;
-        let own = state.standing(&group.member.public());
-        Some(GroupInfo {
-            group: group.id,
-            name: named(state.name()),
-            member: group.member.public(),
-            role: own.map(|standing| standing.role),
-            members: state.member_count() as u64,
-            contexts: state.contexts().count() as u64,
-            target: state.target().map(|target| app_version(&target.set.release)),
-            policy: state.policy().into(),
-            default_capabilities: state.default_capabilities(),
-            heads: group.log.heads(),
-            ops: group.log.dag.count(),
-            digest: group.governance.as_ref()?.digest(),
-            key_held: group.current_key().is_some(),
-        })
-    }
-
-    fn context_info(&self, id: &ContextId) -> Option<ContextInfo> {
-        let group = self.groups.values().find(|group| group.state().is_some_and(|s| s.context(id).is_some()))?;
-        let row = group.state()?.context(id)?;
-        let machine = self.contexts.get(id);
-        let bundle = row.release().version;
-        Some(ContextInfo {
-            context: *id,
-            group: group.id,
-            name: named(row.name()),
-            application: row.release().application,
-            bundle,
-            version: Some(row.release().app_version.clone()),
-            bundle_held: self.installed.contains_key(&bundle),
-            root: machine.map_or(mesto_crdt::RootHash::empty().0, |context| context.root.0),
-            heads: machine.map(|context| context.log.heads()).unwrap_or_default(),
-            entries: machine.map_or(0, |context| context.log.dag.count()),
-            state_entries: machine.map_or(0, |context| context.leaves),
-            voided: 0,
-            parked: machine.map_or(0, |context| context.log.parked()),
-            identity: machine.map(|context| context.identity.public()),
-            joined: machine.is_some(),
-            ready: machine.is_some_and(|context| context.record.caught_up && context.bundle.is_some()),
-            restricted: row.visibility() == Visibility::Restricted,
-        })
-    }
-
-    /// The group that a selector names.
-    fn group(&self, selector: &Selector) -> Result<&Group, CommandError> {
-        let named = self.groups.values().map(|group| (group.id, group.state().map(GroupState::name)));
-        let id = find(Noun::Group, selector, named)?;
-        self.groups.get(&id).ok_or_else(|| unknown(Noun::Group, &selector.0))
-    }
-
-    /// The same, if we are a member.
-    fn member_group(&self, selector: &Selector) -> Result<&Group, CommandError> {
-        let group = self.group(selector)?;
-        if group.we_are_member() {
-            return Ok(group);
-        }
-        Err(CommandError::Denied(format!("this node is not a member of group {} yet", group.id)))
-    }
-
-    /// The context that a selector names, joined or not.
-    fn context_id(&self, selector: &Selector) -> Result<ContextId, CommandError> {
-        let known = self.groups.values().filter_map(Group::state).flat_map(GroupState::contexts);
-        find(Noun::Context, selector, known.map(|row| (row.id, Some(row.name()))))
-    }
-
-    /// The context that a selector names, if we joined it.
-    fn context(&self, selector: &Selector) -> Result<&Context, CommandError> {
-        // A whole id needs no search: this is the way of every call.
-        let whole = selector.0.parse::<ContextId>().ok().and_then(|id| self.contexts.get(&id));
-        if let Some(context) = whole {
-            return Ok(context);
-        }
-        let id = self.context_id(selector)?;
-        self.contexts.get(&id).ok_or(CommandError::NotJoined(id))
-    }
-
-    fn application(&self, selector: &Selector) -> Result<AppVersion, CommandError> {
-        // A version by its bundle, or an application by its id or package: then the newest that was installed.
-        if let Ok(bundle) = find(Noun::Application, selector, self.installed.keys().map(|bundle| (*bundle, None))) {
-            return self.installed.get(&bundle).cloned().ok_or_else(|| CommandError::NotInstalled(selector.0.clone()));
-        }
-        let mut named: Vec<_> =
-            self.installed.values().map(|app| (app.application, Some(app.package.as_str()))).collect();
-        named.dedup();
-        let id = find(Noun::Application, selector, named)?;
-        let newest = self.installed.values().filter(|app| app.application == id).max_by_key(|app| version_key(&app.version));
-        newest.cloned().ok_or_else(|| CommandError::NotInstalled(selector.0.clone()))
-    }
-
     fn callable(&self, selector: &Selector) -> Result<Reply, CommandError> {
         let context = self.context(selector)?;
         let bundle = context.bundle.ok_or(CommandError::NotReady(context.id))?;
@@ -447,101 +324,6 @@ impl Node {
             return Err(CommandError::NotReady(context.id));
         }
         Ok(Reply::Callable { context: context.id, identity: context.identity.public(), bundle })
-    }
-}
-
-/// Numbers in a version compare as numbers.
-fn version_key(version: &str) -> Vec<(u64, String)> {
-    version.split(['.', '-', '+']).map(|part| (part.parse().unwrap_or(0), part.to_owned())).collect()
-}
-
-fn unknown(noun: Noun, selector: &str) -> CommandError {
-    CommandError::Unknown { noun, selector: selector.to_owned() }
-}
-
-/// The one thing that a selector names: by id, by name, or by a prefix of its id.
-fn find<'a, T: Copy + Eq + std::fmt::Display>(
-    noun: Noun,
-    selector: &Selector,
-    named: impl IntoIterator<Item = (T, Option<&'a str>)>,
-) -> Result<T, CommandError> {
-    let text = selector.0.as_str();
-    let mut by_name: Vec<T> = Vec::new();
-    let mut by_prefix: Vec<T> = Vec::new();
-    for (id, name) in named {
-        let id_text = id.to_string();
-        if id_text == text {
-            return Ok(id);
-        }
-        if name == Some(text) && !by_name.contains(&id) {
-            by_name.push(id);
-        }
-        if text.len() >= ID_PREFIX_LEN_MIN && id_text.starts_with(text) && !by_prefix.contains(&id) {
-            by_prefix.push(id);
-        }
-    }
-    let found = if by_name.is_empty() { by_prefix } else { by_name };
-    match found.as_slice() {
-        [] => Err(unknown(noun, text)),
-        [one] => Ok(*one),
-        many => Err(CommandError::Ambiguous {
-            noun,
-            selector: text.to_owned(),
-            candidates: many.iter().take(CANDIDATES_MAX).map(ToString::to_string).collect(),
-        }),
-    }
-}
-
-fn members(group: &Group) -> Vec<MemberInfo> {
-    let Some(state) = group.state() else { return Vec::new() };
-    state
-        .members()
-        .map(|row| MemberInfo {
-            member: row.member,
-            role: row.role,
-            owner: row.role == Role::Owner,
-            capabilities: row.capabilities,
-            inherited: false,
-            alias: named(&row.alias),
-        })
-        .collect()
-}
-
-fn named(name: &str) -> Option<String> {
-    (!name.is_empty()).then(|| name.to_owned())
-}
-
-fn app_version(release: &mesto_governance::action::Release) -> AppVersion {
-    AppVersion {
-        application: release.application,
-        bundle: release.version,
-        size: release.size,
-        package: release.package.clone(),
-        version: release.app_version.clone(),
-    }
-}
-
-fn op_line(entry: &Verified) -> LogLine {
-    let summary = Op::decode(entry).map_or_else(
-        |error| error.to_string(),
-        |op| op.actions.iter().map(Action::name).collect::<Vec<_>>().join(", "),
-    );
-    line(entry, summary)
-}
-
-fn delta_line(entry: &Verified) -> LogLine {
-    line(entry, format!("{} bytes, encrypted", entry.body().len()))
-}
-
-fn line(entry: &Verified, summary: String) -> LogLine {
-    let header = entry.header();
-    LogLine {
-        id: entry.id(),
-        author: header.author,
-        seq: header.seq,
-        stamp: header.stamp.0,
-        parents: header.parents.clone(),
-        summary,
     }
 }
 

@@ -84,7 +84,7 @@ impl Node {
 
     /// Tells a peer how a log stands, unless it was told the same before.
     pub(crate) fn tell(&mut self, turn: &mut Turn<'_>, peer: Peer, log: LogId) {
-        let Some(summary) = self.summary(&log) else { return };
+        let Some(summary) = self.summary(&log).filter(|_| self.may_hear(&peer, &log)) else { return };
         let Some(session) = self.sessions.get_mut(&peer) else { return };
         let standing = (summary.heads.clone(), summary.count);
         if session.told.insert(log, standing.clone()).is_some_and(|told| told == standing) {

@@ -33,8 +33,17 @@ pub(crate) struct Creation {
     ticket: crate::step::Ticket,
     group: GroupId,
     app: AppVersion,
-    name: Option<String>,
-    init: Vec<u8>,
+    plan: Plan,
+}
+
+/// What a new context is to be like.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) name: Option<String>,
+    /// As the group's default says if absent.
+    pub(crate) restricted: Option<bool>,
+    /// Arguments of the app's init.
+    pub(crate) init: Vec<u8>,
 }
 
 impl Node {
@@ -84,8 +93,8 @@ impl Node {
     /// Asks every connected member that may help, until we are a member.
     pub(crate) fn continue_join(&mut self, turn: &mut Turn<'_>, id: GroupId) {
         let Some(join) = self.joins.get(&id) else { return };
-        let is_member = self.groups.get(&id).is_some_and(Group::we_are_member);
-        if join.refused.is_some() || (is_member && join.caught_up) {
+        // A join that was complete once is over, also for somebody who has been removed since.
+        if join.refused.is_some() || join.caught_up {
             return;
         }
         for peer in self.sessions.keys().copied().collect::<Vec<_>>() {
@@ -194,7 +203,7 @@ impl Node {
             group: *id,
             member: group.member.public(),
             joined,
-            ready: joined && caught_up && group.current_key().is_some(),
+            ready: joined && caught_up && group.is_key_held(),
             contexts,
             refused: join.and_then(|join| join.refused.clone()),
         })
@@ -236,7 +245,7 @@ impl Node {
     fn check_group_caught_up(&mut self, turn: &mut Turn<'_>, id: GroupId) {
         let Some(mut join) = self.joins.get(&id).filter(|join| !join.caught_up).cloned() else { return };
         let Some(group) = self.groups.get(&id) else { return };
-        if !group.we_are_member() || group.current_key().is_none() || !self.holds_all_of_a_member(turn, &id.log()) {
+        if !group.we_are_member() || !group.is_key_held() || !self.holds_all_of_a_member(turn, &id.log()) {
             return;
         }
         let contexts_all = join.contexts_all;
@@ -261,7 +270,10 @@ impl Node {
 
     fn check_context_caught_up(&mut self, turn: &mut Turn<'_>, id: ContextId) {
         let Some(context) = self.contexts.get(&id) else { return };
-        if context.record.caught_up || context.log.dag.count() == 0 || !self.holds_all_of_a_member(turn, &id.log()) {
+        if context.record.caught_up || context.log.dag.count() == 0 {
+            return;
+        }
+        if !self.is_only_reader(&id) && !self.holds_all_of_a_member(turn, &id.log()) {
             return;
         }
         self.with_context(turn, &id, |context, work| {
@@ -273,6 +285,24 @@ impl Node {
                 root: context.root.0,
             }));
         });
+    }
+
+    /// Whether nobody else reads a context: then nobody has more of it than we.
+    fn is_only_reader(&self, id: &ContextId) -> bool {
+        let Some(context) = self.contexts.get(id) else { return false };
+        let Some(state) = self.groups.get(&context.group).and_then(Group::state) else { return false };
+        let us = context.identity.public();
+        state.context(id).is_some_and(|row| {
+            row.identities().all(|(identity, _)| *identity == us || state.may_read(*id, identity).is_err())
+        })
+    }
+
+    /// The readers of a group's contexts may have become other ones.
+    pub(crate) fn check_contexts_caught_up(&mut self, turn: &mut Turn<'_>, group: GroupId) {
+        let waiting = self.contexts.values().filter(|context| context.group == group && !context.record.caught_up);
+        for id in waiting.map(|context| context.id).collect::<Vec<_>>() {
+            self.check_context_caught_up(turn, id);
+        }
     }
 
     /// Joins a context: binds a new identity to us and begins to follow its log.
@@ -305,7 +335,7 @@ impl Node {
             })
             .unwrap_or(Err(CommandError::NotJoined(id)))?;
         record.joined_by = Some(op);
-        self.begin_context(turn, id, record, before);
+        self.begin_context(turn, id, record, before)?;
         self.touched(turn, group_id.log());
         Ok(identity.public())
     }
@@ -313,11 +343,32 @@ impl Node {
     /// Makes the machine of a context that we are part of. Its record, and in it the secret of our identity,
     /// goes to the disk ahead of the batches from `before` on: a crash between them must not leave an op that
     /// binds an identity which nobody has.
-    fn begin_context(&mut self, turn: &mut Turn<'_>, id: ContextId, record: ContextRecord, before: usize) {
-        let context = Context::new(id, record);
+    fn begin_context(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: ContextId,
+        mut record: ContextRecord,
+        before: usize,
+    ) -> Result<(), CommandError> {
+        let context = match self.resting.remove(&id) {
+            Some(mut context) => {
+                context.rejoin(record);
+                context
+            }
+            None => {
+                // We may have been in it before the last start.
+                let view = View::durable(std::sync::Arc::clone(turn.snapshot));
+                let held = view.get(Keyspace::Log, &layout::frontier(&id.log())).is_some();
+                record.caught_up |= held;
+                Context::open(&view, id, record).map_err(CommandError::Invalid)?
+            }
+        };
         let group = context.group;
         self.adopt_context(context);
-        self.with_context(turn, &id, |context, work| context.save_record(work));
+        self.with_context(turn, &id, |context, work| {
+            context.save_record(work);
+            context.rejudge(work);
+        });
         if let Some(later) = turn.step.batches.get_mut(before..) {
             later.rotate_right(1);
         }
@@ -327,6 +378,7 @@ impl Node {
         for peer in self.members_online(&group) {
             self.tell(turn, peer, id.log());
         }
+        Ok(())
     }
 
     /// Start-up reconciles: a context whose binding op was lost in a crash is bound again, with the same identity.
@@ -363,13 +415,14 @@ impl Node {
         ticket: crate::step::Ticket,
         group_id: GroupId,
         app: AppVersion,
-        name: Option<String>,
-        init: Vec<u8>,
+        plan: Plan,
     ) -> Result<(), CommandError> {
+        self.renew_group_key(turn, group_id)?;
         let group = self.groups.get(&group_id).ok_or(CommandError::NotInstalled(app.package.clone()))?;
         let state = group.state().ok_or(CommandError::KeyMissing(group_id))?;
         state.can(&group.member.public(), Right::CreateContexts).map_err(|denied| CommandError::Denied(denied.to_string()))?;
-        if group.current_key().is_none() {
+        let is_restricted = plan.restricted.unwrap_or(state.default_visibility() == Visibility::Restricted);
+        if !is_restricted && group.current_key().is_none() {
             return Err(CommandError::KeyMissing(group_id));
         }
         self.last_creation += 1;
@@ -383,7 +436,7 @@ impl Node {
                 context: ContextId::default(),
                 bundle: app.bundle,
                 method: String::new(),
-                args: init.clone(),
+                args: plan.init.clone(),
                 kind: MethodKind::Init,
                 caller,
                 stamp,
@@ -391,7 +444,7 @@ impl Node {
             },
             state: ContextState::new(View::durable(std::sync::Arc::clone(turn.snapshot)), &ContextId::default()),
         });
-        self.creations.insert(execution, Creation { ticket, group: group_id, app, name, init });
+        self.creations.insert(execution, Creation { ticket, group: group_id, app, plan });
         Ok(())
     }
 
@@ -407,8 +460,20 @@ impl Node {
         }
     }
 
+    /// A context is begun by a delta, for which there must be a key: started if somebody lost the right to read.
+    fn renew_group_key(&mut self, turn: &mut Turn<'_>, id: GroupId) -> Result<(), CommandError> {
+        let can_write = self.groups.get(&id).is_some_and(|group| {
+            let standing = group.state().and_then(|state| state.standing(&group.member.public()));
+            standing.is_some_and(|standing| standing.role.writes())
+        });
+        if can_write && self.groups.get_mut(&id).is_some_and(|group| !group.usable().contains_key(&None)) {
+            self.with_group(turn, &id, |group, work| group.want_epoch(work, None)).unwrap_or(Ok(()))?;
+        }
+        Ok(())
+    }
+
     fn register_context(&mut self, turn: &mut Turn<'_>, creation: Creation) -> Result<(), CommandError> {
-        let Creation { ticket, group: group_id, app, name, init } = creation;
+        let Creation { ticket, group: group_id, app, plan: Plan { name, restricted, init } } = creation;
         let nonce: [u8; 32] = turn.entropy.bytes();
         let mut record = ContextRecord {
             group: *group_id.as_bytes(),
@@ -423,11 +488,17 @@ impl Node {
         let before = turn.step.batches.len();
         let op = self
             .with_group(turn, &group_id, |group, work| {
+                let default = group.state().map(mesto_governance::GroupState::default_visibility).unwrap_or_default();
+                let visibility = match restricted {
+                    Some(true) => Visibility::Restricted,
+                    Some(false) => Visibility::Open,
+                    None => default,
+                };
                 let mut actions = vec![
                     Action::ContextRegistered(ContextRegistered { nonce, release: release(&app) }),
                     Action::ContextVisibilitySet(ContextVisibilitySet {
                         context: here,
-                        visibility: Visibility::Open,
+                        visibility,
                         keep: Vec::new(),
                     }),
                 ];
@@ -435,20 +506,31 @@ impl Node {
                     actions.push(Action::AliasSet(AliasSet { subject: Alias::Context(here), name }));
                 }
                 actions.push(group.join_context(here, &nonce, &identity));
-                group.author(work, actions)
+                let key = match visibility {
+                    Visibility::Restricted => Some(group.first_key(work, here, &nonce)?),
+                    Visibility::Open => None,
+                };
+                let key = key.map(|(key, action)| {
+                    actions.push(action);
+                    key
+                });
+                let op = group.author(work, actions)?;
+                if let Some(key) = key {
+                    group.add_key(work, key);
+                }
+                Ok(op)
             })
             .unwrap_or(Err(CommandError::KeyMissing(group_id)))?;
         let id = here.resolve(op);
         turn.report(Report::Flow { flow: "f01", step: "context registered", subject: id.to_string() });
         record.joined_by = Some(op);
-        self.begin_context(turn, id, record, before);
+        self.begin_context(turn, id, record, before)?;
         self.touched(turn, group_id.log());
-        let view = self.groups.get(&group_id).and_then(Group::view);
+        let view = self.groups.get_mut(&group_id).and_then(Group::view);
         self.with_context(turn, &id, |context, work| {
             context.governance = view;
-            context.enqueue(work, WaitingCall { ticket: None, method: String::new(), args: init, is_init: true });
             context.created = Some(ticket);
-            context.pump(work);
+            context.resume_init(work);
         });
         Ok(())
     }
@@ -474,16 +556,8 @@ impl Node {
 
     /// A creation that a crash cut short is completed: the init runs now.
     pub(crate) fn resume_inits(&mut self, turn: &mut Turn<'_>) {
-        let unfinished: Vec<(ContextId, Vec<u8>)> = self
-            .contexts
-            .values()
-            .filter_map(|context| Some((context.id, context.record.init.clone()?)))
-            .collect();
-        for (id, init) in unfinished {
-            self.with_context(turn, &id, |context, work| {
-                context.enqueue(work, WaitingCall { ticket: None, method: String::new(), args: init, is_init: true });
-                context.pump(work);
-            });
+        for id in self.contexts.keys().copied().collect::<Vec<_>>() {
+            self.with_context(turn, &id, Context::resume_init);
         }
     }
 }

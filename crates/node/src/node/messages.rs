@@ -1,6 +1,6 @@
 //! What peers say, and what we answer.
 
-use mesto_governance::{BlobId, GroupId};
+use mesto_governance::{BlobId, GroupId, KeyId};
 use mesto_oplog::vector::AuthorVector;
 use mesto_oplog::{LogId, Verified};
 use mesto_sync::handshake::{TAGS_MAX, VERSION, tag};
@@ -11,6 +11,7 @@ use super::pulls::Page;
 use super::{LogOwner, Node, Timer, Turn};
 use crate::context::Heard;
 use crate::layout;
+use crate::log::Need;
 use crate::peers::Session;
 use crate::record::PeerRecord;
 use crate::step::{Effect, GossipToken, Lane, Verdict};
@@ -85,6 +86,7 @@ impl Node {
             Message::BlobPull { blob, offset } => self.blob_asked(turn, peer, blob, offset),
             Message::BlobChunk { blob, size, offset, bytes } => self.chunk_heard(turn, peer, blob, size, offset, bytes),
             Message::BlobAbsent { blob } => self.blob_absent(turn, peer, blob),
+            Message::Added { group, member } => self.added_heard(turn, peer, group, member),
         }
     }
 
@@ -93,10 +95,19 @@ impl Node {
         if hello.version != VERSION {
             return;
         }
+        // Another nonce means that they began anew, and know nothing of what we proved and told before. It happens when
+        // a lane is cut and opened again faster than their core takes notice: what it says to the first goes out on
+        // the second.
+        if session.hello.as_ref().is_some_and(|(nonce, _)| *nonce != hello.nonce) {
+            session.proved.clear();
+            session.welcomed.clear();
+            session.told.clear();
+        }
         session.hello = Some((hello.nonce, hello.tags.into_iter().collect()));
         for group in self.groups.keys().copied().collect::<Vec<_>>() {
             self.prove(turn, peer, group);
         }
+        self.tell_added(turn, peer);
     }
 
     /// Proves our membership to a peer that knows the group, once.
@@ -126,6 +137,7 @@ impl Node {
     pub(crate) fn welcome_new_members(&mut self, turn: &mut Turn<'_>, group: GroupId) {
         for peer in self.sessions.keys().copied().collect::<Vec<_>>() {
             self.welcome(turn, peer, group);
+            self.tell_added(turn, peer);
         }
     }
 
@@ -134,9 +146,17 @@ impl Node {
         let Some(group) = self.groups.get(&id) else { return };
         let Some(session) = self.sessions.get_mut(&peer) else { return };
         let Some(member) = session.claims.get(&id) else { return };
-        if !group.is_member(member) || !session.welcomed.insert(id) {
+        if !group.is_member(member) {
+            if session.welcomed.remove(&id) || !session.bid_farewell.contains(&id) {
+                session.bid_farewell.insert(id);
+                self.tell_farewell(turn, peer, id);
+            }
             return;
         }
+        if !session.welcomed.insert(id) {
+            return;
+        }
+        session.bid_farewell.remove(&id);
         let addresses = session.addresses.clone();
         let introduced = session.introduced.remove(&id).unwrap_or_default();
         self.tell_all(turn, peer, id);
@@ -144,6 +164,9 @@ impl Node {
         self.tell_addresses(turn, peer, id);
         self.introduce(turn, peer, id);
         self.addresses_heard(turn, peer, id, introduced);
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.ask_soon();
+        }
         self.timers.set(Timer::Keys(id), turn.time.wall_ms);
         self.want_bundles(turn);
     }
@@ -156,8 +179,10 @@ impl Node {
             return;
         }
         self.compare(turn, peer, &summary, true);
-        if self.is_member_peer(&peer, &group) {
+        if self.may_hear(&peer, &log) {
             self.tell(turn, peer, log);
+        } else if log == group.log() {
+            self.tell_farewell(turn, peer, group);
         }
     }
 
@@ -176,9 +201,8 @@ impl Node {
         cursor: u64,
         careful: bool,
     ) {
-        let Some(group) = self.group_of(&log) else { return };
-        if !self.is_member_peer(&peer, &group) {
-            return;
+        if !self.may_hear(&peer, &log) {
+            return self.bid_farewell(turn, peer, log, theirs, cursor, careful);
         }
         let Some(summary) = self.summary(&log) else { return };
         let (page, is_behind) = match self.logs.get(&log).copied() {
@@ -218,18 +242,29 @@ impl Node {
 
     /// Asks connected members for the keys that we lack, again and again until they are here.
     pub(crate) fn ask_for_keys(&mut self, turn: &mut Turn<'_>, id: GroupId) {
-        /// How long an answer may take before the question is asked again, in milliseconds.
-        const AGAIN_MS: u64 = 1_000;
-        let Some(group) = self.groups.get(&id) else { return };
-        let mut keys = group.missing_keys();
-        if keys.is_empty() {
-            return;
-        }
-        keys.truncate(KEYS_MAX);
+        let keys = self.keys_lacking(&id);
+        let Some(group) = self.groups.get_mut(&id).filter(|_| !keys.is_empty()) else { return };
+        let wait = group.ask_again_in();
+        let domains = group.wanted_domains();
         for peer in self.members_online(&id) {
             turn.send(peer, Message::KeyPull { group: id.log(), keys: keys.clone() });
         }
-        self.timers.set(Timer::Keys(id), turn.time.wall_ms + AGAIN_MS);
+        self.timers.set(Timer::Keys(id), turn.time.wall_ms + wait);
+        // Somebody waits to write: if the key does not come, an epoch of our own is begun.
+        for domain in domains {
+            self.with_group(turn, &id, |group, work| group.want_epoch(work, domain));
+        }
+    }
+
+    /// Keys of a group that we may have and lack, also those that entries wait for.
+    pub(crate) fn keys_lacking(&self, id: &GroupId) -> Vec<KeyId> {
+        let Some(group) = self.groups.get(id) else { return Vec::new() };
+        let contexts = self.contexts.values().filter(|context| context.group == *id);
+        let awaited = contexts.flat_map(|context| context.log.needs());
+        let awaited = awaited.filter_map(|need| if let Need::Key(key) = need { Some(key) } else { None }).collect();
+        let mut keys = group.missing_keys(&awaited);
+        keys.truncate(KEYS_MAX);
+        keys
     }
 
     pub(crate) fn peer_addresses(&mut self, turn: &mut Turn<'_>, peer: Peer, mut addresses: Vec<String>) {
@@ -334,10 +369,11 @@ impl Node {
             (Some(log), CheckedGossip::Entries(entries)) => self.entries_heard(turn, log, from, entries),
             (Some(log), CheckedGossip::Heartbeat(heartbeat)) => {
                 let Some(group) = self.group_of(&log).and_then(|id| self.groups.get(&id)) else { return };
+                let id = group.id;
                 if heartbeat.summary.log != log {
                     Verdict::Reject
                 } else if !group.is_member(&heartbeat.member) {
-                    self.suspect_behind(turn, group.id, from);
+                    self.former_heard(turn, from, id, &heartbeat);
                     Verdict::Ignore
                 } else {
                     self.heartbeat_heard(turn, from, heartbeat);
@@ -368,7 +404,7 @@ impl Node {
     }
 
     /// Someone whom we do not know speaks on a topic: maybe we are the one who lags.
-    fn suspect_behind(&mut self, turn: &mut Turn<'_>, group: GroupId, from: Peer) {
+    pub(crate) fn suspect_behind(&mut self, turn: &mut Turn<'_>, group: GroupId, from: Peer) {
         self.may_have(turn, group.log(), from);
     }
 

@@ -45,7 +45,7 @@ impl Node {
             } else {
                 self.may_have(turn, log, peer);
             }
-        } else if comparison.they_lack && self.group_of(&log).is_some_and(|group| self.is_member_peer(&peer, &group)) {
+        } else if comparison.they_lack && self.may_hear(&peer, &log) {
             // They are behind and may never have heard of what we told them before: say it again. They will ask,
             // not answer, so this ends.
             if let Some(session) = self.sessions.get_mut(&peer) {
@@ -89,35 +89,48 @@ impl Node {
         }
         fetch.candidates.remove(&peer);
         fetch.last = Some(peer);
-        self.ask_for_page(turn, log, Pull { from: peer, deadline_ms: 0, cursor: 0, taken: 0, known: 0 });
-    }
-
-    fn ask_for_page(&mut self, turn: &mut Turn<'_>, log: LogId, pull: Pull) {
         let vector = match self.logs.get(&log) {
             Some(LogOwner::Group(id)) => self.groups.get(id).map(|group| group.log.dag.vector()),
             Some(LogOwner::Context(id)) => self.contexts.get(id).map(|context| context.log.dag.vector()),
             None => None,
         };
         let Some(vector) = vector else { return };
-        let fetch = self.fetches.entry(log).or_default();
-        let careful = fetch.careful;
-        let deadline_ms = turn.time.wall_ms + PAGE_MS_MAX;
-        let (from, cursor) = (pull.from, pull.cursor);
-        fetch.active = Some(Pull { deadline_ms, ..pull });
-        self.timers.set(Timer::Pull(log), deadline_ms);
+        let pull = Pull { from: peer, deadline_ms: 0, vector, cursor: 0, taken: 0, known: 0 };
+        let ask = self.ask_for_page(turn, log, pull);
         // What it tells, which entries we hold, must not outlive a crash that we forget them in.
-        let message = Message::Pull { log, vector, cursor, careful };
-        self.after_durable(turn, &log, Effect::Send(from, Lane::Sync, message));
+        self.after_durable(turn, &log, ask);
+    }
+
+    /// Notes that a page is asked for; the question is to be sent.
+    fn ask_for_page(&mut self, turn: &mut Turn<'_>, log: LogId, pull: Pull) -> Effect {
+        let fetch = self.fetches.entry(log).or_default();
+        let deadline_ms = turn.time.wall_ms + PAGE_MS_MAX;
+        self.timers.set(Timer::Pull(log), deadline_ms);
+        let vector = pull.vector.clone();
+        let message = Message::Pull { log, vector, cursor: pull.cursor, careful: fetch.careful };
+        let ask = Effect::Send(pull.from, Lane::Sync, message);
+        fetch.active = Some(Pull { deadline_ms, ..pull });
+        ask
     }
 
     pub(crate) fn page_heard(&mut self, turn: &mut Turn<'_>, peer: Peer, page: Page) {
         let Page { log, entries, next, summary, len } = page;
         let Some(fetch) = self.fetches.get_mut(&log) else { return };
         // Only what was asked for: nobody can push entries past the pace that we set.
-        let Some(mut pull) = fetch.active.take_if(|active| active.from == peer) else { return };
+        let Some(pull) = fetch.active.take_if(|active| active.from == peer) else { return };
         fetch.bytes += len;
         fetch.round_trips += 1;
         let came = entries.len();
+        // A careful round can bring again what we hold or have set aside, but no more than that: whoever sends
+        // more only keeps us from asking others.
+        let held = self.held(&log);
+        let (round, known) = ((pull.taken, pull.known), pull.known);
+        let goes_on = next.filter(|next| *next > pull.cursor && came > 0 && known <= held);
+        if let Some(cursor) = goes_on {
+            // Asked for before this one is taken in, so that it is on its way meanwhile.
+            let ask = self.ask_for_page(turn, log, Pull { cursor, ..pull });
+            turn.effect(ask);
+        }
         let entries: Vec<Verified> = entries.into_iter().filter(|entry| entry.log() == log).collect();
         let taken = match self.logs.get(&log).copied() {
             Some(LogOwner::Group(id)) => self.with_group(turn, &id, |group, work| group.ingest(work, peer, entries)),
@@ -140,14 +153,10 @@ impl Node {
         {
             session.remember(summary.clone());
         }
-        pull.taken += taken;
-        pull.known += came.saturating_sub(taken) as u64;
-        // A careful round can bring again what we hold or have set aside, but no more than that: whoever sends
-        // more only keeps us from asking others.
-        let held = self.held(&log);
-        match next.filter(|next| *next > pull.cursor && came > 0 && pull.known <= held) {
-            Some(next) => self.ask_for_page(turn, log, Pull { cursor: next, ..pull }),
-            None => self.round_ended(turn, peer, log, &summary, pull.taken),
+        let (taken, known) = (round.0 + taken, round.1 + came.saturating_sub(taken) as u64);
+        match self.fetches.get_mut(&log).and_then(|fetch| fetch.active.as_mut()).filter(|_| goes_on.is_some()) {
+            Some(active) => (active.taken, active.known) = (taken, known),
+            None => self.round_ended(turn, peer, log, &summary, taken),
         }
         self.check_caught_up(turn, log);
     }
@@ -174,7 +183,7 @@ impl Node {
                 }
             }
             self.compare(turn, peer, summary, false);
-            if self.group_of(&log).is_some_and(|group| self.is_member_peer(&peer, &group)) {
+            if self.may_hear(&peer, &log) {
                 self.tell(turn, peer, log);
             }
         }
@@ -233,7 +242,9 @@ impl Node {
         while let Some(peer) = self.fetches.get_mut(&log).and_then(crate::peers::Fetch::pop_candidate) {
             let summary = self.sessions.get(&peer).and_then(|session| session.summaries.get(&log)).cloned();
             let is_known = self.sessions.get(&peer).is_some_and(|session| session.claims.contains_key(&group));
-            let has_news = summary.is_none_or(|summary| self.lacks(turn, &log, &summary).1);
+            // Who named something that is wanted may have it, whatever it said before.
+            let has_news =
+                summary.is_none_or(|summary| self.lacks(turn, &log, &summary).1) || self.is_anything_wanted(&log);
             if is_known && has_news {
                 return self.fetch_from(turn, log, peer);
             }

@@ -55,6 +55,11 @@ impl World {
         if self.hosts[index].role == Role::Outsider {
             return self.outsider_meets(index, other);
         }
+        if self.profile.late_greetings && self.random.split("late greeting", generation).chance(400) {
+            // A link came and went before a busy host heard of it. What the host says to it, it says on the next one.
+            self.step(index, Input::PeerUp(peer));
+            self.step(index, Input::PeerDown(peer));
+        }
         self.step(index, Input::PeerUp(peer));
         if self.hosts[other].role != Role::Outsider {
             self.step(index, Input::PeerAddresses(peer, vec![address(other)]));
@@ -248,5 +253,6 @@ fn brief(message: &Message) -> String {
         Message::BlobPull { blob, offset } => format!("blob pull {blob:?} from {offset}"),
         Message::BlobChunk { blob, offset, bytes, .. } => format!("chunk of {blob:?} at {offset}: {}", bytes.len()),
         Message::BlobAbsent { blob } => format!("blob {blob:?} absent"),
+        Message::Added { group, member } => format!("{member:?} was added to {group:?}"),
     }
 }

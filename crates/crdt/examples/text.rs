@@ -1,0 +1,190 @@
+//! What texts cost: `cargo run --release -p mesto-crdt --example text [TRACE.json[.gz] ...]`.
+//!
+//! Prints one line of JSON for each trace. Sequential ones, one delta an edit: edits a second typed locally and taken in
+//! one by one, characters a second loaded from the leaves, bytes of memory for each character that the text ends with,
+//! and microseconds of a keystroke in the middle of it through a draft and a commit. Concurrent ones: edits a second
+//! taken in by somebody who listens. Each figure is the best of several runs.
+
+#[path = "replay/trace.rs"]
+mod trace;
+
+use std::error::Error;
+use std::fs;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use mesto_crdt::sequence::{Deleted, Sequence, SequenceError};
+use mesto_crdt::{
+    Author, CollectionId, Delta, Draft, DraftLimits, Hlc, Kind, MemoryState, Op, Sequences, Transaction, TreeCache,
+    Unit, WithSequences,
+};
+use serde_json::{Value, json};
+use trace::{Step, Trace, mint};
+
+const RUNS: usize = 7;
+/// Texts side by side of which the memory is measured, so that pages of the allocator do not count.
+const COPIES: usize = 8;
+const KEYSTROKES: usize = 2_000;
+const AUTHOR: Author = Author([1; 32]);
+const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
+const TRACES: [&str; 3] = ["automerge-paper", "sveltecomponent", "friendsforever"];
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> Result<()> {
+    let mut paths: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    if paths.is_empty() {
+        paths.extend(TRACES.map(|name| Path::new(DATA).join(format!("{name}.json.gz"))));
+    }
+    for path in paths {
+        let trace = Trace::read(&path)?;
+        let figures = if trace.is_concurrent() { concurrent(&trace)? } else { sequential(&trace)? };
+        println!("{}", json!({ "trace": path.file_name().map(|name| name.to_string_lossy()), "figures": figures }));
+    }
+    Ok(())
+}
+
+fn sequential(trace: &Trace) -> Result<Value> {
+    let edits = trace.edits() as f64;
+    let text = trace.type_through()?;
+    if text.text() != trace.end_content {
+        return Err("the trace does not end in its endContent".into());
+    }
+    let chars = text.len(Unit::CodePoint) as f64;
+    let local = best(|| trace.type_through().map(drop))?;
+    let steps = trace.steps()?;
+    let remote = best(|| apply(&steps).map(drop))?;
+    let context = Context::of(&steps);
+    let collection = context.collection;
+    let load = best(|| Sequence::load(&context.state.read, collection).map(drop))?;
+    let elements = f64::from(text.elements());
+    Ok(json!({
+        "chars": chars,
+        "elements": elements,
+        "edits": edits,
+        "localEditsPerSecond": (edits / local).round(),
+        "remoteEditsPerSecond": (edits / remote).round(),
+        "loadCharsPerSecond": (elements / load).round(),
+        "loadMs": load * 1e3,
+        "bytesPerChar": resident_per_text(trace)? / chars,
+        "accountedBytesPerChar": text.memory_bytes() as f64 / chars,
+        "keystrokeUs": keystroke(context)?,
+    }))
+}
+
+fn concurrent(trace: &Trace) -> Result<Value> {
+    let (steps, text) = trace.merge()?;
+    if text.text() != trace.end_content {
+        return Err("the trace does not end in its endContent".into());
+    }
+    let listened = apply(&steps)?;
+    if listened.text() != trace.end_content {
+        return Err("who listens does not end in endContent".into());
+    }
+    let edits = trace.edits() as f64;
+    let listen = best(|| apply(&steps).map(drop))?;
+    let live = best(|| trace.merge().map(drop))?;
+    Ok(json!({
+        "chars": text.len(Unit::CodePoint),
+        "edits": edits,
+        "listenerEditsPerSecond": (edits / listen).round(),
+        "livedEditsPerSecond": (edits / live).round(),
+    }))
+}
+
+/// Takes deltas in, in order.
+fn apply(steps: &[Step]) -> std::result::Result<Sequence, SequenceError> {
+    let mut text = Sequence::new(Kind::Text);
+    steps.iter().try_for_each(|step| step.apply(&mut text))?;
+    Ok(text)
+}
+
+/// The least seconds that something takes.
+fn best<E>(run: impl Fn() -> std::result::Result<(), E>) -> std::result::Result<f64, E> {
+    let mut best = f64::INFINITY;
+    for _ in 0..RUNS {
+        let start = Instant::now();
+        black_box(run()?);
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    Ok(best)
+}
+
+/// By how much the process grows for one text.
+fn resident_per_text(trace: &Trace) -> Result<f64> {
+    let before = resident()?;
+    let texts = (0..COPIES).map(|_| trace.type_through()).collect::<std::result::Result<Vec<_>, _>>()?;
+    let after = resident()?;
+    black_box(&texts);
+    Ok(after.saturating_sub(before) as f64 / COPIES as f64)
+}
+
+fn resident() -> Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS in /proc/self/status")?;
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kib * 1024)
+}
+
+/// A context that holds one text.
+struct Context {
+    state: WithSequences<MemoryState>,
+    cache: TreeCache,
+    collection: CollectionId,
+    last: Hlc,
+}
+
+impl Context {
+    fn of(steps: &[Step]) -> Self {
+        let collection = CollectionId::ROOT.child(Kind::Text, b"text");
+        let state = WithSequences { read: MemoryState::new(), sequences: Sequences::new() };
+        let mut context = Self { state, cache: TreeCache::new(), collection, last: Hlc::ZERO };
+        for steps in steps.chunks(4096) {
+            let mut transaction = Transaction::new(&context.state, &mut context.cache);
+            for step in steps {
+                let (inserted, deleted) = (step.inserted.clone(), step.deleted.clone());
+                if inserted.is_empty() && matches!(&deleted, Deleted::Some(of) if of.is_empty()) {
+                    continue;
+                }
+                let ops = [Op::Splice { collection, inserted, deleted }];
+                let delta = Delta { id: step.mint.delta, author: AUTHOR, stamp: step.mint.stamp, ops: &ops };
+                transaction.apply(&delta, &|_| true).expect("applies");
+                context.last = step.mint.stamp;
+            }
+            let commit = transaction.finish().expect("sound");
+            context.state.read.apply_writes(&commit.writes);
+        }
+        context
+    }
+
+    /// One call that types one character.
+    fn type_one(&mut self, number: usize, at: u64) -> Result<()> {
+        let mut draft = Draft::new(&self.state, AUTHOR, DraftLimits::default());
+        let text = draft.open_root("text", Kind::Text)?;
+        draft.text_insert(text, Unit::CodePoint, at, "x")?;
+        let ops = draft.finish()?;
+        let mint = mint(number);
+        let delta = Delta { id: mint.delta, author: AUTHOR, stamp: mint.stamp, ops: &ops };
+        let mut transaction = Transaction::new(&self.state, &mut self.cache);
+        transaction.apply(&delta, &|_| true)?;
+        let commit = transaction.finish()?;
+        self.state.read.apply_writes(&commit.writes);
+        self.state.sequences = commit.sequences;
+        Ok(())
+    }
+}
+
+/// The median of microseconds that a keystroke takes.
+fn keystroke(mut context: Context) -> Result<f64> {
+    let first = (context.last.ms() / 1_000) as usize + 1;
+    let middle = Sequence::load(&context.state.read, context.collection)?.len(Unit::CodePoint) / 2;
+    let mut times = Vec::with_capacity(KEYSTROKES);
+    for stroke in 0..KEYSTROKES {
+        let start = Instant::now();
+        context.type_one(first + stroke, middle + stroke as u64)?;
+        times.push(start.elapsed().as_secs_f64() * 1e6);
+    }
+    times.sort_unstable_by(f64::total_cmp);
+    Ok(times[KEYSTROKES / 2])
+}

@@ -1,0 +1,100 @@
+//! Who owns a group: there is one owner, whatever happens at one time.
+
+use mesto_governance::action::{MemberRoleSet, OwnershipTransferred};
+use mesto_governance::right::Denied;
+use mesto_governance::{Action, Capabilities, Level, Rejected, Role};
+use mesto_oplog::EntryId;
+
+use crate::world::{World, add, id, remove};
+
+fn transfer(to: u8) -> Vec<Action> {
+    vec![Action::OwnershipTransferred(OwnershipTransferred { to: id(to) })]
+}
+
+fn owner(world: &World) -> u8 {
+    let owner = world.governance.state().owner().unwrap();
+    (0..20).find(|who| id(*who) == owner).unwrap()
+}
+
+fn level(world: &World, who: u8) -> Option<Level> {
+    world.governance.state().member(&id(who)).map(|row| row.level)
+}
+
+#[test]
+fn ownership_goes_to_a_member_and_the_old_owner_is_an_admin() {
+    let mut world = World::peopled();
+    assert!(matches!(world.refused(1, transfer(2)), Rejected::Denied(Denied::LevelTooLow { .. })));
+    assert_eq!(world.refused(0, transfer(0)), Rejected::AlreadyOwner(id(0)));
+    assert_eq!(world.refused(0, transfer(9)), Denied::NotAMember(id(9)).into());
+    let mut both = transfer(4);
+    both.push(Action::Merge);
+    assert_eq!(world.refused(0, both), Rejected::NotAlone { action: "OwnershipTransferred" });
+    world.act(0, transfer(4));
+    assert_eq!((owner(&world), level(&world, 0)), (4, Some(Level::Admin)));
+    // The new owner outranks everybody, the old one included; nobody outranks it.
+    assert!(matches!(world.refused(0, vec![remove(4)]), Rejected::Denied(Denied::NotOutranked { .. })));
+    world.act(4, transfer(1));
+    world.act(1, vec![remove(4), remove(0)]);
+    assert_eq!(owner(&world), 1);
+}
+
+#[test]
+fn of_transfers_at_one_time_the_least_stands_and_what_rests_on_the_others_falls() {
+    let mut world = World::peopled();
+    let start = world.governance.heads();
+    let to_one = world.act_after(0, &start, transfer(1));
+    let to_two = world.act_after(0, &start, transfer(2));
+    let of_one = world.act_after(1, &[to_one], transfer(4));
+    let of_two = world.act_after(2, &[to_two], transfer(4));
+    let (dead, lost) = if to_one < to_two { ([to_two, of_two], 2) } else { ([to_one, of_one], 1) };
+    let mut expected: Vec<EntryId> = dead.to_vec();
+    expected.sort();
+    assert_eq!(world.governance.dead(), expected);
+    assert_eq!((owner(&world), level(&world, lost)), (4, Some(Level::Admin)));
+}
+
+#[test]
+fn a_transfer_to_somebody_who_is_being_removed_reaches_nobody() {
+    let mut world = World::peopled();
+    let start = world.governance.heads();
+    let to_two = world.act_after(0, &start, transfer(2));
+    world.act_after(1, &start, vec![remove(2)]);
+    assert_eq!(owner(&world), 0);
+    assert_eq!(world.governance.dead(), vec![to_two]);
+    // A later one of the same time stands, though the one that reaches nobody comes first.
+    let behind = world.sign(0, &start, vec![Action::Merge]);
+    world.governance.apply(&behind).unwrap();
+    let to_four = world.act_after(0, &[behind.id()], transfer(4));
+    assert_eq!(owner(&world), 4);
+    assert!(!world.governance.is_dead(&to_four));
+    // Bringing 2 back does not make it the owner.
+    world.act(1, vec![add(2, Role::Member, Capabilities::DEFAULT)]);
+    assert_eq!((owner(&world), level(&world, 2)), (4, Some(Level::Member)));
+}
+
+#[test]
+fn a_change_beside_a_transfer_takes_nothing_from_the_new_owner() {
+    let mut world = World::peopled();
+    let start = world.governance.heads();
+    world.act_after(0, &start, transfer(2));
+    let demote = Action::MemberRoleSet(MemberRoleSet {
+        member: id(2),
+        role: Role::ReadOnly,
+        capabilities: None,
+        keep: vec![],
+        descendants: vec![],
+    });
+    world.act_after(1, &start, vec![demote]);
+    assert_eq!((owner(&world), level(&world, 2)), (2, Some(Level::Owner)));
+    world.act(2, vec![remove(1)]);
+}
+
+#[test]
+fn what_an_old_owner_backdates_with_the_owners_authority_is_void() {
+    let mut world = World::peopled();
+    let start = world.governance.heads();
+    world.act_after(0, &start, transfer(1));
+    let deletion = world.act_after(0, &start, vec![Action::GroupDeleted]);
+    assert!(world.governance.is_dead(&deletion));
+    assert!(!world.governance.state().is_deleted());
+}

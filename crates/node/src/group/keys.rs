@@ -1,0 +1,406 @@
+//! The keys of a group: which are held, which one to write under, who may have them, and when new ones are started.
+//!
+//! A *domain* is what a key protects: the group (`None`), or one Restricted context. Every loss of read access in
+//! a domain makes its keys unfit for writing; whoever caused the loss starts a new epoch in the same batch, and
+//! where it could not, the next writer does before it writes. An epoch is also unfit once somebody who has its key
+//! may not read any more: a recipient of the op, or a member to whom this node sent the key.
+//!
+//! That a key is held is a reconciled state: what is missing is asked for on every connect and again and again
+//! until it is there. An answer is believed because a key's id is its hash. An epoch whose key nobody sends for a
+//! while (its author may have wrapped rubbish) is followed by one of our own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use mesto_governance::action::{
+    Action, ContextRef, Domain as KeyDomain, HISTORY_MAX, HistoryWrap, KeyEpochStarted, Visibility, WRAPS_INLINE_MAX,
+    Wrap, Wraps, recipients_digest,
+};
+use mesto_governance::fold::Epoch;
+use mesto_governance::keys::EpochKey;
+use mesto_governance::{ContextId, GroupState, KeyId, Op};
+use mesto_oplog::{EntryId, PublicKey};
+
+use super::Group;
+use crate::command::CommandError;
+use crate::flight::Work;
+use crate::layout;
+use crate::step::Report;
+use crate::store::Keyspace;
+
+/// What a key protects: a Restricted context, or, if `None`, the group with its Open contexts.
+pub(crate) type Domain = Option<ContextId>;
+
+/// How long the key of a usable epoch may take to come before a writer that waits for it starts another epoch, in
+/// milliseconds: some questions to every member that is connected.
+const KEY_WAIT_MS: u64 = 3_000;
+/// Longest time between two questions for the same keys, in milliseconds. The first ones follow each other
+/// faster; later a new connection, a new op or a new epoch asks at once.
+const ASK_AGAIN_MS_MAX: u64 = 30_000;
+/// First time between two questions for the same keys, in milliseconds.
+const ASK_AGAIN_MS: u64 = 1_000;
+/// Bytes of epochs in one op: leaves room for the rest of an op of 256 KiB.
+const EPOCHS_LEN_MAX: usize = 200 * 1024;
+/// Epochs in one op: half of the actions that an op has.
+const EPOCHS_MAX: usize = 32;
+
+/// A key epoch of which an op was admitted, also if that op is dead: what was written under it stays readable.
+#[derive(Debug, Clone)]
+pub(crate) struct SeenEpoch {
+    pub(crate) domain: Domain,
+    history: Vec<HistoryWrap>,
+}
+
+/// What is remembered about keys besides the keys.
+#[derive(Debug, Default)]
+pub(crate) struct KeyBook {
+    seen: BTreeMap<KeyId, SeenEpoch>,
+    /// To whom we sent which key, beyond what ops carry.
+    sent: BTreeSet<(KeyId, PublicKey)>,
+    /// Domains that somebody waits to write in.
+    wanted: BTreeSet<Domain>,
+    /// Since when the key of a usable epoch is missing.
+    lacking_since: BTreeMap<KeyId, u64>,
+    /// Questions in a row that brought no key.
+    asked: u32,
+    /// The usable epochs, and the heads at which they were.
+    usable: Option<(Vec<EntryId>, Arc<BTreeMap<Domain, KeyId>>)>,
+}
+
+impl KeyBook {
+    /// Reads back to whom keys were sent.
+    pub(super) fn open(sent: BTreeSet<(KeyId, PublicKey)>) -> Self {
+        Self { sent, ..Self::default() }
+    }
+
+    /// Notes the epochs that an op starts.
+    pub(super) fn note(&mut self, op: &Op, id: EntryId) {
+        for action in &op.actions {
+            if let Action::KeyEpochStarted(started) = action {
+                let seen = SeenEpoch { domain: domain_of_action(started, id), history: started.history.clone() };
+                self.seen.entry(started.key).or_insert(seen);
+            }
+        }
+        self.usable = None;
+        self.asked = 0;
+    }
+
+    pub(crate) fn forget_usable(&mut self) {
+        self.usable = None;
+    }
+}
+
+fn domain_of_action(started: &KeyEpochStarted, op: EntryId) -> Domain {
+    match started.domain {
+        KeyDomain::Group => None,
+        KeyDomain::Context(context) => Some(context.resolve(op)),
+    }
+}
+
+/// The domain under whose keys a context is written now.
+pub(crate) fn domain_of(state: &GroupState, context: &ContextId) -> Domain {
+    let row = state.context(context)?;
+    (row.visibility() == Visibility::Restricted).then_some(*context)
+}
+
+/// Whether a member may have the keys of a domain: as it stands now, in the full fold.
+pub(crate) fn reads(state: &GroupState, member: &PublicKey, domain: Domain) -> bool {
+    if state.standing(member).is_none() {
+        return false;
+    }
+    let Some(id) = domain else { return true };
+    let Some(row) = state.context(&id).filter(|row| !row.is_detached) else { return false };
+    let has_joined = row.creator == *member || row.identities().any(|(_, of)| of == *member);
+    has_joined && (row.visibility() == Visibility::Open || row.is_allowed(member))
+}
+
+impl Group {
+    /// The epoch under which to write in each domain that we read, if there is one.
+    pub(crate) fn usable(&mut self) -> Arc<BTreeMap<Domain, KeyId>> {
+        let heads = self.log.heads();
+        if let Some((at, usable)) = &self.book.usable
+            && *at == heads
+        {
+            return Arc::clone(usable);
+        }
+        let usable: BTreeMap<Domain, KeyId> =
+            self.own_domains().into_iter().filter_map(|domain| Some((domain, self.usable_in(domain)?))).collect();
+        let usable = Arc::new(usable);
+        self.book.usable = Some((heads, Arc::clone(&usable)));
+        usable
+    }
+
+    /// The domains that we read and that have keys of their own.
+    fn own_domains(&self) -> Vec<Domain> {
+        let Some(state) = self.state() else { return Vec::new() };
+        let us = self.member.public();
+        let restricted = state.contexts().filter(|row| row.visibility() == Visibility::Restricted);
+        let own = restricted.map(|row| Some(row.id)).filter(|domain| reads(state, &us, *domain));
+        std::iter::once(None).chain(own).collect()
+    }
+
+    fn usable_in(&self, domain: Domain) -> Option<KeyId> {
+        let governance = self.governance.as_ref()?;
+        let epoch = governance.current_epoch(domain)?;
+        let state = governance.state();
+        let is_lost = |member: &PublicKey| !reads(state, member, domain);
+        let sent = self.book.sent.iter().filter(|(key, _)| *key == epoch.key).map(|(_, member)| member);
+        let has_leaked = recipients(epoch).any(|member| is_lost(&member)) || sent.clone().any(is_lost);
+        (!has_leaked).then_some(epoch.key)
+    }
+
+    /// The key that is written under in the group's own domain, if we hold it.
+    pub(crate) fn current_key(&self) -> Option<&EpochKey> {
+        self.keys.get(&self.usable_in(None)?)
+    }
+
+    /// Whether what the group's members write can be read here: the key that is written under is held, or, where a
+    /// new epoch has to be started first, all keys that there are.
+    pub(crate) fn is_key_held(&self) -> bool {
+        match self.usable_in(None) {
+            Some(key) => self.keys.contains_key(&key),
+            None => !self.keys.is_empty() && self.missing_keys(&BTreeSet::new()).is_empty(),
+        }
+    }
+
+    /// Somebody waits to write in a domain of ours whose key is not at hand. Starts an epoch if there is none to
+    /// write under, or if its key has not come in a while.
+    pub(crate) fn want_epoch(&mut self, work: &mut Work<'_>, domain: Domain) -> Result<(), CommandError> {
+        let now = work.time.wall_ms;
+        match self.usable().get(&domain).copied() {
+            None => self.start_epochs(work, &[domain]),
+            Some(key) if self.keys.contains_key(&key) => {
+                self.book.wanted.remove(&domain);
+                Ok(())
+            }
+            Some(key) => {
+                self.book.wanted.insert(domain);
+                let since = *self.book.lacking_since.entry(key).or_insert(now);
+                if now.saturating_sub(since) < KEY_WAIT_MS {
+                    return Ok(());
+                }
+                self.start_epochs(work, &[domain])
+            }
+        }
+    }
+
+    /// Domains that somebody waits to write in.
+    pub(crate) fn wanted_domains(&self) -> Vec<Domain> {
+        self.book.wanted.iter().copied().collect()
+    }
+
+    /// Starts epochs in all domains of ours that have none to write under: after every loss of read access.
+    pub(crate) fn renew_keys(&mut self, work: &mut Work<'_>) -> Result<(), CommandError> {
+        let usable = self.usable();
+        let stale: Vec<Domain> = self.own_domains().into_iter().filter(|domain| !usable.contains_key(domain)).collect();
+        self.start_epochs(work, &stale)
+    }
+
+    fn start_epochs(&mut self, work: &mut Work<'_>, domains: &[Domain]) -> Result<(), CommandError> {
+        let mut actions = Vec::new();
+        let mut keys = Vec::new();
+        let mut len = 0;
+        for domain in domains {
+            let Some((key, action)) = self.new_epoch(work, *domain) else { continue };
+            let action_len = borsh::object_length(&action).unwrap_or(EPOCHS_LEN_MAX);
+            if !actions.is_empty() && (len + action_len > EPOCHS_LEN_MAX || actions.len() >= EPOCHS_MAX) {
+                self.author_epochs(work, std::mem::take(&mut actions), std::mem::take(&mut keys))?;
+                len = 0;
+            }
+            len += action_len;
+            actions.push(action);
+            keys.push(key);
+            self.book.wanted.remove(domain);
+        }
+        if actions.is_empty() { Ok(()) } else { self.author_epochs(work, actions, keys) }
+    }
+
+    fn author_epochs(&mut self, work: &mut Work<'_>, actions: Vec<Action>, keys: Vec<EpochKey>) -> Result<(), CommandError> {
+        self.author(work, actions)?;
+        for key in keys {
+            self.add_key(work, key);
+        }
+        work.now(Report::Flow { flow: "f18", step: "key epoch started", subject: self.id.to_string() }.into());
+        Ok(())
+    }
+
+    /// A fresh key for a domain, sealed to its readers. Readers beyond what an op can carry ask for it.
+    pub(crate) fn new_epoch(&self, work: &mut Work<'_>, domain: Domain) -> Option<(EpochKey, Action)> {
+        let state = self.state()?;
+        let nonce = self.domain_nonce(domain)?;
+        let key = EpochKey::from_bytes(work.entropy.bytes());
+        let readers = state.readers(domain);
+        let wraps: Vec<Wrap> = readers
+            .into_iter()
+            .filter_map(|(reader, sealing)| key.seal(&nonce, reader, sealing, &work.entropy.bytes()).ok())
+            .take(WRAPS_INLINE_MAX)
+            .collect();
+        let history = self.history(work, domain, &key);
+        let action_domain = match domain {
+            None => KeyDomain::Group,
+            Some(context) => KeyDomain::Context(ContextRef::Id(context)),
+        };
+        Some((key.clone(), epoch_action(action_domain, &key, wraps, history)))
+    }
+
+    /// The first key of a Restricted context that is registered in the same op, sealed to us.
+    pub(crate) fn first_key(
+        &self,
+        work: &mut Work<'_>,
+        context: ContextRef,
+        nonce: &[u8; 32],
+    ) -> Result<(EpochKey, Action), CommandError> {
+        let key = EpochKey::from_bytes(work.entropy.bytes());
+        let wrap = key
+            .seal(nonce, self.member.public(), self.sealing.public(), &work.entropy.bytes())
+            .map_err(|e| CommandError::Invalid(e.to_string()))?;
+        let action = epoch_action(KeyDomain::Context(context), &key, vec![wrap], Vec::new());
+        Ok((key, action))
+    }
+
+    /// The way back from a new key: the keys of the domain that no later key leads to.
+    fn history(&self, work: &mut Work<'_>, domain: Domain, key: &EpochKey) -> Vec<HistoryWrap> {
+        let of_domain = self.book.seen.iter().filter(|(id, seen)| seen.domain == domain && self.keys.contains_key(*id));
+        let led_to: BTreeSet<KeyId> =
+            of_domain.clone().flat_map(|(_, seen)| seen.history.iter().map(|wrap| wrap.previous)).collect();
+        of_domain
+            .filter(|(id, _)| !led_to.contains(*id))
+            .filter_map(|(id, _)| key.wrap_previous(self.keys.get(id)?, work.entropy.bytes()).ok())
+            .take(HISTORY_MAX)
+            .collect()
+    }
+
+    /// The random bytes that wraps of a domain's keys are bound to.
+    fn domain_nonce(&self, domain: Domain) -> Option<[u8; 32]> {
+        let state = self.state()?;
+        match domain {
+            None => Some(*state.nonce()),
+            Some(context) => state.context(&context).map(|row| row.nonce),
+        }
+    }
+
+    /// Takes the keys that an op seals to us.
+    pub(super) fn unwrap_keys(&mut self, work: &mut Work<'_>, op: &Op, id: EntryId) {
+        let us = self.member.public();
+        for action in &op.actions {
+            let Action::KeyEpochStarted(started) = action else { continue };
+            if self.keys.contains_key(&started.key) {
+                self.open_history(work, started.key);
+                continue;
+            }
+            let nonce = self.domain_nonce(domain_of_action(started, id));
+            let (Some(nonce), Some(wrap)) = (nonce, started.wrap_for(&us)) else { continue };
+            match EpochKey::open(&nonce, started.key, wrap, &self.sealing) {
+                Ok(key) => self.add_key(work, key),
+                Err(_) => {
+                    // Its author sealed rubbish to us: no use in waiting for the key before we write.
+                    self.book.lacking_since.insert(started.key, 0);
+                    work.now(Report::BadKey { group: self.id, op: id }.into());
+                }
+            }
+        }
+    }
+
+    /// Keys that we may have and lack: of live epochs, and those that entries wait for.
+    pub(crate) fn missing_keys(&self, awaited: &BTreeSet<KeyId>) -> Vec<KeyId> {
+        let Some(state) = self.state() else { return Vec::new() };
+        let us = self.member.public();
+        let is_missing = |key: &&KeyId| !self.keys.contains_key(*key);
+        let live = state.epochs().map(|epoch| &epoch.key);
+        let wanted: BTreeSet<KeyId> = live.chain(awaited).filter(is_missing).copied().collect();
+        let ours = |key: &KeyId| self.book.seen.get(key).is_some_and(|seen| reads(state, &us, seen.domain));
+        wanted.into_iter().filter(ours).collect()
+    }
+
+    /// How long to wait before the same keys are asked for again.
+    pub(crate) fn ask_again_in(&mut self) -> u64 {
+        let wait = ASK_AGAIN_MS << self.book.asked.min(5);
+        self.book.asked += 1;
+        if self.book.wanted.is_empty() { wait.min(ASK_AGAIN_MS_MAX) } else { ASK_AGAIN_MS }
+    }
+
+    /// Asks anew from the beginning: somebody is here who may know.
+    pub(crate) fn ask_soon(&mut self) {
+        self.book.asked = 0;
+    }
+
+    /// Takes keys that a member sent. Only those of epochs that were admitted count.
+    pub(crate) fn take_keys(&mut self, work: &mut Work<'_>, sealed: &[(KeyId, Wrap)]) {
+        for (id, wrap) in sealed {
+            let Some(seen) = self.book.seen.get(id).filter(|_| !self.keys.contains_key(id)) else { continue };
+            let Some(nonce) = self.domain_nonce(seen.domain) else { continue };
+            if let Ok(key) = EpochKey::open(&nonce, *id, wrap, &self.sealing) {
+                self.add_key(work, key);
+            }
+        }
+    }
+
+    /// Keeps a key, and those that it leads back to.
+    pub(crate) fn add_key(&mut self, work: &mut Work<'_>, key: EpochKey) {
+        let id = key.id();
+        if self.keys.contains_key(&id) {
+            return;
+        }
+        work.put(Keyspace::Meta, layout::epoch_key(&self.id, &id), key.expose().to_vec());
+        Arc::make_mut(&mut self.keys).insert(id, key);
+        self.book.lacking_since.remove(&id);
+        self.news.keys.push(id);
+        self.open_history(work, id);
+    }
+
+    fn open_history(&mut self, work: &mut Work<'_>, id: KeyId) {
+        let (Some(seen), Some(key)) = (self.book.seen.get(&id), self.keys.get(&id)) else { return };
+        let opened: Vec<EpochKey> = seen
+            .history
+            .iter()
+            .filter(|wrap| !self.keys.contains_key(&wrap.previous))
+            .filter_map(|wrap| key.unwrap_previous(wrap).ok())
+            .collect();
+        for previous in opened {
+            self.add_key(work, previous);
+        }
+    }
+
+    /// Seals those of `wanted` that we hold to a member that may have them, and remembers who got them: a key must
+    /// not be written under once somebody who has it may not read.
+    pub(crate) fn share_keys(&mut self, work: &mut Work<'_>, member: &PublicKey, wanted: &[KeyId]) -> Vec<(KeyId, Wrap)> {
+        let Some(sealing) = self.state().and_then(|state| state.member(member)).map(|row| row.sealing_key) else {
+            return Vec::new();
+        };
+        let mut sealed = Vec::new();
+        for id in wanted {
+            let (Some(key), Some(seen)) = (self.keys.get(id), self.book.seen.get(id)) else { continue };
+            let may_have = self.state().is_some_and(|state| reads(state, member, seen.domain));
+            let Some(nonce) = self.domain_nonce(seen.domain).filter(|_| may_have) else { continue };
+            if let Ok(wrap) = key.seal(&nonce, *member, sealing, &work.entropy.bytes()) {
+                sealed.push((*id, wrap));
+            }
+        }
+        for (id, _) in &sealed {
+            if self.book.sent.insert((*id, *member)) {
+                work.put(Keyspace::Meta, layout::shared_key(&self.id, id, member), Vec::new());
+            }
+        }
+        sealed
+    }
+}
+
+fn recipients(epoch: &Epoch) -> impl Iterator<Item = PublicKey> + '_ {
+    let wraps = match &epoch.started.wraps {
+        Wraps::Inline(wraps) => wraps.as_slice(),
+        Wraps::Blob { .. } => &[],
+    };
+    wraps.iter().map(|wrap| wrap.recipient)
+}
+
+/// The action that begins an epoch. `wraps` are in order of their recipients, `history` in order of its keys.
+pub(crate) fn epoch_action(domain: KeyDomain, key: &EpochKey, wraps: Vec<Wrap>, history: Vec<HistoryWrap>) -> Action {
+    Action::KeyEpochStarted(KeyEpochStarted {
+        domain,
+        key: key.id(),
+        recipients: recipients_digest(wraps.iter().map(|wrap| wrap.recipient)),
+        wraps: Wraps::Inline(wraps),
+        parent: None,
+        history,
+    })
+}

@@ -1,0 +1,226 @@
+//! What members decide about their group: who is in it as what, its invitations and its settings.
+
+use mesto_governance::action::{
+    Action, Alias, AliasSet, DefaultCapabilitiesSet, DefaultVisibilitySet, DescendantHeads, InvitationRevoked, Kept,
+    KEEP_MAX, MemberAdded, MemberCapabilitiesSet, MemberLeft, MemberRemoved, MemberRoleSet, PeerHint,
+    UpgradePolicySet, Visibility,
+};
+use mesto_governance::card::{CARD_PREFIX, Card};
+use mesto_governance::{Capabilities, ContextId, GroupId, GroupState, Role, SealingPublicKey};
+use mesto_oplog::PublicKey;
+use mesto_sync::Peer;
+
+use super::lookup::{find, member};
+use super::{Node, Turn};
+use crate::command::{Acted, CommandError, GroupAct, InvitationInfo, Noun, Reply, Selector, Settings};
+use crate::step::{Effect, Report, Ticket};
+
+/// Actions that make up a decision, and whom it is about.
+struct Decision {
+    actions: Vec<Action>,
+    member: Option<PublicKey>,
+    flow: &'static str,
+    step: &'static str,
+}
+
+impl Node {
+    /// Decides something about a group.
+    pub(crate) fn group_act(
+        &mut self,
+        turn: &mut Turn<'_>,
+        ticket: Ticket,
+        selector: &Selector,
+        act: GroupAct,
+    ) -> Result<(), CommandError> {
+        let id = self.member_group(selector)?.id;
+        let state = self.state_of(&id)?;
+        let mut dial = None;
+        let decision = match act {
+            GroupAct::AddMember { who, role, capabilities } => {
+                let (decision, peer) = add(state, &who, role, capabilities)?;
+                dial = peer;
+                decision
+            }
+            GroupAct::RemoveMember(who) => {
+                let member = member(state, &who)?;
+                let removed = MemberRemoved { member, keep: self.kept_of(turn, &id, &member), descendants: no_descendants() };
+                about(member, Action::MemberRemoved(removed), "f18", "member removed")
+            }
+            GroupAct::SetRole(who, role) => {
+                let member = member(state, &who)?;
+                let keep = if role.writes() { Vec::new() } else { self.kept_of(turn, &id, &member) };
+                let set = MemberRoleSet { member, role, capabilities: None, keep, descendants: no_descendants() };
+                about(member, Action::MemberRoleSet(set), "f16", "role set")
+            }
+            GroupAct::SetCapabilities(who, capabilities) => {
+                let member = member(state, &who)?;
+                let set = MemberCapabilitiesSet { member, capabilities };
+                about(member, Action::MemberCapabilitiesSet(set), "f17", "capabilities set")
+            }
+            GroupAct::NameMember(who, name) => {
+                let member = member(state, &who)?;
+                about(member, Action::AliasSet(AliasSet { subject: Alias::Member(member), name }), "f12", "member named")
+            }
+            GroupAct::RevokeInvitation(which) => {
+                let invitation = find(Noun::Invitation, &which, state.invitations().map(|row| (row.id, None)))?;
+                let action = Action::InvitationRevoked(InvitationRevoked { invitation });
+                Decision { actions: vec![action], member: None, flow: "f03", step: "invitation revoked" }
+            }
+            GroupAct::Set(settings) => settings_decision(settings)?,
+            GroupAct::Leave => {
+                let us = self.groups.get(&id).map(|group| group.member.public()).ok_or(CommandError::Stopping)?;
+                let keep = self.kept_of(turn, &id, &us);
+                about(us, Action::MemberLeft(MemberLeft { keep }), "f18", "member left")
+            }
+            GroupAct::Delete => {
+                Decision { actions: vec![Action::GroupDeleted], member: None, flow: "f18", step: "group deleted" }
+            }
+        };
+        self.decide(turn, ticket, id, None, decision)?;
+        if let Some((peer, addresses)) = dial {
+            self.remember_peer(turn, peer, &addresses);
+            self.tell_added(turn, peer);
+        }
+        Ok(())
+    }
+
+    /// Signs a decision; whoever loses the right to read by it is locked out of what comes, in the same batch.
+    fn decide(
+        &mut self,
+        turn: &mut Turn<'_>,
+        ticket: Ticket,
+        id: GroupId,
+        context: Option<ContextId>,
+        decision: Decision,
+    ) -> Result<(), CommandError> {
+        let Decision { actions, member, flow, step } = decision;
+        self.with_group(turn, &id, |group, work| {
+            let op = group.author(work, actions)?;
+            if group.we_are_member() {
+                // Who may not start an epoch, because it only reads or left the allowlist, leaves it to who writes next.
+                let _ = group.renew_keys(work);
+            }
+            let acted = Acted { group: id, context, member, op };
+            work.after(Effect::Reply(ticket, Box::new(Ok(Reply::Acted(acted)))));
+            Ok(())
+        })
+        .unwrap_or(Err(CommandError::Stopping))?;
+        turn.report(Report::Flow { flow, step, subject: id.to_string() });
+        self.touched(turn, id.log());
+        Ok(())
+    }
+
+    /// The same about a context.
+    pub(crate) fn decide_in_context(
+        &mut self,
+        turn: &mut Turn<'_>,
+        ticket: Ticket,
+        (id, context): (GroupId, ContextId),
+        actions: Vec<Action>,
+        step: &'static str,
+    ) -> Result<(), CommandError> {
+        self.decide(turn, ticket, id, Some(context), Decision { actions, member: None, flow: "f04", step })
+    }
+
+    pub(crate) fn state_of(&self, id: &GroupId) -> Result<&GroupState, CommandError> {
+        self.groups.get(id).and_then(|group| group.state()).ok_or(CommandError::KeyMissing(*id))
+    }
+
+    /// What a revocation of a member keeps: in each context that is here the last accepted delta of each chain that
+    /// the member has.
+    fn kept_of(&self, turn: &Turn<'_>, group: &GroupId, member: &PublicKey) -> Vec<Kept> {
+        let Some(state) = self.groups.get(group).and_then(|group| group.state()) else { return Vec::new() };
+        let mut kept: Vec<Kept> = self
+            .contexts
+            .values()
+            .filter(|context| context.group == *group)
+            .flat_map(|context| {
+                let row = state.context(&context.id);
+                let is_theirs = |author: &PublicKey| row.is_some_and(|row| row.member_of(author) == Some(*member));
+                let view = context.flight.view(turn.snapshot);
+                let last = context.last_accepted(&view, is_theirs);
+                last.into_iter().map(|delta| Kept { context: context.id, delta })
+            })
+            .collect();
+        kept.sort_unstable();
+        kept.dedup();
+        kept.truncate(KEEP_MAX);
+        kept
+    }
+
+    /// The invitations of a group.
+    pub(crate) fn invitations(&self, selector: &Selector) -> Result<Reply, CommandError> {
+        let group = self.group(selector)?;
+        let rows = group.state().into_iter().flat_map(GroupState::invitations);
+        let info = |row: &mesto_governance::fold::Invitation| InvitationInfo {
+            invitation: row.id,
+            inviter: row.inviter,
+            role: row.standing.role,
+            capabilities: row.standing.capabilities,
+            expires_at_ms: row.expires_at_ms,
+            uses: row.uses,
+            used: row.used,
+            revoked: row.is_revoked,
+        };
+        Ok(Reply::Invitations(rows.map(info).collect()))
+    }
+}
+
+fn about(member: PublicKey, action: Action, flow: &'static str, step: &'static str) -> Decision {
+    Decision { actions: vec![action], member: Some(member), flow, step }
+}
+
+/// Groups have no children that we know of.
+fn no_descendants() -> Vec<DescendantHeads> {
+    Vec::new()
+}
+
+type Dial = Option<(Peer, Vec<String>)>;
+
+/// Adds the holder of a card, or, without one, somebody who was a member before, with the keys that they had.
+fn add(
+    state: &GroupState,
+    who: &str,
+    role: Role,
+    capabilities: Option<Capabilities>,
+) -> Result<(Decision, Dial), CommandError> {
+    let (member, sealing_key, peer, addresses) = if who.trim().starts_with(CARD_PREFIX) {
+        let card: Card = who.parse().map_err(|e: mesto_governance::card::CardError| CommandError::BadCard(e.to_string()))?;
+        (card.member, card.sealing_key, card.peer, card.addresses)
+    } else {
+        former(state, who)?
+    };
+    let dial = <[u8; 32]>::try_from(peer.0.as_slice()).ok().map(|peer| (Peer::from_bytes(peer), addresses));
+    let capabilities = capabilities.unwrap_or(state.default_capabilities());
+    let added = MemberAdded { member, sealing_key, role, capabilities, peer };
+    Ok((about(member, Action::MemberAdded(added), "f16", "member added"), dial))
+}
+
+fn former(state: &GroupState, who: &str) -> Result<(PublicKey, SealingPublicKey, PeerHint, Vec<String>), CommandError> {
+    let selector = Selector(who.trim().to_owned());
+    let member = find(Noun::Member, &selector, state.known_people().map(|member| (*member, None)))?;
+    let (sealing_key, peer) = state.keys_of(&member).cloned().unwrap_or_default();
+    Ok((member, sealing_key, peer, Vec::new()))
+}
+
+fn settings_decision(settings: Settings) -> Result<Decision, CommandError> {
+    let Settings { name, default_capabilities, default_restricted, policy } = settings;
+    let mut actions = Vec::new();
+    if let Some(name) = name {
+        actions.push(Action::AliasSet(AliasSet { subject: Alias::Group, name }));
+    }
+    if let Some(capabilities) = default_capabilities {
+        actions.push(Action::DefaultCapabilitiesSet(DefaultCapabilitiesSet { capabilities }));
+    }
+    if let Some(restricted) = default_restricted {
+        let visibility = if restricted { Visibility::Restricted } else { Visibility::Open };
+        actions.push(Action::DefaultVisibilitySet(DefaultVisibilitySet { visibility }));
+    }
+    if let Some(policy) = policy {
+        actions.push(Action::UpgradePolicySet(UpgradePolicySet { policy: policy.into() }));
+    }
+    if actions.is_empty() {
+        return Err(CommandError::Invalid("no setting was named".to_owned()));
+    }
+    Ok(Decision { actions, member: None, flow: "f17", step: "settings changed" })
+}

@@ -1,0 +1,107 @@
+//! Finding what people name: by id, by name, or by a unique prefix of an id.
+
+use mesto_governance::{ContextId, GroupState};
+use mesto_oplog::PublicKey;
+use mesto_oplog::id::{CANDIDATES_MAX, ID_PREFIX_LEN_MIN};
+
+use super::Node;
+use crate::command::{AppVersion, CommandError, Noun, Selector};
+use crate::context::Context;
+use crate::group::Group;
+
+impl Node {
+    /// The group that a selector names.
+    pub(crate) fn group(&self, selector: &Selector) -> Result<&Group, CommandError> {
+        let named = self.groups.values().map(|group| (group.id, group.state().map(GroupState::name)));
+        let id = find(Noun::Group, selector, named)?;
+        self.groups.get(&id).ok_or_else(|| unknown(Noun::Group, &selector.0))
+    }
+
+    /// The same, if we are a member.
+    pub(crate) fn member_group(&self, selector: &Selector) -> Result<&Group, CommandError> {
+        let group = self.group(selector)?;
+        if group.we_are_member() {
+            return Ok(group);
+        }
+        Err(CommandError::Denied(format!("this node is not a member of group {} yet", group.id)))
+    }
+
+    /// The context that a selector names, joined or not.
+    pub(crate) fn context_id(&self, selector: &Selector) -> Result<ContextId, CommandError> {
+        let known = self.groups.values().filter_map(Group::state).flat_map(GroupState::contexts);
+        find(Noun::Context, selector, known.map(|row| (row.id, Some(row.name()))))
+    }
+
+    /// The context that a selector names, if we joined it.
+    pub(crate) fn context(&self, selector: &Selector) -> Result<&Context, CommandError> {
+        // A whole id needs no search: this is the way of every call.
+        let whole = selector.0.parse::<ContextId>().ok().and_then(|id| self.contexts.get(&id));
+        if let Some(context) = whole {
+            return Ok(context);
+        }
+        let id = self.context_id(selector)?;
+        self.contexts.get(&id).ok_or(CommandError::NotJoined(id))
+    }
+
+    pub(crate) fn application(&self, selector: &Selector) -> Result<AppVersion, CommandError> {
+        // A version by its bundle, or an application by its id or package: then the newest that was installed.
+        if let Ok(bundle) = find(Noun::Application, selector, self.installed.keys().map(|bundle| (*bundle, None))) {
+            return self.installed.get(&bundle).cloned().ok_or_else(|| CommandError::NotInstalled(selector.0.clone()));
+        }
+        let mut named: Vec<_> =
+            self.installed.values().map(|app| (app.application, Some(app.package.as_str()))).collect();
+        named.dedup();
+        let id = find(Noun::Application, selector, named)?;
+        let newest = self.installed.values().filter(|app| app.application == id).max_by_key(|app| version_key(&app.version));
+        newest.cloned().ok_or_else(|| CommandError::NotInstalled(selector.0.clone()))
+    }
+}
+
+/// The member that a selector names: by key, prefix or alias.
+pub(crate) fn member(state: &GroupState, selector: &Selector) -> Result<PublicKey, CommandError> {
+    let rows: Vec<_> = state.members().collect();
+    find(Noun::Member, selector, rows.iter().map(|row| (row.member, Some(row.alias.as_str()))))
+}
+
+/// Numbers in a version compare as numbers.
+pub(crate) fn version_key(version: &str) -> Vec<(u64, String)> {
+    version.split(['.', '-', '+']).map(|part| (part.parse().unwrap_or(0), part.to_owned())).collect()
+}
+
+pub(crate) fn unknown(noun: Noun, selector: &str) -> CommandError {
+    CommandError::Unknown { noun, selector: selector.to_owned() }
+}
+
+/// The one thing that a selector names: by id, by name, or by a prefix of its id.
+pub(crate) fn find<'a, T: Copy + Eq + std::fmt::Display>(
+    noun: Noun,
+    selector: &Selector,
+    named: impl IntoIterator<Item = (T, Option<&'a str>)>,
+) -> Result<T, CommandError> {
+    let text = selector.0.as_str();
+    let mut by_name: Vec<T> = Vec::new();
+    let mut by_prefix: Vec<T> = Vec::new();
+    for (id, name) in named {
+        let id_text = id.to_string();
+        if id_text == text {
+            return Ok(id);
+        }
+        if name == Some(text) && !by_name.contains(&id) {
+            by_name.push(id);
+        }
+        if text.len() >= ID_PREFIX_LEN_MIN && id_text.starts_with(text) && !by_prefix.contains(&id) {
+            by_prefix.push(id);
+        }
+    }
+    let found = if by_name.is_empty() { by_prefix } else { by_name };
+    match found.as_slice() {
+        [] => Err(unknown(noun, text)),
+        [one] => Ok(*one),
+        many => Err(CommandError::Ambiguous {
+            noun,
+            selector: text.to_owned(),
+            candidates: many.iter().take(CANDIDATES_MAX).map(ToString::to_string).collect(),
+        }),
+    }
+}
+
