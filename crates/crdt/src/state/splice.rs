@@ -213,7 +213,7 @@ impl Transaction<'_> {
     }
 
     /// All mints that have inserted into a sequence, and how many elements each.
-    fn minted(&self, collection: CollectionId) -> Result<BTreeMap<Mint, u32>, CorruptLeaf> {
+    pub(super) fn minted(&self, collection: CollectionId) -> Result<BTreeMap<Mint, u32>, CorruptLeaf> {
         let mut minted = BTreeMap::new();
         each_minted(self.read, collection, |mint, len| {
             minted.insert(mint, len);

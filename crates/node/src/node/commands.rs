@@ -16,7 +16,7 @@ use super::joins::{Plan, release};
 use super::lookup::{find, unknown};
 use super::{Node, Turn};
 use crate::command::{Command, CommandError, ContextInfo, Noun, Policy, Reply, Selector, Status, SyncInfo};
-use crate::context::WaitingCall;
+use crate::context::{Context, WaitingCall};
 use crate::group::keys::epoch_action;
 use crate::group::{Group, genesis_header};
 use crate::record::GroupRecord;

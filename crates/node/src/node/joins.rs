@@ -14,7 +14,7 @@ use mesto_sync::{Message, Peer};
 
 use super::{LogOwner, Node, Timer, Turn};
 use crate::command::{AppVersion, CommandError, JoinInfo};
-use crate::context::{Context, WaitingCall};
+use crate::context::Context;
 use crate::executor::{Call, CallError, MethodKind, Outcome};
 use crate::group::Group;
 use crate::layout;
