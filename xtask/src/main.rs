@@ -6,6 +6,7 @@ mod build;
 mod demo;
 mod e2e;
 mod http;
+mod javascript;
 mod network;
 mod node;
 mod sim;

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::build::{self, Profile};
 use crate::workspace::{Workspace, run as run_command};
-use crate::{apps, tidy};
+use crate::{apps, javascript, tidy};
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     // What is quick to find wrong comes first.
@@ -15,6 +15,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let mut cargo = vec!["test", "--workspace"];
     cargo.extend(arguments.iter().map(String::as_str));
     run_command(&mut workspace.cargo(&cargo))?;
+    javascript::test(workspace, &mesto)?;
     eprintln!("xtask: all tests passed");
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! Blobs.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A stored blob.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Blob {
     /// Its id: the BLAKE3 hash of its bytes.
@@ -13,7 +14,7 @@ pub struct Blob {
 }
 
 /// The answer to an upload. Existing JavaScript clients read the id under its second name.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Uploaded {
     /// The id.
     #[serde(rename = "blobId")]

@@ -2,28 +2,31 @@
 
 use std::borrow::Cow;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// A JSON-RPC request. Borrows from the text that it was read from.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RpcRequest<'a> {
     /// `2.0`.
     #[serde(borrow)]
     pub jsonrpc: Cow<'a, str>,
     /// Chosen by the caller and given back.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
     pub id: Option<&'a RawValue>,
     /// `execute`.
     #[serde(borrow)]
     pub method: Cow<'a, str>,
     /// The arguments.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Execute<'static>>")]
     pub params: Option<&'a RawValue>,
 }
 
 /// The arguments of `execute`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Execute<'a> {
     /// Where: id, prefix or name.
@@ -34,6 +37,7 @@ pub struct Execute<'a> {
     pub method: Cow<'a, str>,
     /// Its arguments by name: an object, or a string that holds one; `{}` if absent.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
     pub args_json: Option<&'a RawValue>,
     /// As whom; this node's identity in the context if absent.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -41,10 +45,11 @@ pub struct Execute<'a> {
 }
 
 /// What a call gave.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Called {
     /// The result.
+    #[schemars(with = "serde_json::Value")]
     pub output: Box<RawValue>,
     /// Whether a delta was made.
     pub committed: bool,
@@ -55,7 +60,7 @@ pub struct Called {
 }
 
 /// Why a JSON-RPC request was refused.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RpcError {
     /// The number that JSON-RPC wants.
     pub code: i32,

@@ -15,6 +15,10 @@ use ureq::http::Response;
 use ureq::{Agent, Body, RequestBuilder, SendBody};
 
 use crate::application::Application;
+use crate::auth::{
+    AddLoginKey, Challenge, Code, CreateToken, LoginKey, MakeCode, Refresh, Revoke, Revoked, Token, TokenAnswer, TokenCreated,
+    TokenPair, TokenRequest, Validated,
+};
 use crate::blob::{Blob, Uploaded};
 use crate::call::{Called, Execute, RpcRequest, RpcResponse};
 use crate::code::ErrorCode;
@@ -25,7 +29,7 @@ use crate::group::{CreateGroup, Group, GroupCreated, Invite, Invited, Join, Join
 use crate::node::{Connect, Connected, Health, Identity, NodeStatus, Peer, Usage};
 use crate::problem::Problem;
 
-pub use download::download;
+pub use download::{Reach, download};
 pub use error::ClientError;
 pub use events::EventStream;
 use url::segment;
@@ -276,11 +280,26 @@ impl Client {
 
     /// Opens a stream that carries `topics`.
     pub fn events(&self, topics: Topics) -> Result<EventStream, ClientError> {
-        let request = self.authorised(self.agent.get(self.url("/sse"))).header("accept", "text/event-stream");
+        self.open_events(topics, None)
+    }
+
+    /// Takes up a stream that broke. If the node cannot tell what was missed the stream is a new one, which
+    /// [`EventStream::resumed`] says.
+    pub fn resume_events(&self, broken: &EventStream, topics: Topics) -> Result<EventStream, ClientError> {
+        self.open_events(topics, broken.last_id())
+    }
+
+    fn open_events(&self, topics: Topics, last_id: Option<&str>) -> Result<EventStream, ClientError> {
+        let mut request = self.authorised(self.agent.get(self.url("/sse"))).header("accept", "text/event-stream");
+        if let Some(last_id) = last_id {
+            request = request.header("last-event-id", last_id);
+        }
         let stream = EventStream::open(self.answered(request.call())?.into_body())?;
-        let id = stream.session_id().to_owned();
-        let subscription = Subscription { id, method: "subscribe".to_owned(), params: topics };
-        self.send_json("/sse/subscription", &subscription)?;
+        if !stream.resumed() {
+            let id = stream.session_id().to_owned();
+            let subscription = Subscription { id, method: "subscribe".to_owned(), params: topics };
+            self.send_json("/sse/subscription", &subscription)?;
+        }
         Ok(stream)
     }
 
@@ -308,6 +327,75 @@ impl Client {
     /// The stored blobs.
     pub fn blobs(&self) -> Result<Vec<Blob>, ClientError> {
         self.list("/admin-api/blobs")
+    }
+
+    /// Removes a blob from the node.
+    pub fn delete_blob(&self, blob: &str) -> Result<Blob, ClientError> {
+        self.delete(&format!("/admin-api/blobs/{}", segment(blob)))
+    }
+
+    /// Something to sign, to log in by a key.
+    pub fn challenge(&self) -> Result<Challenge, ClientError> {
+        self.get("/auth/challenge")
+    }
+
+    /// Logs in.
+    pub fn log_in(&self, request: &TokenRequest) -> Result<TokenPair, ClientError> {
+        read::<TokenAnswer>(self.send_json("/auth/token", request)?).map(|answer| answer.data)
+    }
+
+    /// Exchanges a refresh token.
+    pub fn refresh(&self, refresh: &Refresh) -> Result<TokenPair, ClientError> {
+        read::<TokenAnswer>(self.send_json("/auth/refresh", refresh)?).map(|answer| answer.data)
+    }
+
+    /// Ends the login of a token.
+    pub fn revoke(&self, revoke: &Revoke) -> Result<Revoked, ClientError> {
+        self.post("/auth/revoke", revoke)
+    }
+
+    /// Whose token this client shows.
+    pub fn validate(&self) -> Result<Validated, ClientError> {
+        self.get("/auth/validate")
+    }
+
+    /// Logins and tokens.
+    pub fn tokens(&self) -> Result<Vec<Token>, ClientError> {
+        self.list("/auth/tokens")
+    }
+
+    /// Makes a token for a program.
+    pub fn create_token(&self, request: &CreateToken) -> Result<TokenCreated, ClientError> {
+        self.post("/auth/tokens", request)
+    }
+
+    /// Ends a login or token.
+    pub fn revoke_token(&self, token: &str) -> Result<Revoked, ClientError> {
+        self.delete(&format!("/auth/tokens/{}", segment(token)))
+    }
+
+    /// Who may log in.
+    pub fn login_keys(&self) -> Result<Vec<LoginKey>, ClientError> {
+        self.list("/auth/keys")
+    }
+
+    /// Lets somebody log in.
+    pub fn add_login_key(&self, request: &AddLoginKey) -> Result<LoginKey, ClientError> {
+        self.post("/auth/keys", request)
+    }
+
+    /// Lets somebody log in no more.
+    pub fn remove_login_key(&self, key: &str) -> Result<Revoked, ClientError> {
+        self.delete(&format!("/auth/keys/{}", segment(key)))
+    }
+
+    /// A one-time code for the page of a context.
+    pub fn make_code(&self, request: &MakeCode) -> Result<Code, ClientError> {
+        self.post("/auth/codes", request)
+    }
+
+    fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        data(self.answered(self.authorised(self.agent.delete(self.url(path))).call())?)
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {

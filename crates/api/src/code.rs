@@ -75,6 +75,7 @@ codes! {
     IdentityNotFound        404 5 -32004 "Unauthorized" "This node holds no such identity.";
     PeerNotFound            404 5 -32004 "InvalidRequest" "No known peer has this id or prefix.";
     BlobNotFound            404 5 -32004 "InvalidRequest" "This node holds no such blob.";
+    TokenNotFound           404 5 -32004 "InvalidRequest" "No login, token or login key has this id, prefix or name.";
     FileNotFound            404 5 -32004 "InvalidRequest" "There is no such file.";
     MethodNotAllowed        405 1 -32600 "InvalidRequest" "The route exists, but not with this HTTP method.";
     UnsupportedMediaType    415 1 -32600 "InvalidRequest" "The body has another `Content-Type` than the one asked for.";
@@ -104,6 +105,7 @@ codes! {
     BuildFailed             422 1 -32603 "InternalError" "The app could not be built.";
     FileError               500 1 -32603 "InternalError" "A file could not be read or written.";
     StorageFull             507 1 -32005 "LimitExceeded" "The blob quota or the disk is full.";
+    DownloadFailed          502 1 -32603 "InternalError" "The file could not be fetched.";
     PeerUnreachable         502 3 -32603 "InternalError" "The peer could not be reached.";
     NotReachable            503 3 -32603 "InternalError" "No node answers.";
     Stopping                503 3 -32603 "InternalError" "The node is stopping.";

@@ -1,10 +1,11 @@
 //! Contexts and how they stand with peers.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// Asks for a new context.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateContext {
     /// In which group: id, prefix or name.
@@ -17,11 +18,12 @@ pub struct CreateContext {
     pub name: Option<String>,
     /// Arguments of the app's `init`, a JSON object; `{}` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub init: Option<Box<RawValue>>,
 }
 
 /// The answer to [`CreateContext`], and to joining one.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ContextCreated {
     /// The context.
@@ -31,17 +33,18 @@ pub struct ContextCreated {
 }
 
 /// Something to tell to whoever listens now, on all members' nodes; it is kept nowhere.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Say {
     /// Its name, which the app gives it: 1 to 64 bytes.
     pub kind: String,
     /// Any JSON, of at most 4 KiB.
+    #[schemars(with = "serde_json::Value")]
     pub payload: Box<RawValue>,
 }
 
 /// A context as this node sees it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Context {
     /// Its id.
@@ -81,7 +84,7 @@ pub struct Context {
 }
 
 /// Asks for a comparison with connected members.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StartSync {
     /// With whom; every connected member if absent.
@@ -90,7 +93,7 @@ pub struct StartSync {
 }
 
 /// How a context stands with the connected members.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Sync {
     /// The context.
@@ -112,11 +115,20 @@ pub struct Sync {
 }
 
 /// How we stand with one peer.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncPeer {
     /// The peer.
     pub peer_id: String,
     /// Whether, as of its newest summary, its heads and root equal ours.
     pub equal: bool,
+}
+
+/// A leaf of a context's state, as it is stored.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Leaf {
+    /// Its place, in hexadecimal.
+    pub key: String,
+    /// What is there, in base64.
+    pub value: String,
 }

@@ -1,10 +1,11 @@
 //! Events, as streams and lists show them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// One event on one line: what an app emitted, or what happened to a context or its group.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EventLine {
     /// Counts what this node told since it started. Several events of one delta share it.
@@ -22,14 +23,14 @@ pub struct EventLine {
 }
 
 /// A message of a stream.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Envelope {
     /// What happened.
     pub result: Happened,
 }
 
 /// What happened.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Happened {
     /// The context; none for what concerns the group alone.
@@ -50,7 +51,7 @@ pub struct Happened {
 }
 
 /// `data` of a `StateMutation`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Mutation {
     /// The root hash after it.
@@ -67,7 +68,7 @@ pub struct Mutation {
 }
 
 /// Something that an app emitted.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Emitted {
     /// The event's name in the app's schema.
     pub kind: String,
@@ -108,7 +109,7 @@ impl Happened {
 }
 
 /// The first message of a stream.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Opened {
     /// `connect`.
     #[serde(rename = "type")]
@@ -121,7 +122,7 @@ pub struct Opened {
 }
 
 /// Asks a stream to carry, or to stop carrying, what happens in contexts and groups.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Subscription {
     /// The stream.
     pub id: String,
@@ -133,7 +134,7 @@ pub struct Subscription {
 }
 
 /// What a stream carries.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Topics {
     /// Contexts: ids, prefixes or names.

@@ -1,9 +1,10 @@
 //! Groups, members, invitations and joins.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a group's contexts follow its target application.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Policy {
     /// At once.
@@ -16,7 +17,7 @@ pub enum Policy {
 }
 
 /// Asks for a new group.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateGroup {
     /// Its name.
@@ -31,7 +32,7 @@ pub struct CreateGroup {
 }
 
 /// The answer to [`CreateGroup`].
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GroupCreated {
     /// The new group.
@@ -41,7 +42,7 @@ pub struct GroupCreated {
 }
 
 /// The application that a group runs.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Target {
     /// Package and signer.
@@ -55,7 +56,7 @@ pub struct Target {
 }
 
 /// A group.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Group {
     /// Its id.
@@ -87,7 +88,7 @@ pub struct Group {
 }
 
 /// A member of a group.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Member {
     /// Their key.
@@ -103,7 +104,7 @@ pub struct Member {
 }
 
 /// Asks for a ticket.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Invite {
     /// The role of who joins; `member` if absent.
@@ -121,7 +122,7 @@ pub struct Invite {
 }
 
 /// The answer to [`Invite`].
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Invited {
     /// The text to hand over. Whoever has it can join.
@@ -133,7 +134,7 @@ pub struct Invited {
 }
 
 /// Which contexts a join brings along.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum JoinContexts {
     /// Each Open context that is known once the group's log is here.
@@ -144,7 +145,7 @@ pub enum JoinContexts {
 }
 
 /// Asks to join a group.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JoinGroup {
     /// The ticket's text.
@@ -155,7 +156,7 @@ pub struct JoinGroup {
 }
 
 /// How far a join is.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Join {
     /// The group.
@@ -184,7 +185,7 @@ impl Join {
 }
 
 /// A line of a log.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LogLine {
     /// The entry.

@@ -5,6 +5,7 @@
 //! their text forms: 52 characters of base32, except peer ids, which keep libp2p's form.
 
 pub mod application;
+pub mod auth;
 pub mod blob;
 pub mod call;
 pub mod client;

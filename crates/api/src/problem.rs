@@ -1,5 +1,6 @@
 //! Problem documents (RFC 9457).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::code::ErrorCode;
@@ -8,7 +9,7 @@ use crate::code::ErrorCode;
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
 /// Why a request was refused, as a document.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// A URI that names the kind of problem: `urn:mesto:error:` and the code.
@@ -21,6 +22,7 @@ pub struct Problem {
     #[serde(default)]
     pub status: u16,
     /// What to switch on.
+    #[schemars(with = "String")]
     pub code: ErrorCode,
     /// What happened, to what.
     #[serde(default)]

@@ -13,15 +13,22 @@ mod context;
 mod doctor;
 mod events;
 mod failure;
+mod generate;
 mod group;
 mod join;
 mod key;
 mod logging;
+mod login;
+mod logins;
 mod node;
+mod open;
 mod output;
 mod progress;
 mod run;
+mod secret;
 mod session;
+mod token;
+mod user;
 mod wait;
 
 use std::ffi::OsString;
@@ -119,6 +126,21 @@ enum Command {
     /// Store and fetch content-addressed bytes
     #[command(subcommand)]
     Blob(blob::Blob),
+    /// Make a typed client of an app
+    #[command(name = "gen")]
+    Generate(generate::Generate),
+    /// Open the pages of a context's app in a browser
+    Open(open::Open),
+    /// Log in to a node, by password or key
+    Login(login::Login),
+    /// End the login to a node
+    Logout,
+    /// Tokens of this node: for programs, and of logins
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Who may log in to this node
+    #[command(subcommand)]
+    User(user::User),
     /// Measure what the disk gives without a node
     #[command(hide = true)]
     BenchStore(bench_store::BenchStore),
@@ -172,6 +194,12 @@ fn dispatch(command: Command, global: &Global, output: &Output) -> Result<(), Fa
         Command::Events(events) => events.run(&session, output),
         Command::Sync(sync) => sync.run(&session, output),
         Command::Blob(blob) => blob.run(&session, output),
+        Command::Generate(generate) => generate.run(&session, output),
+        Command::Open(open) => open.run(&session, output),
+        Command::Login(login) => login.run(&session, output),
+        Command::Logout => login::logout(&session, output),
+        Command::Token(token) => token.run(&session, output),
+        Command::User(user) => user.run(&session, output),
         Command::BenchStore(bench) => bench.run(output),
         Command::BenchSignatures(bench) => bench.run(output),
         Command::Completions { shell } => {
@@ -255,6 +283,22 @@ mod tests {
             "mesto blob put file",
             "mesto blob get id -o file",
             "mesto blob ls",
+            "mesto blob rm id",
+            "mesto gen ts schema.json -o client.ts",
+            "mesto gen rust kv",
+            "mesto open c",
+            "mesto open c --print",
+            "mesto login --user anna --password-stdin",
+            "mesto login --key k.pem --scope blob:read",
+            "mesto logout",
+            "mesto token create --name ci --scope context:execute[c] --scope blob:read --expires 24h",
+            "mesto token create",
+            "mesto token ls",
+            "mesto token revoke id",
+            "mesto user add anna --scope context:read --password-stdin",
+            "mesto user add ci --public-key k",
+            "mesto user ls",
+            "mesto user rm anna",
             "mesto doctor",
             "mesto config show --origin",
             "mesto config set mdns false",

@@ -5,6 +5,9 @@
 //! | `config.toml` | settings; its presence makes the folder a home | 0600 |
 //! | `token` | the secret that local programs show to the API | 0600 |
 //! | `keys/peer.key` | the node's Ed25519 peer key, PKCS#8 PEM | 0600 in 0700 |
+//! | `keys/api.secret` | 32 random bytes, from which the secrets of the API's logins derive | 0600 in 0700 |
+//! | `logins.json` | tokens of other nodes, by `mesto login` | 0600 |
+//! | `auth.json` | who may log in to the API, and who is logged in | 0600 |
 //! | `keys/member.secret` | 32 random bytes, from which member keys derive | 0600 in 0700 |
 //! | `store/`, `blobs/`, `cache/wasm/` | data | 0700 |
 //! | `run/lock`, `run/node.json` | held, and there, while a node runs | 0600 in 0700 |
@@ -31,8 +34,11 @@ pub const FOLDER_VARIABLE: &str = "MESTO_HOME";
 /// The folder's name in the user's home.
 const FOLDER_NAME: &str = ".mesto";
 
+/// The file of the tokens that this user has of other nodes. It may lie in a folder that is no home of a node.
+pub(crate) const LOGINS: &str = "logins.json";
+
 /// What a home may hold at its top.
-const NAMES: [&str; 7] = ["config.toml", "token", "keys", "store", "blobs", "cache", "run"];
+const NAMES: [&str; 9] = ["config.toml", "token", "auth.json", LOGINS, "keys", "store", "blobs", "cache", "run"];
 
 /// Neither flag nor environment names a folder, and the user has no home.
 #[derive(Debug, thiserror::Error)]
@@ -240,12 +246,41 @@ impl Home {
         Ok(secrets::secret_line(&bytes))
     }
 
+    /// 32 random bytes from which the secrets of the API's logins derive. Made when it is first asked for: homes of
+    /// earlier versions have none.
+    ///
+    /// # Errors
+    /// See [`HomeError`].
+    pub fn api_secret(&self) -> Result<Zeroizing<[u8; 32]>, HomeError> {
+        let path = self.api_secret_file();
+        let failed = |source| HomeError::Io { path: path.clone(), source };
+        if !path.exists() {
+            let secret = secrets::new_secret().map_err(|error| failed(io::Error::other(error)))?;
+            files::create_unless_there(&path, secrets::secret_text(&secret).as_bytes()).map_err(failed)?;
+        }
+        secrets::read_secret(&path)
+    }
+
+    /// `auth.json`: who may log in to the API, and who is logged in.
+    #[must_use]
+    pub fn auth_file(&self) -> PathBuf {
+        self.folder.join("auth.json")
+    }
+
     /// The key that the node's connections are made with.
     ///
     /// # Errors
     /// See [`HomeError`].
     pub fn peer_key(&self) -> Result<SigningKey, HomeError> {
         secrets::read_peer_key(&self.peer_key_file())
+    }
+
+    /// An Ed25519 key in a file of its own, as `mesto key generate` makes them.
+    ///
+    /// # Errors
+    /// See [`HomeError`].
+    pub(crate) fn signing_key(file: &Path) -> Result<SigningKey, HomeError> {
+        secrets::read_peer_key(file)
     }
 
     /// 32 random bytes that no other home has, from which the keys derive under which this node is a member.
@@ -259,8 +294,10 @@ impl Home {
     /// What others than the owner may open, though it is secret.
     #[must_use]
     pub fn exposed(&self) -> Vec<Exposed> {
-        [self.token_file(), self.keys_folder(), self.peer_key_file(), self.member_root_file(), self.wasm_cache_folder()]
+        let secrets = [self.peer_key_file(), self.member_root_file(), self.api_secret_file(), self.auth_file()];
+        [self.token_file(), self.keys_folder(), self.wasm_cache_folder()]
             .into_iter()
+            .chain(secrets)
             .filter_map(|path| files::check_private(&path).err())
             .collect()
     }
@@ -291,6 +328,10 @@ impl Home {
 
     fn member_root_file(&self) -> PathBuf {
         self.keys_folder().join("member.secret")
+    }
+
+    fn api_secret_file(&self) -> PathBuf {
+        self.keys_folder().join("api.secret")
     }
 
     fn run_folder(&self) -> PathBuf {
@@ -340,6 +381,7 @@ mod tests {
         }
         assert_eq!(home.token().unwrap().len(), 52);
         assert_eq!(home.token().unwrap(), home.token().unwrap());
+        assert_eq!(home.api_secret().unwrap(), home.api_secret().unwrap());
         assert_ne!(home.member_root().unwrap(), home.peer_key().unwrap().seed());
         assert_eq!(home.config(&Overrides::default()).unwrap().config, Config::default());
         let (_other_folder, other) = new_home();

@@ -1,24 +1,33 @@
-//! The HTTP interface: REST under `/admin-api`, JSON-RPC, streams of events.
+//! The HTTP interface: REST under `/admin-api`, JSON-RPC, streams of events, logins, pages of apps.
 //!
-//! Every request passes one layer, the [`guard`], before it reaches a route. Routes translate between the types
-//! of [`mesto_api`] and the commands of the node, and do nothing else.
+//! Every request passes two layers before it reaches a route: the [`guard`] (by what name, from which page) and the
+//! [`gate`] (by whom, with what rights). All routes are in one [`table`], each with what it needs and what is to be said
+//! about it. Routes translate between the types of [`mesto_api`] and the commands of the node, and do nothing else.
 
 mod applications;
+mod auth;
 mod blobs;
 mod body;
 mod connections;
 mod contexts;
 mod convert;
 mod ephemeral;
+mod gate;
 mod groups;
 mod guard;
 mod hub;
 mod idempotency;
 mod jsonrpc;
+mod login;
+mod metrics;
 mod node;
+mod openapi;
+mod pages;
 mod refusal;
+mod routes;
 mod session;
 mod sse;
+mod table;
 mod told;
 mod topics;
 mod wait;
@@ -28,49 +37,60 @@ use std::io;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post, put};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use axum::response::{IntoResponse as _, Response};
 use mesto_api::ErrorCode;
 use tokio::net::TcpListener;
-use zeroize::Zeroizing;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::driver::Handle;
+use auth::Auth;
 use connections::Connections;
-use guard::{Guard, Rules};
+use guard::Guard;
 use hub::Hub;
-use idempotency::Answers;
 use refusal::Refusal;
+use routes::Listed;
+
+pub(crate) use auth::{CHALLENGE_DOMAIN, Settings};
+pub(crate) use guard::{PAGES_DOMAIN_DEFAULT, Rules};
 
 /// What the interface needs to know.
 pub(crate) struct Options {
-    /// The secret that every request but the public ones must show.
-    pub(crate) token: Zeroizing<String>,
+    /// Who may ask.
+    pub(crate) logins: Settings,
+    /// By which names, from which pages.
+    pub(crate) rules: Rules,
 }
 
 /// What routes share.
 pub(crate) struct Shared {
     node: Handle,
     hub: Arc<Hub>,
+    auth: Arc<Auth>,
+    rules: Arc<Rules>,
+    shelf: pages::Shelf,
+    openapi: String,
 }
 
 /// How a route gets [`Shared`].
-type Serving = axum::extract::State<Arc<Shared>>;
+type Serving = State<Arc<Shared>>;
 
 /// Answers requests on `listener` until `stop` is done and open requests have ended. Streams of events end
 /// with `stop`.
 ///
 /// # Errors
-/// If the listener has no address.
+/// If the listener has no address, or the file of logins cannot be read.
 pub(crate) async fn serve(
     listener: TcpListener,
     node: Handle,
     options: Options,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let rules = Rules::new(options.token, listener.local_addr()?);
+    let auth = Arc::new(Auth::open(options.logins)?);
     let hub = Arc::new(Hub::new());
-    let dispatcher = tokio::spawn(hub::dispatch(Arc::clone(&hub), node.clone()));
-    let router = router(Arc::new(Shared { node, hub: Arc::clone(&hub) }), Guard::new(rules));
+    let dispatcher = tokio::spawn(hub::dispatch(Arc::clone(&hub), node.clone(), Arc::clone(&auth)));
+    let router = router(node, Arc::clone(&hub), auth, Arc::new(options.rules));
     let closing = Arc::clone(&hub);
     let stop = async move {
         stop.await;
@@ -82,61 +102,54 @@ pub(crate) async fn serve(
     served
 }
 
-fn router(shared: Arc<Shared>, guard: Guard) -> Router {
-    // What a lost answer must not make happen twice.
-    let creating = Router::new()
-        .route("/groups", post(groups::create))
-        .route("/groups/join", post(groups::join))
-        .route("/groups/{group}/invitations", post(groups::invite))
-        .route("/contexts", post(contexts::create))
-        .route_layer(from_fn_with_state(Arc::<Answers>::default(), idempotency::once));
-    let admin = Router::new()
-        .merge(creating)
-        .route("/health", get(node::health))
-        .route("/status", get(node::status))
-        .route("/usage", get(node::usage))
-        .route("/identity", get(node::identity))
-        .route("/peers", get(node::peers).post(node::connect))
-        .route("/sync", get(contexts::sync_all))
-        .route("/events", get(topics::recent))
-        .route("/applications", get(applications::list).post(applications::install))
-        .route("/applications/{app}", get(applications::show))
-        .route("/applications/{app}/versions", get(applications::versions))
-        .route("/applications/{app}/schema", get(applications::schema))
-        .route("/groups", get(groups::list))
-        .route("/groups/{group}", get(groups::show))
-        .route("/groups/{group}/members", get(groups::members))
-        .route("/groups/{group}/join", get(groups::join_status))
-        .route("/groups/{group}/contexts", get(groups::contexts))
-        .route("/groups/{group}/sync", post(groups::sync))
-        .route("/groups/{group}/log", get(groups::log))
-        .route("/contexts", get(contexts::list))
-        .route("/contexts/{context}", get(contexts::show))
-        .route("/contexts/{context}/join", post(contexts::join))
-        .route("/contexts/{context}/sync", get(contexts::sync_status).post(contexts::sync))
-        .route("/contexts/{context}/log", get(contexts::log))
-        .route("/contexts/{context}/ephemeral", post(ephemeral::say))
-        .route("/contexts/{context}/schema", get(contexts::schema))
-        .route("/blobs", put(blobs::put).get(blobs::list))
-        .route("/blobs/{blob}", get(blobs::get));
-    Router::new()
-        .route("/healthz", get(node::healthz))
-        .route("/readyz", get(node::healthz))
-        .nest("/admin-api", admin)
-        .route("/jsonrpc", post(jsonrpc::execute))
-        .route("/sse", get(sse::open))
-        .route("/sse/subscription", post(topics::subscription))
-        .route("/ws", get(ws::open))
+fn router(node: Handle, hub: Arc<Hub>, auth: Arc<Auth>, rules: Arc<Rules>) -> Router {
+    let (router, listed): (_, Vec<Listed>) = table::routes(Arc::clone(&auth)).finish();
+    let openapi = openapi::describe(&listed);
+    let cors = cors(&rules);
+    let shared = Shared { node, hub, auth, rules: Arc::clone(&rules), shelf: pages::Shelf::default(), openapi };
+    router
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
-        .layer(guard)
-        .with_state(shared)
+        .layer(cors)
+        .layer(Guard::new(rules))
+        .with_state(Arc::new(shared))
 }
 
-async fn no_route(uri: axum::http::Uri) -> Refusal {
-    Refusal::new(ErrorCode::NotFound, format!("there is no route {}", uri.path()))
+/// What foreign pages are told, if the owner listed any. No credentials but the token that a page itself sends.
+fn cors(rules: &Rules) -> CorsLayer {
+    let origins = rules.origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    let sent = [header::AUTHORIZATION, header::CONTENT_TYPE, header::RANGE, header::IF_RANGE, header::CACHE_CONTROL];
+    let own = ["idempotency-key", "last-event-id"].map(HeaderName::from_static);
+    let told = [header::ETAG, header::CONTENT_RANGE, header::ACCEPT_RANGES, header::CONTENT_LENGTH, header::WWW_AUTHENTICATE];
+    let told_own = ["x-auth-error", "x-auth-user", "x-auth-permissions", "idempotency-replayed"].map(HeaderName::from_static);
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers(sent.into_iter().chain(own).collect::<Vec<_>>())
+        .expose_headers(told.into_iter().chain(told_own).collect::<Vec<_>>())
+        // Some clients ask with credentials although there are no cookies.
+        .allow_credentials(true)
 }
 
-async fn wrong_method(method: axum::http::Method, uri: axum::http::Uri) -> Refusal {
-    Refusal::new(ErrorCode::MethodNotAllowed, format!("{} does not take {method}", uri.path()))
+async fn no_route(
+    State(shared): Serving,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    match gate::identify(&shared.auth, &uri, &headers) {
+        Ok(_) => Refusal::new(ErrorCode::NotFound, format!("there is no route {}", uri.path())).into_response(),
+        Err(error) => *gate::unauthorised(error),
+    }
+}
+
+async fn wrong_method(
+    State(shared): Serving,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    match gate::identify(&shared.auth, &uri, &headers) {
+        Ok(_) => Refusal::new(ErrorCode::MethodNotAllowed, format!("{} does not take {method}", uri.path())).into_response(),
+        Err(error) => *gate::unauthorised(error),
+    }
 }

@@ -16,16 +16,22 @@ mod crashes;
 mod events;
 #[path = "it/face.rs"]
 mod face;
+#[path = "it/generated.rs"]
+mod generated;
 #[path = "it/http.rs"]
 mod http;
 #[path = "it/joining.rs"]
 mod joining;
 #[path = "it/life.rs"]
 mod life;
+#[path = "it/logins.rs"]
+mod logins;
 #[path = "it/network.rs"]
 mod network;
 #[path = "it/node.rs"]
 mod node;
+#[path = "it/pages.rs"]
+mod pages;
 #[path = "it/replication.rs"]
 mod replication;
 #[path = "it/rpc.rs"]

@@ -15,16 +15,32 @@ const LINE_LEN_MAX: u64 = 4 * 1024 * 1024;
 pub struct EventStream {
     lines: Box<dyn BufRead>,
     session_id: String,
+    resumed: bool,
+    last_id: Option<String>,
 }
 
 impl EventStream {
     pub(super) fn open(body: Body) -> Result<Self, ClientError> {
         let reader = BufReader::new(body.into_with_config().limit(u64::MAX).reader());
-        let mut stream = Self { lines: Box::new(reader), session_id: String::new() };
+        let mut stream = Self { lines: Box::new(reader), session_id: String::new(), resumed: false, last_id: None };
         let first = stream.message()?;
         let opened: Opened = serde_json::from_str(&first).map_err(|error| ClientError::Malformed(error.to_string()))?;
+        stream.last_id = Some(format!("{}-0", opened.session_id));
         stream.session_id = opened.session_id;
+        stream.resumed = opened.resumed == Some(true);
         Ok(stream)
+    }
+
+    /// Whether this goes on without a gap where another stream broke.
+    #[must_use]
+    pub fn resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// The id of the newest message, by which the stream is taken up again if it breaks.
+    #[must_use]
+    pub fn last_id(&self) -> Option<&str> {
+        self.last_id.as_deref()
     }
 
     /// The name of this stream.
@@ -48,7 +64,7 @@ impl EventStream {
         Err(ClientError::StreamEnded(reason.unwrap_or("the node said something else than an event").to_owned()))
     }
 
-    /// The data of the next message, comments and ids aside.
+    /// The data of the next message. Its id is remembered, comments are passed over.
     fn message(&mut self) -> Result<String, ClientError> {
         let mut data = String::new();
         loop {
@@ -72,6 +88,8 @@ impl EventStream {
                     data.push('\n');
                 }
                 data.push_str(text.strip_prefix(' ').unwrap_or(text));
+            } else if let Some(id) = line.strip_prefix("id:") {
+                self.last_id = Some(id.trim_start().to_owned());
             }
         }
     }
@@ -82,13 +100,14 @@ mod tests {
     use super::*;
 
     fn stream(text: &'static str) -> EventStream {
-        EventStream { lines: Box::new(text.as_bytes()), session_id: String::new() }
+        EventStream { lines: Box::new(text.as_bytes()), session_id: String::new(), resumed: false, last_id: None }
     }
 
     #[test]
     fn comments_ids_and_split_data_are_read_as_the_standard_says() {
         let mut stream = stream(": keep-alive\n\nid: s-1\nevent: x\ndata: {\"a\":\ndata:1}\n\ndata: 2\r\n\r\n");
         assert_eq!(stream.message().unwrap(), "{\"a\":\n1}");
+        assert_eq!(stream.last_id(), Some("s-1"));
         assert_eq!(stream.message().unwrap(), "2");
         assert!(matches!(stream.message(), Err(ClientError::StreamEnded(_))));
     }

@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use mesto_api::client;
+use mesto_api::client::{self, Reach};
 
 use super::build::Build;
 use super::failure::Failure;
@@ -58,7 +58,7 @@ impl App {
 fn install(session: &Session, source: &str, output: &Output) -> Result<(), Failure> {
     let client = session.client()?;
     let (reader, len): (Box<dyn Read>, u64) = if source.contains("://") {
-        let packed = client::download(source, mesto_bundle::Limits::DEFAULT.packed_bytes_max)?;
+        let packed = client::download(source, mesto_bundle::Limits::DEFAULT.packed_bytes_max, Reach::Anywhere)?;
         let len = packed.len() as u64;
         (Box::new(Cursor::new(packed)), len)
     } else {

@@ -34,6 +34,11 @@ pub(crate) enum Blob {
     },
     /// The stored blobs
     Ls,
+    /// Remove a blob from this node
+    Rm {
+        /// Id or prefix
+        id: String,
+    },
 }
 
 impl Blob {
@@ -42,6 +47,7 @@ impl Blob {
         match self {
             Self::Put { file } => put(&client, &file, output),
             Self::Get { id, output: path } => get(&client, &id, path, output),
+            Self::Rm { id } => output.object(&client.delete_blob(&id)?, |blob| fields([("removed", blob.blob_id.clone()), ("size", bytes(blob.size))])),
             Self::Ls => output.list(&client.blobs()?, ["blob", "size"], |blob| [blob.blob_id.clone(), bytes(blob.size)]),
         }
     }

@@ -68,7 +68,7 @@ impl Run {
                 .hint("choose another address with --api-listen; port 0 takes any free one")
         })?;
         let address = listener.local_addr().map_err(|error| Failure::new(ErrorCode::InternalError, error.to_string()))?;
-        let token = home.token()?;
+        let (token, secret) = (home.token()?, home.api_secret()?);
         let (driver, handle) = Driver::start(home, config).await?;
         let listen = handle.listen().await;
         let info = NodeInfo {
@@ -77,12 +77,20 @@ impl Run {
             peer_id: handle.peer_id(),
             listen,
         };
+        let options = http::Options {
+            logins: http::Settings { token, secret, book: home.auth_file(), issuer: info.peer_id.clone() },
+            rules: http::Rules {
+                hosts: config.api_hosts.clone(),
+                origins: config.api_origins.clone(),
+                pages_domain: config.pages_domain.clone(),
+            },
+        };
         let mut stopping = stop.clone();
         let until = async move {
             // The sender lives as long as the signals are listened to: until the process ends.
             let _ = stopping.wait_for(|stop| *stop).await;
         };
-        let mut served = tokio::spawn(http::serve(listener, handle, http::Options { token }, until));
+        let mut served = tokio::spawn(http::serve(listener, handle, options, until));
         lock.announce(&info).map_err(|error| Failure::file(home.folder(), &error))?;
         self.ready(&info, output)?;
         tracing::info!(api = %info.api, peer = %info.peer_id, "ready");

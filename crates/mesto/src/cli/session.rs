@@ -6,6 +6,7 @@ use mesto_api::{Client, ErrorCode};
 
 use super::Global;
 use super::failure::Failure;
+use super::logins::Logins;
 use crate::home::{ConfigError, Home, HomeError, InitError, LockError};
 
 /// The flags that say which node is meant.
@@ -34,7 +35,17 @@ impl Session {
             Some(api) => api.clone(),
             None => self.api_of_home()?,
         };
-        Ok(Client::new(&api, self.token()?)?)
+        let token = self.token(&api)?;
+        Ok(Client::new(&api, token)?)
+    }
+
+    /// A client that shows no token.
+    pub(crate) fn stranger(&self) -> Result<Client, Failure> {
+        let api = match &self.global.api {
+            Some(api) => api.clone(),
+            None => self.api_of_home()?,
+        };
+        Ok(Client::new(&api, None)?)
     }
 
     fn api_of_home(&self) -> Result<String, Failure> {
@@ -46,10 +57,16 @@ impl Session {
         }
     }
 
-    /// None if no home is here: a node elsewhere may still answer what is public.
-    fn token(&self) -> Result<Option<String>, Failure> {
+    /// A given token, else that of a login to a given node, else the home's. None if no home is here: a node elsewhere
+    /// may still answer what is public.
+    fn token(&self, api: &str) -> Result<Option<String>, Failure> {
         if let Some(token) = &self.global.token {
             return Ok(Some(token.trim().to_owned()));
+        }
+        if self.global.api.is_some()
+            && let Some(token) = Logins::of(&self.folder()?)?.token(api)?
+        {
+            return Ok(Some(token));
         }
         match self.folder().map(|folder| Home::open(&folder)) {
             Ok(Ok(home)) => Ok(Some(home.token()?.as_str().to_owned())),

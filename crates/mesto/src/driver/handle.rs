@@ -240,6 +240,38 @@ impl Handle {
         }
     }
 
+    /// The bundle that a context runs.
+    ///
+    /// # Errors
+    /// If the context is not here, or not ready.
+    pub async fn bundle_of(&self, context: &Selector) -> Result<BlobId, CommandError> {
+        self.callable(context).await.map(|(_, _, bundle)| bundle)
+    }
+
+    /// Whether a method of a context's app is a view.
+    ///
+    /// # Errors
+    /// If the context is not here or not ready, or there is no such method.
+    pub async fn is_view(&self, context: &Selector, method: &str) -> Result<bool, CommandError> {
+        let (_, _, bundle) = self.callable(context).await?;
+        match self.shared.executor.method_kind(&bundle, method)? {
+            None | Some(MethodKind::Init) => Err(CallError::MethodNotFound(method.to_owned()).into()),
+            Some(MethodKind::View) => Ok(true),
+            Some(MethodKind::Mutate) => Ok(false),
+        }
+    }
+
+    /// A page of the leaves of a context's state, as they are stored: those after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// If the context is not here.
+    pub async fn state_page(&self, context: &Selector, after: Option<&[u8]>, limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CommandError> {
+        let (id, _, _) = self.callable(context).await?;
+        let snapshot = Arc::clone(&self.shared.durable.read().unwrap_or_else(PoisonError::into_inner));
+        let state = mesto_node::ContextState::new(mesto_node::View::durable(snapshot), &id);
+        Ok(mesto_crdt::Read::scan(&state, mesto_crdt::Space::Leaf, &[], after, limit))
+    }
+
     async fn view(
         &self,
         context: ContextId,

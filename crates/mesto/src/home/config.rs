@@ -33,6 +33,12 @@ pub struct Config {
     pub name: Option<String>,
     /// Where the HTTP API listens; port 0 takes any free port.
     pub api_listen: SocketAddr,
+    /// Names beside addresses and `localhost` by which requests may call the API: those of a proxy before it.
+    pub api_hosts: Vec<String>,
+    /// Origins whose pages may use the API. None but its own by default.
+    pub api_origins: Vec<String>,
+    /// Below which domain the pages of each context's app have a host of their own.
+    pub pages_domain: String,
     /// Where peers connect.
     pub listen: Vec<Multiaddr>,
     /// Peers to connect to at first.
@@ -54,6 +60,9 @@ impl Default for Config {
         Self {
             name: None,
             api_listen: SocketAddr::from(([127, 0, 0, 1], 2480)),
+            api_hosts: Vec::new(),
+            api_origins: Vec::new(),
+            pages_domain: crate::http::PAGES_DOMAIN_DEFAULT.to_owned(),
             listen: ["/ip4/0.0.0.0/udp/2481/quic-v1", "/ip4/0.0.0.0/tcp/2481"]
                 .map(|address| address.parse().expect("these are multiaddresses"))
                 .to_vec(),

@@ -2,10 +2,12 @@
 
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use mesto_api::ErrorCode;
+use mesto_api::application::InstallFromUrl;
+use mesto_api::client::{Reach, download};
+use mesto_api::{ClientError, ErrorCode};
 use mesto_node::command::{Noun, Selector};
 
-use super::body;
+use super::body::{self, Json};
 use super::refusal::{Refusal, unknown};
 use super::{Shared, Serving, contexts, convert};
 use crate::driver::{InstallError, InstalledApp};
@@ -21,7 +23,29 @@ pub(super) async fn install(State(shared): Serving, request: Request) -> Result<
     if mpk.is_empty() {
         return Err(Refusal::new(ErrorCode::InvalidRequest, "the body is empty").hint("send the bytes of a .mpk file"));
     }
-    let version = shared.node.install(mpk.to_vec()).await.map_err(refused)?;
+    keep(&shared, mpk.to_vec()).await
+}
+
+/// Fetches a bundle and installs it. The request may come from anywhere, so only public addresses are asked.
+pub(super) async fn install_from_url(State(shared): Serving, Json(request): Json<InstallFromUrl>) -> Result<Response, Refusal> {
+    let InstallFromUrl { url, blob_id } = request;
+    let len_max = mesto_bundle::Limits::DEFAULT.packed_bytes_max;
+    let fetched = tokio::task::spawn_blocking(move || download(&url, len_max, Reach::Public)).await;
+    let fetched = fetched.map_err(|error| Refusal::new(ErrorCode::InternalError, error.to_string()))?;
+    let mpk = fetched.map_err(|error| {
+        let code = if matches!(error, ClientError::NotHttp(_)) { ErrorCode::InvalidArgument } else { ErrorCode::DownloadFailed };
+        Refusal::new(code, error.to_string()).hint("only public addresses are asked; `mesto app install FILE` takes a file")
+    })?;
+    if let Some(wanted) = blob_id
+        && wanted != mesto_bundle::id_text(&mesto_bundle::blob_id(&mpk))
+    {
+        return Err(Refusal::new(ErrorCode::InvalidBundle, format!("what is there is not the bundle {wanted}")));
+    }
+    keep(&shared, mpk).await
+}
+
+async fn keep(shared: &Shared, mpk: Vec<u8>) -> Result<Response, Refusal> {
+    let version = shared.node.install(mpk).await.map_err(refused)?;
     let signer = shared.node.installed().into_iter().find(|app| app.version.bundle == version.bundle).map(|app| app.signer);
     body::data(convert::application(&version, signer))
 }

@@ -14,7 +14,10 @@ use mesto_governance::BlobId;
 use mesto_oplog::id::{PrefixError, find_by_prefix};
 use tokio::io::AsyncReadExt as _;
 
+use super::auth::Caller;
+use super::auth::permission::Right;
 use super::body;
+use super::gate::Asked;
 use super::refusal::Refusal;
 use super::{Shared, Serving};
 use crate::blobs::{BlobError, Check};
@@ -56,8 +59,13 @@ pub(super) async fn all(shared: &Shared) -> Result<Vec<Blob>, Refusal> {
 }
 
 /// Sends a blob, or the one range of it that `Range` asks for. Also answers `HEAD`.
-pub(super) async fn get(State(shared): Serving, Path(blob): Path<String>, headers: HeaderMap) -> Result<Response, Refusal> {
-    let id = resolve(&shared, &blob).await?;
+pub(super) async fn get(
+    State(shared): Serving,
+    Asked(caller): Asked,
+    Path(blob): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let id = resolve(&shared, &caller, &blob).await?;
     let reader = shared.node.blobs().get(id, Check::Nothing).await?.ok_or_else(|| not_here(&blob))?;
     let len = reader.len();
     let tag = format!("\"{id}\"");
@@ -95,10 +103,28 @@ fn set(response: &mut Response, name: header::HeaderName, value: &str) {
     }
 }
 
-async fn resolve(shared: &Shared, selector: &str) -> Result<BlobId, Refusal> {
+/// Removes a blob from this node. The bundle of an installed application stays: without it contexts cannot run.
+pub(super) async fn delete(State(shared): Serving, Asked(caller): Asked, Path(blob): Path<String>) -> Result<Response, Refusal> {
+    let id = resolve(&shared, &caller, &blob).await?;
+    if let Some(app) = shared.node.installed().into_iter().find(|app| app.version.bundle == id) {
+        let detail = format!("the blob is version {} of the installed application {}", app.version.version, app.version.package);
+        return Err(Refusal::new(ErrorCode::InvalidArgument, detail));
+    }
+    let size = shared.node.blobs().len(id)?.ok_or_else(|| not_here(&blob))?;
+    let blobs = shared.node.blobs().clone();
+    let removed = tokio::task::spawn_blocking(move || blobs.remove(id)).await;
+    if !removed.map_err(|error| Refusal::new(ErrorCode::InternalError, error.to_string()))?? {
+        return Err(not_here(&blob));
+    }
+    body::data(Blob { blob_id: id.to_string(), size })
+}
+
+/// The blob that is meant. Only who may list blobs finds them by the beginnings of their ids.
+async fn resolve(shared: &Shared, caller: &Caller, selector: &str) -> Result<BlobId, Refusal> {
     if let Ok(id) = BlobId::from_str(selector) {
         return Ok(id);
     }
+    caller.may(Right::BlobManage, None).map_err(|refusal| *refusal)?;
     let known: Vec<BlobId> = all(shared).await?.iter().filter_map(|blob| blob.blob_id.parse().ok()).collect();
     find_by_prefix(selector, known).map_err(|error| match error {
         PrefixError::Ambiguous { ref candidates, .. } => {

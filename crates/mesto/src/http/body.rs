@@ -88,7 +88,8 @@ pub(super) fn list<T: Serialize>(elements: Vec<T>) -> Result<Response, Refusal> 
     json(&List::whole(elements))
 }
 
-fn json(value: &impl Serialize) -> Result<Response, Refusal> {
+/// JSON without a wrapping.
+pub(super) fn json(value: &impl Serialize) -> Result<Response, Refusal> {
     let text = serde_json::to_vec(value).map_err(|error| Refusal::new(ErrorCode::InternalError, error.to_string()))?;
     Ok(raw_json(text))
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use mesto_api::ErrorCode;
-use mesto_api::context::{CreateContext, StartSync};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mesto_api::context::{CreateContext, Leaf, StartSync};
+use mesto_api::{ErrorCode, List};
 use mesto_node::command::{Command, ContextInfo, Reply, Selector, SyncInfo};
 use serde::Deserialize;
 
@@ -126,6 +128,28 @@ pub(super) async fn log(State(shared): Serving, Path(context): Path<String>) -> 
         Reply::Log(lines) => body::list(lines.iter().map(convert::log_line).collect()),
         _ => Err(Refusal::mismatch("context log")),
     }
+}
+
+/// Leaves on a page of the state, if nobody says, and at most: values may have 10 MiB, but hardly have.
+const LEAVES_DEFAULT: usize = 100;
+const LEAVES_MAX: usize = 1000;
+
+/// `?cursor=&limit=`.
+#[derive(Deserialize)]
+pub(super) struct Page {
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+/// The state as it is stored, page by page.
+pub(super) async fn state(State(shared): Serving, Path(context): Path<String>, Query(page): Query<Page>) -> Result<Response, Refusal> {
+    let after = page.cursor.map(hex::decode).transpose();
+    let after = after.map_err(|_| Refusal::new(ErrorCode::InvalidArgument, "`cursor` is not one that this route gave"))?;
+    let limit = page.limit.unwrap_or(LEAVES_DEFAULT).clamp(1, LEAVES_MAX);
+    let leaves = shared.node.state_page(&Selector(context), after.as_deref(), limit).await?;
+    let next_cursor = leaves.last().filter(|_| leaves.len() == limit).map(|(key, _)| hex::encode(key));
+    let leaf = |(key, value): &(Vec<u8>, Vec<u8>)| Leaf { key: hex::encode(key), value: STANDARD.encode(value) };
+    body::json(&List { data: leaves.iter().map(leaf).collect(), next_cursor })
 }
 
 pub(super) async fn schema(State(shared): Serving, Path(context): Path<String>) -> Result<Response, Refusal> {

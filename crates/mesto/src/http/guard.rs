@@ -1,88 +1,112 @@
-//! The one layer before all routes: who may ask at all.
+//! The outermost layer: which names this node answers to, and whose pages may talk to it.
 //!
-//! 1. `Host` must be an IP address or a name of this machine. A foreign page that points its own name at us
-//!    (DNS rebinding) sends that name.
-//! 2. `Origin`, if there is one, must be our own: pages of others get nothing, not even from this machine.
-//! 3. The token must be shown: as a bearer, or, where browsers cannot set headers (`/ws` and `/sse`), as `?token=`.
+//! 1. `Host` must be an IP address, a name of this machine, one that its owner configured, or the host of a context's
+//!    pages. A foreign page that points its own name at us (DNS rebinding) sends that name.
+//! 2. `Origin`, if there is one, must be our own or one that the owner configured: pages of others get nothing, not
+//!    even from this machine.
 //!
-//! Only whether the node lives is public; it is told to anybody.
+//! Whether the node lives is told to anybody. Who asks is the business of the [`gate`](super::gate).
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Request, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use futures::future::Either;
 use mesto_api::ErrorCode;
-use subtle::ConstantTimeEq as _;
+use mesto_governance::ContextId;
 use tower::{Layer, Service};
-use zeroize::Zeroizing;
 
 use super::refusal::Refusal;
 
-/// Paths that anybody may ask.
+/// Paths that anybody may ask, under whatever name.
 const PUBLIC: [&str; 3] = ["/healthz", "/readyz", "/admin-api/health"];
 
-/// Paths that browsers open without headers of their own.
-const TOKEN_IN_QUERY: [&str; 2] = ["/ws", "/sse"];
-
-/// Why a token was not enough, for programs.
-const AUTH_ERROR: HeaderName = HeaderName::from_static("x-auth-error");
+/// The domain below which each context's pages have a host of their own, if nothing is configured. Browsers take every
+/// name below `localhost` for this machine.
+pub(crate) const PAGES_DOMAIN_DEFAULT: &str = "localhost";
 
 /// Whom the guard lets through.
-pub(super) struct Rules {
-    token: Zeroizing<String>,
-    listen: SocketAddr,
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    /// Names beside IP addresses and `localhost` that requests may use for this node.
+    pub(crate) hosts: Vec<String>,
+    /// Origins of foreign pages that may use the API.
+    pub(crate) origins: Vec<String>,
+    /// Below which domain contexts' pages have their hosts.
+    pub(crate) pages_domain: String,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { hosts: Vec::new(), origins: Vec::new(), pages_domain: PAGES_DOMAIN_DEFAULT.to_owned() }
+    }
 }
 
 impl Rules {
-    pub(super) fn new(token: Zeroizing<String>, listen: SocketAddr) -> Self {
-        Self { token, listen }
-    }
-
     fn judge(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Box<Response>> {
-        let path = uri.path();
-        if PUBLIC.contains(&path) {
+        if PUBLIC.contains(&uri.path()) {
             return Ok(());
         }
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).or(uri.host()).unwrap_or_default();
+        let host = host_of(uri, headers);
         if !self.is_ours(host) {
             let refusal = Refusal::new(ErrorCode::HostNotAllowed, format!("`{host}` is not a name of this node"))
-                .hint("reach it by its IP address or as localhost");
+                .hint("reach it by its IP address or as localhost, or list the name in `api_hosts`");
             return Err(Box::new(refusal.into_response()));
         }
         if let Some(origin) = headers.get(header::ORIGIN)
             && !is_same_origin(origin, host)
+            && !self.origins.iter().any(|listed| origin == listed.as_str())
         {
             let detail = format!("pages of {} may not use this node", String::from_utf8_lossy(origin.as_bytes()));
-            return Err(Box::new(Refusal::new(ErrorCode::OriginNotAllowed, detail).into_response()));
+            let hint = "the node's owner can list the origin in `api_origins`";
+            return Err(Box::new(Refusal::new(ErrorCode::OriginNotAllowed, detail).hint(hint).into_response()));
         }
-        self.check_token(uri, headers)
+        Ok(())
     }
 
-    /// Whether a `Host` is an address, `localhost`, or what we were told to listen on.
+    /// Whether a `Host` is an address, a name of ours, or that of a context's pages.
     fn is_ours(&self, host: &str) -> bool {
         let name = without_port(host);
-        name.eq_ignore_ascii_case("localhost")
-            || name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok()
-            || name == self.listen.ip().to_string()
+        is_loopback_name(name)
+            || bare(name).parse::<IpAddr>().is_ok()
+            || self.hosts.iter().any(|listed| listed.eq_ignore_ascii_case(name))
+            || self.context_of(host).is_some()
     }
 
-    fn check_token(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Box<Response>> {
-        let shown = match headers.get(header::AUTHORIZATION) {
-            Some(header) => Some(bearer(header)),
-            None if TOKEN_IN_QUERY.contains(&uri.path()) => query_token(uri).map(Some),
-            None => None,
-        };
-        match shown {
-            Some(Some(shown)) if bool::from(shown.as_bytes().ct_eq(self.token.as_bytes())) => Ok(()),
-            Some(_) => Err(unauthorised("invalid_token", "the token is not this node's")),
-            None => Err(unauthorised("missing_token", "this needs the node's token")),
-        }
+    /// The context whose pages have this host to themselves.
+    pub(super) fn context_of(&self, host: &str) -> Option<ContextId> {
+        let (label, domain) = without_port(host).split_once('.')?;
+        if domain.eq_ignore_ascii_case(&self.pages_domain) { label.parse().ok() } else { None }
     }
+
+    /// The host of a context's pages, at the port of the given one.
+    pub(super) fn host_of_context(&self, context: &ContextId, host: &str) -> String {
+        let port = &host[without_port(host).len()..];
+        format!("{context}.{}{port}", self.pages_domain)
+    }
+}
+
+/// What a request calls us.
+pub(super) fn host_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
+    headers.get(header::HOST).and_then(|host| host.to_str().ok()).or(uri.host()).unwrap_or_default()
+}
+
+/// Whether a host is this machine as it calls itself.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let name = without_port(host);
+    is_loopback_name(name) || bare(name).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn is_loopback_name(name: &str) -> bool {
+    name.eq_ignore_ascii_case("localhost")
+}
+
+fn bare(name: &str) -> &str {
+    name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name)
 }
 
 fn without_port(host: &str) -> &str {
@@ -99,35 +123,13 @@ fn is_same_origin(origin: &HeaderValue, host: &str) -> bool {
     origin.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
 }
 
-fn bearer(header: &HeaderValue) -> Option<&str> {
-    let (scheme, token) = header.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-/// Tokens are base32, so nothing in them needs unescaping.
-fn query_token(uri: &Uri) -> Option<&str> {
-    uri.query()?.split('&').find_map(|pair| pair.strip_prefix("token="))
-}
-
-fn unauthorised(reason: &'static str, detail: &str) -> Box<Response> {
-    let hint = "send `Authorization: Bearer TOKEN`; the token is in the file `token` of the node's home";
-    let mut response = Refusal::new(ErrorCode::Unauthorized, detail).hint(hint).into_response();
-    let challenge = match reason {
-        "missing_token" => HeaderValue::from_static("Bearer realm=\"mesto\""),
-        _ => HeaderValue::from_static("Bearer realm=\"mesto\", error=\"invalid_token\""),
-    };
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-    response.headers_mut().insert(AUTH_ERROR, HeaderValue::from_static(reason));
-    Box::new(response)
-}
-
 /// The layer.
 #[derive(Clone)]
 pub(super) struct Guard(Arc<Rules>);
 
 impl Guard {
-    pub(super) fn new(rules: Rules) -> Self {
-        Self(Arc::new(rules))
+    pub(super) fn new(rules: Arc<Rules>) -> Self {
+        Self(rules)
     }
 }
 
@@ -175,8 +177,12 @@ mod tests {
     use tower::ServiceExt as _;
 
     fn ask(path: &str, headers: &[(&str, &str)]) -> Response {
-        let rules = Rules::new(Zeroizing::new("secret".to_owned()), SocketAddr::from(([127, 0, 0, 1], 2480)));
-        let inside = Router::new().fallback(get(|| async { "inside" })).layer(Guard::new(rules));
+        let rules = Rules {
+            hosts: vec!["node.example".to_owned()],
+            origins: vec!["https://app.example".to_owned()],
+            ..Rules::default()
+        };
+        let inside = Router::new().fallback(get(|| async { "inside" })).layer(Guard::new(Arc::new(rules)));
         let mut request = Request::get(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -190,56 +196,50 @@ mod tests {
     }
 
     const HOST: (&str, &str) = ("host", "127.0.0.1:2480");
-    const TOKEN: (&str, &str) = ("authorization", "Bearer secret");
-
-    #[test]
-    fn the_token_opens_and_nothing_else_does() {
-        assert_eq!(status("/admin-api/groups", &[HOST, TOKEN]), 200);
-        assert_eq!(status("/admin-api/groups", &[HOST, ("authorization", "bearer secret")]), 200);
-        for wrong in ["Bearer secre", "Bearer secret2", "Bearer ", "Bearer", "secret", "Basic c2VjcmV0"] {
-            let refused = ask("/admin-api/groups", &[HOST, ("authorization", wrong)]);
-            assert_eq!(refused.status(), 401, "{wrong}");
-            assert_eq!(refused.headers()[AUTH_ERROR], "invalid_token", "{wrong}");
-        }
-        let refused = ask("/admin-api/groups", &[HOST]);
-        assert_eq!(refused.status(), 401);
-        assert_eq!(refused.headers()[AUTH_ERROR], "missing_token");
-        assert!(refused.headers().contains_key(header::WWW_AUTHENTICATE));
-    }
-
-    #[test]
-    fn only_streams_take_the_token_in_the_query() {
-        assert_eq!(status("/ws?token=secret", &[HOST]), 200);
-        assert_eq!(status("/sse?x=1&token=secret", &[HOST]), 200);
-        assert_eq!(status("/sse?token=wrong", &[HOST]), 401);
-        assert_eq!(status("/sse/subscription?token=secret", &[HOST]), 401);
-        assert_eq!(status("/admin-api/groups?token=secret", &[HOST]), 401);
-        assert_eq!(status("/sse?token=secret", &[HOST, ("authorization", "Bearer wrong")]), 401, "a bearer comes first");
-    }
 
     #[test]
     fn whether_the_node_lives_is_public() {
         for path in PUBLIC {
-            assert_eq!(status(path, &[("host", "node.example")]), 200);
+            assert_eq!(status(path, &[("host", "evil.example")]), 200);
         }
     }
 
     #[test]
     fn a_foreign_name_for_this_node_is_refused() {
-        for host in ["127.0.0.1", "localhost:2480", "LOCALHOST", "[::1]:2480", "[::1]", "192.168.1.7:2480"] {
-            assert_eq!(status("/x", &[("host", host), TOKEN]), 200, "{host}");
+        let own = ["127.0.0.1", "localhost:2480", "LOCALHOST", "[::1]:2480", "[::1]", "192.168.1.7:2480", "node.example", "NODE.example:443"];
+        for host in own {
+            assert_eq!(status("/x", &[("host", host)]), 200, "{host}");
         }
-        for host in ["evil.example", "evil.example:2480", "localhost.evil.example", "127.0.0.1.evil.example", ""] {
-            assert_eq!(status("/x", &[("host", host), TOKEN]), 403, "{host}");
+        let foreign = ["evil.example", "evil.example:2480", "localhost.evil.example", "127.0.0.1.evil.example", "", "x.localhost", "a.node.example"];
+        for host in foreign {
+            assert_eq!(status("/x", &[("host", host)]), 403, "{host}");
         }
-        assert_eq!(status("/x", &[TOKEN]), 403, "no host at all");
+        assert_eq!(status("/x", &[]), 403, "no host at all");
+    }
+
+    #[test]
+    fn each_context_has_a_host_of_its_own() {
+        let rules = Rules::default();
+        let context = ContextId::from_bytes([7; 32]);
+        let host = rules.host_of_context(&context, "127.0.0.1:2480");
+        assert_eq!(host, format!("{context}.localhost:2480"));
+        assert_eq!(rules.context_of(&host), Some(context));
+        assert_eq!(rules.host_of_context(&context, "[::1]"), format!("{context}.localhost"));
+        assert_eq!(status("/x", &[("host", &host)]), 200);
+        assert_eq!(status("/x", &[("host", &format!("{context}.evil.example"))]), 403);
+        assert_eq!(status("/x", &[("host", &format!("a.{context}.localhost"))]), 403);
+        assert_eq!(status("/x", &[("host", &host), ("origin", &format!("http://{host}"))]), 200);
+        assert_eq!(status("/x", &[HOST, ("origin", &format!("http://{host}"))]), 403, "pages stay on their own host");
     }
 
     #[test]
     fn pages_of_other_origins_are_refused() {
-        assert_eq!(status("/x", &[HOST, TOKEN, ("origin", "http://127.0.0.1:2480")]), 200);
-        for origin in ["http://127.0.0.1:3000", "https://127.0.0.1:2480", "http://evil.example", "null", "http://localhost:2480"] {
-            assert_eq!(status("/x", &[HOST, TOKEN, ("origin", origin)]), 403, "{origin}");
+        for origin in ["http://127.0.0.1:2480", "https://app.example"] {
+            assert_eq!(status("/x", &[HOST, ("origin", origin)]), 200, "{origin}");
+        }
+        let foreign = ["http://127.0.0.1:3000", "https://127.0.0.1:2480", "http://evil.example", "null", "http://localhost:2480", "http://app.example"];
+        for origin in foreign {
+            assert_eq!(status("/x", &[HOST, ("origin", origin)]), 403, "{origin}");
         }
     }
 }

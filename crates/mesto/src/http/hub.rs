@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use mesto_api::ErrorCode;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::auth::{Auth, GrantId, now_s};
 use super::refusal::Refusal;
 use super::session::Session;
 use super::told::Told;
@@ -21,8 +22,8 @@ const RECENT_MAX: usize = 1024;
 /// Bytes of what happened lately.
 const RECENT_LEN_MAX: usize = 8 * 1024 * 1024;
 
-/// How often subscribers are looked for that do not come back.
-const SWEEP_EVERY: Duration = Duration::from_secs(15);
+/// How often subscribers are looked for that do not come back, or whose login was revoked.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Random bytes of a session's name: it is guessed by nobody.
 const SESSION_ID_LEN: usize = 15;
@@ -45,8 +46,8 @@ impl Hub {
         Self { inside: Mutex::default() }
     }
 
-    /// A new session, wanting nothing yet.
-    pub(super) fn open(&self) -> Result<Arc<Session>, Refusal> {
+    /// A new session of a login, wanting nothing yet.
+    pub(super) fn open(&self, grant: Option<GrantId>) -> Result<Arc<Session>, Refusal> {
         let mut random = [0; SESSION_ID_LEN];
         getrandom::fill(&mut random).map_err(|error| Refusal::new(ErrorCode::InternalError, error.to_string()))?;
         let id = mesto_oplog::id::to_text(&random);
@@ -57,14 +58,14 @@ impl Hub {
         if inside.sessions.len() >= SESSIONS_MAX && !inside.drop_longest_absent() {
             return Err(Refusal::new(ErrorCode::LimitExceeded, format!("{SESSIONS_MAX} streams of events are open already")));
         }
-        let session = Arc::new(Session::new(id.clone()));
+        let session = Arc::new(Session::new(id.clone(), grant));
         inside.sessions.insert(id, Arc::clone(&session));
         Ok(session)
     }
 
-    /// The session of this name.
-    pub(super) fn session(&self, id: &str) -> Option<Arc<Session>> {
-        self.inside().sessions.get(id).cloned()
+    /// The session of this name, if it is that login's.
+    pub(super) fn session(&self, id: &str, grant: Option<GrantId>) -> Option<Arc<Session>> {
+        self.inside().sessions.get(id).filter(|session| session.grant() == grant).cloned()
     }
 
     /// Ends one session.
@@ -115,9 +116,16 @@ impl Hub {
         }
     }
 
-    fn sweep(&self) {
+    /// Forgets who does not come back, and ends the sessions of logins that have ended.
+    fn sweep(&self, is_live: impl Fn(Option<GrantId>) -> bool) {
         let now = Instant::now();
-        self.inside().sessions.retain(|_, session| !session.is_over(now));
+        self.inside().sessions.retain(|_, session| {
+            let stays = !session.is_over(now) && is_live(session.grant());
+            if !stays {
+                session.close();
+            }
+            stays
+        });
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -135,7 +143,7 @@ impl Inside {
 }
 
 /// Passes what the node tells to the sessions, until the node ends.
-pub(super) async fn dispatch(hub: Arc<Hub>, node: Handle) {
+pub(super) async fn dispatch(hub: Arc<Hub>, node: Handle, auth: Arc<Auth>) {
     let mut events = node.events();
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     loop {
@@ -148,7 +156,7 @@ pub(super) async fn dispatch(hub: Arc<Hub>, node: Handle) {
                 }
                 Err(RecvError::Closed) => break,
             },
-            _ = sweep.tick() => hub.sweep(),
+            _ = sweep.tick() => hub.sweep(|grant| auth.is_live(grant, now_s())),
         }
     }
     hub.close();

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use mesto_api::ErrorCode;
 use tokio::sync::Mutex as Turn;
 
+use super::auth::Caller;
 use super::body::{self, JSON_LEN_MAX};
 use super::refusal::Refusal;
 
@@ -73,7 +74,8 @@ pub(super) async fn once(State(answers): State<Arc<Answers>>, request: Request, 
     let mut hasher = blake3::Hasher::new();
     hasher.update(parts.method.as_str().as_bytes()).update(b" ").update(parts.uri.path().as_bytes()).update(b"\n").update(&body);
     let asked = hasher.finalize();
-    let mut slot = answers.slot(&key).lock_owned().await;
+    let own = format!("{}/{key}", asker(&parts.extensions));
+    let mut slot = answers.slot(&own).lock_owned().await;
     if let Some(answer) = slot.as_ref() {
         return if answer.request == asked { Ok(replay(answer)) } else { Err(other_request(&key)) };
     }
@@ -91,6 +93,12 @@ pub(super) async fn once(State(answers): State<Arc<Answers>>, request: Request, 
         Ok(Response::from_parts(parts, Body::from(body)))
     });
     answered.await.unwrap_or_else(|error| Err(Refusal::new(ErrorCode::InternalError, error.to_string())))
+}
+
+/// Keys of different callers are different keys: nobody is told what somebody else was answered.
+fn asker(extensions: &Extensions) -> String {
+    let grant = extensions.get::<Arc<Caller>>().and_then(|caller| caller.grant);
+    grant.map(|id| id.to_string()).unwrap_or_default()
 }
 
 fn key_of(headers: &HeaderMap) -> Result<Option<String>, Refusal> {

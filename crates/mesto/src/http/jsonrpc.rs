@@ -11,6 +11,9 @@ use mesto_node::command::{Called, Selector};
 use mesto_oplog::id::to_text;
 use serde_json::value::RawValue;
 
+use super::auth::Caller;
+use super::auth::permission::Right;
+use super::gate::Asked;
 use super::refusal::Refusal;
 use super::{Serving, body};
 use crate::driver::Handle;
@@ -24,7 +27,7 @@ const BATCH_MAX: usize = 256;
 /// Room for what surrounds a result: ids, names, punctuation.
 const ANSWER_OVERHEAD: usize = 256;
 
-pub(super) async fn execute(State(shared): Serving, request: Request) -> Response {
+pub(super) async fn execute(State(shared): Serving, Asked(caller): Asked, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let bytes = match body::read(&parts.headers, body, RPC_LEN_MAX).await {
         Ok(bytes) => bytes,
@@ -33,14 +36,14 @@ pub(super) async fn execute(State(shared): Serving, request: Request) -> Respons
     if let Err(refusal) = body::check_json_type(&parts.headers) {
         return refusal.into_response();
     }
-    body::raw_json(answer(&shared.node, &bytes).await)
+    body::raw_json(answer(&shared.node, &caller, &bytes).await)
 }
 
 /// The JSON text that answers the JSON text of one request or of a batch.
-pub(super) async fn answer(node: &Handle, text: &[u8]) -> Vec<u8> {
+pub(super) async fn answer(node: &Handle, caller: &Caller, text: &[u8]) -> Vec<u8> {
     let is_batch = text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     if !is_batch {
-        return one(node, text).await;
+        return one(node, caller, text).await;
     }
     let requests: Vec<&RawValue> = match serde_json::from_slice(text) {
         Ok(requests) => requests,
@@ -55,18 +58,18 @@ pub(super) async fn answer(node: &Handle, text: &[u8]) -> Vec<u8> {
         if answers.len() > 1 {
             answers.push(b',');
         }
-        answers.append(&mut one(node, request.get().as_bytes()).await);
+        answers.append(&mut one(node, caller, request.get().as_bytes()).await);
     }
     answers.push(b']');
     answers
 }
 
-async fn one(node: &Handle, text: &[u8]) -> Vec<u8> {
+async fn one(node: &Handle, caller: &Caller, text: &[u8]) -> Vec<u8> {
     let request: RpcRequest<'_> = match body::parse(text) {
         Ok(request) => request,
         Err(refusal) => return failed(None, as_request(refusal)),
     };
-    match run(node, &request).await {
+    match run(node, caller, &request).await {
         Ok(called) => succeeded(request.id, &called),
         Err(refusal) => failed(request.id, refusal),
     }
@@ -78,7 +81,7 @@ fn as_request(refusal: Refusal) -> Refusal {
     if problem.code == ErrorCode::ParseError { refusal } else { Refusal::new(ErrorCode::InvalidRequest, problem.detail.clone()) }
 }
 
-async fn run(node: &Handle, request: &RpcRequest<'_>) -> Result<Called, Refusal> {
+async fn run(node: &Handle, caller: &Caller, request: &RpcRequest<'_>) -> Result<Called, Refusal> {
     if request.jsonrpc != "2.0" {
         return Err(Refusal::new(ErrorCode::InvalidRequest, "`jsonrpc` is not \"2.0\""));
     }
@@ -87,19 +90,28 @@ async fn run(node: &Handle, request: &RpcRequest<'_>) -> Result<Called, Refusal>
         return Err(Refusal::new(ErrorCode::MethodNotFound, detail));
     }
     let params = request.params.ok_or_else(|| Refusal::new(ErrorCode::InvalidRequest, "`params` is missing"))?;
-    call(node, params).await
+    call(node, caller, params).await
 }
 
 /// Calls what the parameters of an `execute` say.
-pub(super) async fn call(node: &Handle, params: &RawValue) -> Result<Called, Refusal> {
+pub(super) async fn call(node: &Handle, caller: &Caller, params: &RawValue) -> Result<Called, Refusal> {
     let params: Execute<'_> = body::parse(params.get().as_bytes()).map_err(as_request)?;
+    check_rights(node, caller, &params).await?;
     let args = arguments(params.args_json)?;
-    let identity = params.executor_public_key.map(|key| Selector(key.into_owned()));
+    // Existing clients send an empty one where they know none.
+    let identity = params.executor_public_key.filter(|key| !key.is_empty()).map(|key| Selector(key.into_owned()));
     let called = node.call(Selector(params.context_id.into_owned()), params.method.into_owned(), args, identity).await?;
     if serde_json::from_slice::<&RawValue>(&called.output).is_err() {
         return Err(Refusal::new(ErrorCode::FunctionCallError, "the app gave a result that is not JSON"));
     }
     Ok(called)
+}
+
+/// Who may execute calls everything, who may read calls views.
+async fn check_rights(node: &Handle, caller: &Caller, params: &Execute<'_>) -> Result<(), Refusal> {
+    let Err(refusal) = caller.may_in(Right::ContextExecute, &params.context_id) else { return Ok(()) };
+    caller.may_in(Right::ContextRead, &params.context_id).map_err(|refusal| *refusal)?;
+    if node.is_view(&Selector(params.context_id.to_string()), &params.method).await? { Ok(()) } else { Err(*refusal) }
 }
 
 /// The text of an object, given as one or as a string that holds one.

@@ -16,6 +16,12 @@ pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
+/// Whether the node answers.
+pub(super) async fn readyz(State(shared): Serving) -> Result<&'static str, Refusal> {
+    held(&shared).await?;
+    Ok("ready\n")
+}
+
 pub(super) async fn health() -> Result<Response, Refusal> {
     body::data(Health { status: "alive".to_owned() })
 }
@@ -51,7 +57,7 @@ pub(super) async fn usage(State(shared): Serving) -> Result<Response, Refusal> {
     })
 }
 
-async fn held(shared: &Shared) -> Result<Status, Refusal> {
+pub(super) async fn held(shared: &Shared) -> Result<Status, Refusal> {
     match shared.node.command(Command::Status).await? {
         Reply::Status(status) => Ok(status),
         _ => Err(Refusal::mismatch("status")),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use mesto_governance::{ContextId, GroupId};
 use tokio::sync::Notify;
 
+use super::auth::GrantId;
 use super::told::Told;
 
 /// Messages that wait for one subscriber: some seconds of a busy context.
@@ -42,6 +43,8 @@ impl Topics {
 /// A subscriber.
 pub(super) struct Session {
     id: String,
+    /// By which login it was opened; none for the home's token.
+    grant: Option<GrantId>,
     inside: Mutex<Inside>,
     news: Notify,
 }
@@ -71,14 +74,18 @@ pub(super) enum Next {
 
 impl Session {
     /// A session that waits for its reader.
-    pub(super) fn new(id: String) -> Self {
+    pub(super) fn new(id: String, grant: Option<GrantId>) -> Self {
         let inside = Inside { first: 1, absent_since: Some(Instant::now()), ..Inside::default() };
-        Self { id, inside: Mutex::new(inside), news: Notify::new() }
+        Self { id, grant, inside: Mutex::new(inside), news: Notify::new() }
     }
 
     /// Its name; without hyphens, because event ids are `{name}-{number}`.
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    pub(super) fn grant(&self) -> Option<GrantId> {
+        self.grant
     }
 
     /// Adds topics or takes them away; false, and nothing added, if there would be too many.
@@ -234,7 +241,7 @@ mod tests {
     }
 
     fn session_of(context: u8) -> Arc<Session> {
-        let session = Arc::new(Session::new("s".to_owned()));
+        let session = Arc::new(Session::new("s".to_owned(), None));
         let topics = Topics { contexts: [ContextId::from_bytes([context; 32])].into(), ..Topics::default() };
         assert!(session.subscribe(topics, true));
         session

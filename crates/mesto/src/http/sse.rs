@@ -12,6 +12,8 @@ use mesto_api::ErrorCode;
 use mesto_api::event::Opened;
 use serde_json::json;
 
+use super::auth::Caller;
+use super::gate::Asked;
 use super::refusal::Refusal;
 use super::session::{Next, Reader};
 use super::{Shared, Serving};
@@ -25,14 +27,15 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Opens a stream, or takes up one whose connection broke, by `Last-Event-ID: {session}-{n}`.
 pub(super) async fn open(
     State(shared): Serving,
+    Asked(caller): Asked,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>, Refusal> {
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    let resumed = last.and_then(|last| resume(&shared, last));
+    let resumed = last.and_then(|last| resume(&shared, &caller, last));
     let was_resumed = resumed.is_some();
     let reader = match resumed {
         Some(reader) => reader,
-        None => shared.hub.open()?.attach(0),
+        None => shared.hub.open(caller.grant)?.attach(0),
     };
     // False: something was missed, and the subscriptions are to be made again.
     let resumed = last.is_some().then_some(was_resumed);
@@ -44,10 +47,10 @@ pub(super) async fn open(
 }
 
 /// A reader that goes on after the message of this id, if nothing after it is lost.
-fn resume(shared: &Shared, last: &str) -> Option<Reader> {
+fn resume(shared: &Shared, caller: &Caller, last: &str) -> Option<Reader> {
     let (id, number) = last.rsplit_once('-')?;
     let number = number.parse().ok()?;
-    let session = shared.hub.session(id)?;
+    let session = shared.hub.session(id, caller.grant)?;
     session.covers(number).then(|| session.attach(number))
 }
 

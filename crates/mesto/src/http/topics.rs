@@ -8,6 +8,9 @@ use mesto_node::command::CommandError;
 use serde_json::json;
 
 use super::body::{self, Json};
+use super::auth::Caller;
+use super::auth::permission::Right;
+use super::gate::Asked;
 use super::refusal::Refusal;
 use super::session::{Session, Topics};
 use super::{Shared, Serving, contexts, groups};
@@ -18,8 +21,8 @@ const EVERYTHING: &str = "*";
 /// Contexts and groups in one request.
 const NAMED_MAX: usize = 1024;
 
-pub(super) async fn subscription(State(shared): Serving, Json(request): Json<Subscription>) -> Result<Response, Refusal> {
-    let Some(session) = shared.hub.session(&request.id) else {
+pub(super) async fn subscription(State(shared): Serving, Asked(caller): Asked, Json(request): Json<Subscription>) -> Result<Response, Refusal> {
+    let Some(session) = shared.hub.session(&request.id, caller.grant) else {
         return Err(Refusal::new(ErrorCode::InvalidArgument, format!("there is no stream `{}`", request.id))
             .hint("open one with GET /sse; its first message names it"));
     };
@@ -30,7 +33,7 @@ pub(super) async fn subscription(State(shared): Serving, Json(request): Json<Sub
             return Err(Refusal::new(ErrorCode::InvalidArgument, format!("`{other}` is neither subscribe nor unsubscribe")));
         }
     };
-    let now = change(&shared, &session, &request.params, on).await?;
+    let now = change(&shared, &caller, &session, &request.params, on).await?;
     let text = json!({ "id": request.id, "result": now }).to_string();
     Ok(body::raw_json(text.into_bytes()))
 }
@@ -38,11 +41,12 @@ pub(super) async fn subscription(State(shared): Serving, Json(request): Json<Sub
 /// Subscribes, or takes it back; gives the full ids of what was named.
 pub(super) async fn change(
     shared: &Shared,
+    caller: &Caller,
     session: &Session,
     named: &event::Topics,
     on: bool,
 ) -> Result<event::Topics, Refusal> {
-    let topics = resolve(shared, named).await?;
+    let topics = resolve(shared, caller, named).await?;
     let resolved = event::Topics {
         context_ids: topics.contexts.iter().map(ToString::to_string).collect(),
         group_ids: topics.groups.iter().map(ToString::to_string).chain(topics.everything.then(|| EVERYTHING.to_owned())).collect(),
@@ -54,13 +58,17 @@ pub(super) async fn change(
     }
 }
 
-async fn resolve(shared: &Shared, named: &event::Topics) -> Result<Topics, Refusal> {
+async fn resolve(shared: &Shared, caller: &Caller, named: &event::Topics) -> Result<Topics, Refusal> {
     if named.context_ids.len() + named.group_ids.len() > NAMED_MAX {
         return Err(Refusal::new(ErrorCode::LimitExceeded, format!("name at most {NAMED_MAX} at once")));
     }
     let mut topics = Topics::default();
     for context in &named.context_ids {
+        caller.may_in(Right::ContextRead, context).map_err(|refusal| *refusal)?;
         topics.contexts.insert(contexts::find(shared, context.clone()).await?.context);
+    }
+    if !named.group_ids.is_empty() {
+        caller.may(Right::NodeRead, None).map_err(|refusal| *refusal)?;
     }
     for group in &named.group_ids {
         if group == EVERYTHING {
@@ -73,7 +81,7 @@ async fn resolve(shared: &Shared, named: &event::Topics) -> Result<Topics, Refus
 }
 
 /// What happened lately, in the contexts that `?context=` names (it may be there several times), or in all.
-pub(super) async fn recent(State(shared): Serving, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
+pub(super) async fn recent(State(shared): Serving, Asked(caller): Asked, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
     let query = query.unwrap_or_default();
     let mut named = event::Topics::default();
     for pair in query.split('&') {
@@ -81,7 +89,10 @@ pub(super) async fn recent(State(shared): Serving, RawQuery(query): RawQuery) ->
             named.context_ids.push(unescape(context)?);
         }
     }
-    let topics = resolve(&shared, &named).await?;
+    if named.context_ids.is_empty() {
+        caller.may(Right::NodeRead, None).map_err(|refusal| *refusal)?;
+    }
+    let topics = resolve(&shared, &caller, &named).await?;
     let wanted = |context: Option<_>| topics.contexts.is_empty() || context.is_some_and(|context| topics.contexts.contains(&context));
     let recent = shared.hub.recent();
     body::list(recent.iter().filter(|told| wanted(told.context())).flat_map(|told| told.lines()).collect())

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
+use crate::http::Connection;
 use crate::node::Node;
 
 /// An open WebSocket.
@@ -14,13 +15,24 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(crate) fn open(node: &Node) -> Self {
+        Self::open_with(node, &node.home().token())
+    }
+
+    /// With another token than the home's, given as browsers give it.
+    pub(crate) fn open_with(node: &Node, token: &str) -> Self {
         let headers = [
             ("connection", "Upgrade"),
             ("upgrade", "websocket"),
             ("sec-websocket-version", "13"),
             ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
         ];
-        Self { reader: node.http().upgrade("/ws", &headers) }
+        Self { reader: Connection::open(node.api_address(), None).upgrade(&format!("/ws?token={token}"), &headers) }
+    }
+
+    /// Whether the node hangs up before it says anything more, or ever.
+    pub(crate) fn ends(mut self) -> bool {
+        let mut first = [0];
+        matches!(self.reader.read(&mut first), Ok(0)) || first == [0x88]
     }
 
     pub(crate) fn send(&mut self, message: &Value) {

@@ -15,6 +15,12 @@ pub enum Key {
     Name,
     /// [`Config::api_listen`].
     ApiListen,
+    /// [`Config::api_hosts`].
+    ApiHosts,
+    /// [`Config::api_origins`].
+    ApiOrigins,
+    /// [`Config::pages_domain`].
+    PagesDomain,
     /// [`Config::listen`].
     Listen,
     /// [`Config::bootstrap`].
@@ -58,6 +64,12 @@ pub enum Misfit {
         /// What is wrong with it.
         source: multiaddr::Error,
     },
+    /// An element should be a host name.
+    #[error("must hold host names without a port, such as node.example.org, which `{0}` is not")]
+    NotHostName(String),
+    /// An element should be an origin.
+    #[error("must hold origins, such as https://app.example.org, which `{0}` is not")]
+    NotOrigin(String),
     /// It should be a log filter.
     #[error("must be a level, such as info, or directives, such as info,mesto::net=debug: {0}")]
     NotLogFilter(tracing_subscriber::filter::ParseError),
@@ -74,9 +86,12 @@ const BLOB_BYTES: RangeInclusive<u64> = 0..=i64::MAX as u64;
 
 impl Key {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Name,
         Self::ApiListen,
+        Self::ApiHosts,
+        Self::ApiOrigins,
+        Self::PagesDomain,
         Self::Listen,
         Self::Bootstrap,
         Self::Mdns,
@@ -92,6 +107,9 @@ impl Key {
         match self {
             Self::Name => "name",
             Self::ApiListen => "api_listen",
+            Self::ApiHosts => "api_hosts",
+            Self::ApiOrigins => "api_origins",
+            Self::PagesDomain => "pages_domain",
             Self::Listen => "listen",
             Self::Bootstrap => "bootstrap",
             Self::Mdns => "mdns",
@@ -120,8 +138,8 @@ impl Key {
     /// [`Misfit::NotSwitch`], [`Misfit::NotInRange`].
     pub fn parse(self, text: &str) -> Result<Value, Misfit> {
         match self {
-            Self::Name | Self::ApiListen | Self::Log => Ok(Value::from(text)),
-            Self::Listen | Self::Bootstrap => {
+            Self::Name | Self::ApiListen | Self::PagesDomain | Self::Log => Ok(Value::from(text)),
+            Self::ApiHosts | Self::ApiOrigins | Self::Listen | Self::Bootstrap => {
                 Ok(text.split(',').map(str::trim).filter(|element| !element.is_empty()).collect())
             }
             Self::Mdns => match text {
@@ -140,6 +158,15 @@ impl Key {
         match self {
             Self::Name => config.name = Some(text(value)?.to_owned()).filter(|name| !name.is_empty()),
             Self::ApiListen => config.api_listen = text(value)?.parse().map_err(Misfit::NotSocketAddress)?,
+            Self::ApiHosts => config.api_hosts = texts(value, is_host_name, Misfit::NotHostName)?,
+            Self::ApiOrigins => config.api_origins = texts(value, is_origin, Misfit::NotOrigin)?,
+            Self::PagesDomain => {
+                let domain = text(value)?;
+                if !is_host_name(domain) {
+                    return Err(Misfit::NotHostName(domain.to_owned()));
+                }
+                domain.clone_into(&mut config.pages_domain);
+            }
             Self::Listen => config.listen = addresses(value)?,
             Self::Bootstrap => config.bootstrap = addresses(value)?,
             Self::Mdns => config.mdns = value.as_bool().ok_or(Misfit::NotSwitch)?,
@@ -161,6 +188,9 @@ impl Key {
         match self {
             Self::Name => json!(config.name),
             Self::ApiListen => json!(config.api_listen),
+            Self::ApiHosts => json!(config.api_hosts),
+            Self::ApiOrigins => json!(config.api_origins),
+            Self::PagesDomain => json!(config.pages_domain),
             Self::Listen => texts(&config.listen),
             Self::Bootstrap => texts(&config.bootstrap),
             Self::Mdns => json!(config.mdns),
@@ -196,6 +226,39 @@ fn parse_number(text: &str, range: RangeInclusive<u64>) -> Result<Value, Misfit>
     Ok(Value::from(number))
 }
 
+fn texts(value: &Value, good: fn(&str) -> bool, misfit: fn(String) -> Misfit) -> Result<Vec<String>, Misfit> {
+    let elements = value.as_array().ok_or(Misfit::NotList)?;
+    let texts = elements.iter().map(|element| {
+        let text = element.as_str().ok_or(Misfit::NotList)?;
+        if good(text) { Ok(text.to_owned()) } else { Err(misfit(text.to_owned())) }
+    });
+    texts.collect()
+}
+
+/// Labels of letters, digits and hyphens between dots (RFC 1123), 253 characters at most.
+fn is_host_name(text: &str) -> bool {
+    let label = |label: &str| {
+        let inner = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        (1..=63).contains(&label.len()) && label.chars().all(inner) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+/// Scheme, host, and perhaps a port, as browsers write them: lower case, no path, not even a slash.
+fn is_origin(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let authority = |rest: &str| match rest.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (is_host(host), port.parse::<u16>().is_ok()),
+        _ => (is_host(rest), true),
+    };
+    rest.is_some_and(|rest| authority(rest) == (true, true)) && !text.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
+fn is_host(host: &str) -> bool {
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    is_host_name(host) || address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
+}
+
 fn addresses(value: &Value) -> Result<Vec<Multiaddr>, Misfit> {
     let elements = value.as_array().ok_or(Misfit::NotList)?;
     elements
@@ -205,4 +268,25 @@ fn addresses(value: &Value) -> Result<Vec<Multiaddr>, Misfit> {
             text.parse().map_err(|source| Misfit::NotMultiaddress { text: text.to_owned(), source })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_names_and_origins_are_what_browsers_send() {
+        for good in ["localhost", "node.example.org", "a-b.c", "192.168.1.7"] {
+            assert!(is_host_name(good), "{good}");
+        }
+        for bad in ["", ".", "a..b", "-a", "a-", "a_b", "a:1", "a/b", "*", "*.example.org"] {
+            assert!(!is_host_name(bad), "{bad}");
+        }
+        for good in ["http://localhost:3000", "https://app.example.org", "http://[::1]:8080", "http://127.0.0.1"] {
+            assert!(is_origin(good), "{good}");
+        }
+        for bad in ["*", "null", "app.example.org", "https://app.example.org/", "https://App.example.org", "http://a:b", "http://", "ftp://a", "http://user@a"] {
+            assert!(!is_origin(bad), "{bad}");
+        }
+    }
 }
