@@ -44,14 +44,21 @@ export const Mesto = { ofPage: async () => ({ context: () => context }) };
 `;
 
 class Node {
-  chars = [];
+  /** Characters in order, each with the next; the first is none. */
+  first = { id: "", text: "", gone: true, next: null };
+  byId = new Map([[null, this.first]]);
+  seen = new Set();
   title = { text: "", stamp: 0 };
   version = 0;
   done = new Map();
   listeners = new Set();
 
+  *chars() {
+    for (let char = this.first.next; char !== null; char = char.next) if (!char.gone) yield char;
+  }
+
   text() {
-    return this.chars.filter((char) => !char.gone).map((char) => char.text).join("");
+    return Array.from(this.chars(), (char) => char.text).join("");
   }
 }
 
@@ -65,14 +72,14 @@ export async function standIn() {
   /** Puts a character after the one that it names, before what is older there. */
   function take(node, op) {
     if (op.gone) {
-      const char = node.chars.find(({ id }) => id === op.id);
-      if (char) char.gone = true;
+      node.byId.get(op.id).gone = true;
     } else if (op.title !== undefined) {
       if (op.stamp > node.title.stamp) node.title = { text: op.title, stamp: op.stamp };
     } else {
-      let at = op.after === null ? 0 : node.chars.findIndex(({ id }) => id === op.after) + 1;
-      while (at < node.chars.length && node.chars[at].id > op.id) at += 1;
-      node.chars.splice(at, 0, { id: op.id, text: op.text, gone: false });
+      let before = node.byId.get(op.after);
+      while (before.next !== null && before.next.id > op.id) before = before.next;
+      before.next = { id: op.id, text: op.text, gone: false, next: before.next };
+      node.byId.set(op.id, before.next);
     }
     node.seen.add(op);
   }
@@ -96,8 +103,7 @@ export async function standIn() {
     const by = nodes.indexOf(node);
     let at = 0;
     let after = null;
-    for (const char of node.chars) {
-      if (char.gone) continue;
+    for (const char of node.chars()) {
       if (at >= to && at >= from) break;
       if (at >= from) log.push({ by, id: char.id, gone: true });
       else after = char.id;
@@ -179,9 +185,9 @@ export async function standIn() {
   return {
     urls: ports.map((port) => `http://127.0.0.1:${port}/`),
     text: async (n) => nodes[n].text(),
-    title: async (n) => nodes[n].title.text,
-    cut: async () => void (joined = false),
-    join: async () => {
+    async apart(first, second) {
+      joined = false;
+      await Promise.all([first(), second()]);
       joined = true;
       spread();
     },

@@ -89,7 +89,7 @@ const theme = EditorView.theme({
   "&": { color: "var(--ink)", backgroundColor: "transparent", fontSize: "1.0625rem" },
   "&.cm-focused": { outline: "none" },
   ".cm-scroller": { fontFamily: "var(--text-font)", lineHeight: "1.65" },
-  ".cm-content": { caretColor: "var(--ink)", padding: "0.5rem 0 40vh" },
+  ".cm-content": { caretColor: "var(--ink)", padding: "1.75rem 0 40vh" },
   ".cm-line": { padding: "0 2px" },
   ".cm-cursor": { borderLeftColor: "var(--ink)", borderLeftWidth: "2px" },
   "&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground": {

@@ -26,7 +26,7 @@ pub(super) enum Job {
         /// What.
         call: Call,
         /// Over what.
-        snapshot: Arc<dyn Snapshot>,
+        state: ContextState,
         /// Who waits.
         reply: tokio::sync::oneshot::Sender<Result<Outcome, CallError>>,
     },
