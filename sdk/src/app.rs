@@ -5,9 +5,9 @@ mod values;
 
 pub use mesto_sdk_macros::{Describe, event, init, logic, private, state};
 
-pub use crate::collections::{Counter, Map, Register, Set};
+pub use crate::collections::{Counter, List, Map, Private, PrivateMap, Register, Set, Text};
 pub use crate::describe::Describe;
-pub use crate::{__bail as bail, __emit as emit, __log as log};
+pub use crate::{__bail as bail, __emit as emit, __ephemeral as ephemeral, __log as log};
 pub use values::{Bytes, ContextId, Error, PublicKey, Time};
 
 /// The result of a method whose errors are plain text. Methods may as well use `Result` with an
@@ -24,6 +24,16 @@ macro_rules! __emit {
     };
     ($event:expr $(,)?) => {
         $crate::__private::emit(&$event, ::core::option::Option::None)
+    };
+}
+
+/// Tells an event to whoever listens now, on all members' nodes, and keeps it nowhere: `app::ephemeral!(Event::Typing)`.
+/// It costs no change of the state, and may be lost.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ephemeral {
+    ($event:expr $(,)?) => {
+        $crate::__private::say(&$event)
     };
 }
 

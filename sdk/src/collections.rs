@@ -3,9 +3,12 @@
 //! Methods that write take `&mut self`, so a view (`&self`) cannot; the node checks the same again.
 
 mod counter;
+mod list;
 mod map;
+mod private;
 mod register;
 mod set;
+mod text;
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -21,9 +24,12 @@ use crate::method::Event;
 use crate::schema::{Shape, StateField};
 
 pub use counter::Counter;
+pub use list::{Items, List};
 pub use map::{Iter, Keys, Map};
+pub use private::{Private, PrivateIter, PrivateMap};
 pub use register::Register;
 pub use set::{Members, Set};
+pub use text::Text;
 
 /// How many entries an iteration asks for at once: a host call costs about as much as three small entries, and
 /// most loops over a map look at few.
@@ -45,6 +51,26 @@ pub trait Collection: Sized {
 
     /// What the schema shows.
     fn shape(within: &mut Within) -> Shape;
+}
+
+/// What a field of the state can be: a collection, or what a node keeps for itself.
+pub trait Part: Sized {
+    /// The field `name` of the state.
+    #[doc(hidden)]
+    fn field(name: &'static str) -> Self;
+
+    /// What the schema shows.
+    fn shape(within: &mut Within) -> Shape;
+}
+
+impl<C: Collection> Part for C {
+    fn field(name: &'static str) -> Self {
+        <C as Collection>::field(name)
+    }
+
+    fn shape(within: &mut Within) -> Shape {
+        <C as Collection>::shape(within)
+    }
 }
 
 /// The state of an app: `#[app::state]`.
@@ -110,7 +136,7 @@ macro_rules! held_collection {
             }
 
             fn held_shape(within: &mut Within) -> Shape {
-                Self::shape(within)
+                <Self as Collection>::shape(within)
             }
         }
     )*};
@@ -121,6 +147,8 @@ held_collection! {
     (T: Value) Register<T>;
     (K: crate::OwnedKey + Describe, V: Held) Map<K, V>;
     (T: crate::OwnedKey + Describe) Set<T>;
+    (T: Value) List<T>;
+    () Text;
 }
 
 /// A collection in a map, to read. To write, take it by [`Map::entry`].

@@ -10,8 +10,8 @@ mod guest;
 mod local;
 
 #[cfg(target_arch = "wasm32")]
-pub(crate) use bindings::mesto::app::state::{Collection as Handle, Entry, Kind};
+pub(crate) use bindings::mesto::app::state::{Collection as Handle, Entry, Kind, Unit};
 #[cfg(target_arch = "wasm32")]
-pub(crate) use bindings::mesto::app::{env, output};
+pub(crate) use bindings::mesto::app::{env, output, private};
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use local::{Entry, Handle, Kind, Session, env, output, within};
+pub(crate) use local::{Entry, Handle, Kind, Session, Unit, env, output, private, within};

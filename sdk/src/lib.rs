@@ -66,7 +66,10 @@ pub mod native;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 
-pub use collections::{Collection, Counter, Held, Iter, Keys, Map, Members, Register, Seen, Set, Value};
+pub use collections::{
+    Collection, Counter, Held, Items, Iter, Keys, List, Map, Members, Part, Private, PrivateIter, PrivateMap, Register,
+    Seen, Set, Text, Value,
+};
 pub use describe::{Describe, Field, Type, Variant, Within};
 pub use key::{Key, OwnedKey};
 pub use method::{AppError, Refusal};
@@ -91,6 +94,6 @@ pub mod __private {
     #[cfg(target_arch = "wasm32")]
     pub use crate::host::bindings;
     pub use crate::json::Object;
-    pub use crate::method::{Arguments, Event, Fallible, NoEvents, answer, emit, payload};
+    pub use crate::method::{Arguments, Event, Fallible, NoEvents, answer, emit, payload, say};
     pub use serde;
 }

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mesto_crdt::{Hlc, Op, Read};
+use mesto_crdt::{Hlc, Op, Read, Write};
 
 use crate::host;
 use crate::method::{AppError, Refusal};
@@ -19,6 +19,10 @@ use session::{Local, Stop};
 
 /// Most events of a call. The node's default.
 pub const EVENTS_MAX: usize = 100;
+/// Most that a call tells without leaving a trace. The node's default.
+pub const SAYINGS_MAX: usize = 16;
+/// Longest payload of such a message, in bytes. The protocol's.
+pub const SAYING_BYTES_MAX: usize = 4 << 10;
 /// Longest payload of an event, and longest line of the log, in bytes. The node's default.
 pub const LINE_BYTES_MAX: usize = 16 << 10;
 /// Most lines that a call logs. The node's default.
@@ -77,6 +81,10 @@ pub struct Outcome {
     pub ops: Vec<Op>,
     /// What it emitted.
     pub events: Vec<Emitted>,
+    /// What it told without leaving a trace; these have no handlers.
+    pub sayings: Vec<Emitted>,
+    /// What it keeps on this replica alone.
+    pub private: Vec<Write>,
     /// What it logged.
     pub logs: Vec<String>,
 }

@@ -127,4 +127,19 @@ pub enum Shape {
         /// What the members are.
         of: Type,
     },
+    /// A text.
+    Text,
+    /// A list.
+    List {
+        /// What the items are.
+        of: Type,
+    },
+    /// What each node keeps for itself.
+    Private {
+        /// What the keys are, if there are several values.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<Type>,
+        /// What is kept.
+        of: Type,
+    },
 }

@@ -8,7 +8,10 @@ use std::fmt::Write as _;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use mesto_crdt::{Author, Delta, DeltaId, Hlc, MemoryState, Op, RootHash, Space, Transaction, TreeCache, next, root};
+use mesto_crdt::{
+    Author, Delta, DeltaId, Hlc, MemoryState, Op, RootHash, Sequences, Space, Transaction, TreeCache, WithSequences, next,
+    root,
+};
 use serde_json::Value as Json;
 
 use crate::App;
@@ -36,12 +39,13 @@ pub struct Replicas<A> {
 }
 
 struct Replica {
-    state: Arc<MemoryState>,
+    state: Arc<WithSequences<MemoryState>>,
     cache: TreeCache,
     /// How many deltas of each replica are in the state.
     holds: Vec<u64>,
     latest: Hlc,
     events: Vec<Emitted>,
+    sayings: Vec<Emitted>,
     logs: Vec<String>,
 }
 
@@ -60,11 +64,12 @@ impl<A: App> Replicas<A> {
     #[must_use]
     pub fn new(count: usize) -> Self {
         let replica = || Replica {
-            state: Arc::default(),
+            state: Arc::new(WithSequences { read: MemoryState::new(), sequences: Sequences::new() }),
             cache: TreeCache::default(),
             holds: vec![0; count],
             latest: Hlc::ZERO,
             events: Vec::new(),
+            sayings: Vec::new(),
             logs: Vec::new(),
         };
         Self {
@@ -145,6 +150,11 @@ impl<A: App> Replicas<A> {
         std::mem::take(&mut self.replicas[replica].events)
     }
 
+    /// What a replica's own calls told without leaving a trace since it was last asked.
+    pub fn take_sayings(&mut self, replica: usize) -> Vec<Emitted> {
+        std::mem::take(&mut self.replicas[replica].sayings)
+    }
+
     /// What a replica's calls logged since it was last asked.
     pub fn take_logs(&mut self, replica: usize) -> Vec<String> {
         std::mem::take(&mut self.replicas[replica].logs)
@@ -216,7 +226,7 @@ impl<A: App> Replicas<A> {
     }
 
     fn state(&self, replica: usize) -> State {
-        Arc::<MemoryState>::clone(&self.replicas[replica].state)
+        Arc::<WithSequences<MemoryState>>::clone(&self.replicas[replica].state)
     }
 
     fn seed(&mut self) -> [u8; 32] {
@@ -233,6 +243,8 @@ impl<A: App> Replicas<A> {
     fn keep(&mut self, replica: usize, stamp: Hlc, outcome: Outcome) {
         let here = &mut self.replicas[replica];
         here.events.extend(outcome.events);
+        here.sayings.extend(outcome.sayings);
+        Arc::make_mut(&mut here.state).read.apply_writes(&outcome.private);
         here.logs.extend(outcome.logs);
         if outcome.ops.is_empty() {
             return;
@@ -282,14 +294,16 @@ impl<A: App> Replicas<A> {
         let mut transaction = Transaction::new(&*here.state, &mut here.cache);
         transaction.apply(&delta, &in_past).expect("INVARIANT: a draft makes deltas that apply");
         let commit = transaction.finish().expect("INVARIANT: the state is our own");
-        Arc::make_mut(&mut here.state).apply_writes(&commit.writes);
+        let state = Arc::make_mut(&mut here.state);
+        state.read.apply_writes(&commit.writes);
+        state.sequences = commit.sequences;
         here.holds[*by] += 1;
         here.latest = here.latest.max(*stamp);
     }
 
     fn difference(&self, a: usize, b: usize) -> String {
         let leaves =
-            |replica: usize| -> BTreeMap<&[u8], &[u8]> { self.replicas[replica].state.pairs(Space::Leaf).collect() };
+            |replica: usize| -> BTreeMap<&[u8], &[u8]> { self.replicas[replica].state.read.pairs(Space::Leaf).collect() };
         let (ours, theirs) = (leaves(a), leaves(b));
         let mut text = String::new();
         let keys = ours.keys().chain(theirs.keys()).collect::<std::collections::BTreeSet<_>>();

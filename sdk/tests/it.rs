@@ -1,5 +1,10 @@
 //! What the SDK promises to authors of apps, shown on an app that uses all of it.
-#![allow(missing_docs)]
+#![allow(missing_docs, unreachable_pub)]
+
+#[path = "it/passing.rs"]
+mod passing;
+#[path = "it/sequences.rs"]
+mod sequences;
 
 use std::collections::BTreeMap;
 

@@ -139,6 +139,8 @@ export class Context {
   readonly id: string;
   call<T = unknown>(method: string, args?: object): Promise<T>;
   execute<T = unknown>(method: string, args?: object): Promise<Called<T>>;
+  /** Tells something to whoever listens now, on all members' nodes. It changes nothing and is kept nowhere. */
+  say(kind: string, payload: unknown): Promise<void>;
   info(): Promise<ContextInfo>;
   schema(): Promise<unknown>;
   log(): Promise<Record<string, unknown>[]>;

@@ -298,6 +298,12 @@ export class Context {
     return result;
   }
 
+  /** Tells something to whoever listens now, on all members' nodes. It changes nothing and is kept nowhere. */
+  async say(kind, payload) {
+    const path = `/admin-api/contexts/${encodeURIComponent(this.id)}/ephemeral`;
+    await this.#mesto.request('POST', path, { json: { kind, payload } });
+  }
+
   #get(what) {
     return this.#mesto.request('GET', `/admin-api/contexts/${encodeURIComponent(this.id)}${what}`);
   }

@@ -32,6 +32,17 @@ pub struct ContextCreated {
     pub identity: String,
 }
 
+/// Something to tell to whoever listens now, on all members' nodes; it is kept nowhere.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Say {
+    /// Its name, which the app gives it: 1 to 64 bytes.
+    pub kind: String,
+    /// Any JSON, of at most 4 KiB.
+    #[schemars(with = "serde_json::Value")]
+    pub payload: Box<RawValue>,
+}
+
 /// A context as this node sees it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

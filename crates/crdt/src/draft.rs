@@ -8,6 +8,7 @@ mod list;
 mod overlay;
 mod sequences;
 mod text;
+mod version;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,8 @@ use crate::leaf::{CorruptLeaf, leaf_key};
 use crate::op::{KEY_BYTES_MAX, OPS_BYTES_MAX, Op, VALUE_BYTES_MAX, Value};
 use crate::read::Read;
 use crate::sequence::{LoadError, SequenceError};
+
+pub use version::TextVersion;
 
 use overlay::Overlay;
 

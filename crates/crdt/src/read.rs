@@ -1,4 +1,4 @@
-//! How this crate sees the store: an ordered map with three key spaces for each context.
+//! How this crate sees the store: an ordered map with four key spaces for each context.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Range;
@@ -18,6 +18,8 @@ pub enum Space {
     Node,
     /// Collection id to the number of its leaves, a little-endian `u64`; absent if 0.
     Count,
+    /// What the app keeps on this node alone ([`Private`](crate::Private)): no part of the state.
+    Private,
 }
 
 /// A consistent view of one context's state.
@@ -98,6 +100,7 @@ pub struct MemoryState {
     leaves: BTreeMap<Vec<u8>, Vec<u8>>,
     nodes: BTreeMap<Vec<u8>, Vec<u8>>,
     counts: BTreeMap<Vec<u8>, Vec<u8>>,
+    private: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl MemoryState {
@@ -127,6 +130,7 @@ impl MemoryState {
             Space::Leaf => &self.leaves,
             Space::Node => &self.nodes,
             Space::Count => &self.counts,
+            Space::Private => &self.private,
         }
     }
 
@@ -135,6 +139,7 @@ impl MemoryState {
             Space::Leaf => &mut self.leaves,
             Space::Node => &mut self.nodes,
             Space::Count => &mut self.counts,
+            Space::Private => &mut self.private,
         }
     }
 }

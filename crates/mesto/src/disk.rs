@@ -134,7 +134,7 @@ impl DiskStore {
                     .manual_journal_persist(true)
             })
         };
-        let keyspaces = [open(Keyspace::Meta)?, open(Keyspace::Log)?, open(Keyspace::State)?, open(Keyspace::Tree)?];
+        let keyspaces = [open(Keyspace::Meta)?, open(Keyspace::Log)?, open(Keyspace::State)?, open(Keyspace::Tree)?, open(Keyspace::Private)?];
         Ok(Opened { keyspaces, database, failed: AtomicBool::new(false) })
     }
 
@@ -160,7 +160,7 @@ impl DiskStore {
 /// use (64 MiB), and large enough that a table holds thousands of entries.
 const fn memtable_bytes(keyspace: Keyspace) -> u64 {
     match keyspace {
-        Keyspace::Meta => 1 << 20,
+        Keyspace::Meta | Keyspace::Private => 1 << 20,
         Keyspace::Log | Keyspace::State | Keyspace::Tree => 6 << 20,
     }
 }

@@ -20,6 +20,7 @@ mod inbound;
 mod metrics;
 mod outbound;
 mod ports;
+mod versions;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -11,6 +11,7 @@ mod body;
 mod connections;
 mod contexts;
 mod convert;
+mod ephemeral;
 mod gate;
 mod groups;
 mod guard;

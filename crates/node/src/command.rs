@@ -6,7 +6,7 @@ pub use act::{Acted, ContextAct, GroupAct, InvitationInfo, Seat, Settings};
 
 use mesto_governance::{ApplicationId, BlobId, Capabilities, ContextId, GroupId, InvitationId, Role};
 use mesto_oplog::{EntryId, PublicKey};
-use mesto_sync::Peer;
+use mesto_sync::{Peer, Saying};
 
 use crate::executor::{CallError, Event};
 
@@ -153,6 +153,13 @@ pub enum Command {
         /// As whom; our identity in the context if absent.
         identity: Option<Selector>,
     },
+    /// Tells the subscribers of a context, on all nodes, something that is kept nowhere; answered by [`Reply::Said`].
+    Say {
+        /// Where.
+        context: Selector,
+        /// What.
+        saying: Saying,
+    },
     /// What a view call needs to know, so that views need not pass through the node; answered by
     /// [`Reply::Callable`].
     Resolve(Selector),
@@ -224,6 +231,8 @@ pub enum Reply {
     Contexts(Vec<ContextInfo>),
     /// To [`Command::Call`].
     Called(Called),
+    /// To [`Command::Say`].
+    Said,
     /// To [`Command::Resolve`].
     Callable {
         /// The context.
@@ -477,6 +486,12 @@ pub enum CommandError {
     Busy {
         /// How many.
         waiting: usize,
+    },
+    /// More is said than others would listen to.
+    #[error("passing messages come too fast: {per_second} a second can be told in a context")]
+    TooFast {
+        /// How many may.
+        per_second: u64,
     },
     /// The call gave no result.
     #[error(transparent)]

@@ -1,13 +1,15 @@
 //! The machine of one context: its log, its state, and the calls of its app.
 
 mod calls;
+mod ephemeral;
 mod ingest;
 mod judging;
 mod verdicts;
+mod versions;
 
 use std::collections::VecDeque;
 
-use mesto_crdt::{RootHash, TreeCache};
+use mesto_crdt::{RootHash, Sequences, TreeCache};
 use mesto_governance::{BlobId, ContextId, GroupId};
 use mesto_oplog::entry::Kind;
 use mesto_oplog::{PublicKey, SigningKey};
@@ -25,6 +27,7 @@ use crate::store::Keyspace;
 use crate::view::View;
 
 pub(crate) use calls::Running;
+pub(crate) use ephemeral::Heard;
 
 /// Calls that may wait in one context: some seconds of work, after which callers had better slow down.
 pub const CALLS_WAITING_MAX: usize = 1024;
@@ -41,6 +44,8 @@ pub(crate) struct Context {
     pub(crate) root: RootHash,
     pub(crate) leaves: u64,
     tree: TreeCache,
+    /// The texts and lists of the newest version that are in memory.
+    sequences: Sequences,
     pub(crate) verdicts: verdicts::Verdicts,
     /// The heads of the group's log at which an epoch was asked for.
     epoch_asked_at: Option<Vec<mesto_oplog::EntryId>>,
@@ -57,6 +62,8 @@ pub(crate) struct Context {
     executions: u64,
     /// Whether anything was applied since the last look.
     is_warm: bool,
+    /// Who said when what leaves no trace.
+    said: ephemeral::Said,
 }
 
 /// A call that waits for its turn.
@@ -95,6 +102,7 @@ impl Context {
             root: RootHash::empty(),
             leaves: 0,
             tree: TreeCache::new(),
+            sequences: Sequences::new(),
             verdicts: verdicts::Verdicts::default(),
             epoch_asked_at: None,
             wants_epoch: false,
@@ -105,6 +113,7 @@ impl Context {
             created: None,
             executions: 0,
             is_warm: false,
+            said: ephemeral::Said::default(),
         }
     }
 
@@ -143,12 +152,15 @@ impl Context {
         .within_bounds()
     }
 
-    /// Gives up the cached tree nodes of a context in which nothing has happened since the last call, so that idle
-    /// contexts cost little.
-    pub(crate) fn cool_down(&mut self) {
-        if !std::mem::take(&mut self.is_warm) {
+    /// Gives up what is cached of a context in which nothing has happened since the last call, so that idle contexts
+    /// cost little. Whether it did.
+    pub(crate) fn cool_down(&mut self) -> bool {
+        let is_idle = !std::mem::take(&mut self.is_warm);
+        if is_idle {
             self.tree.clear();
+            self.sequences = Sequences::new();
         }
+        is_idle
     }
 
     /// Whether we may write here, as the group stands now.

@@ -5,9 +5,11 @@
 
 use std::sync::Arc;
 
-use mesto_crdt::{Hlc, Op};
+use mesto_crdt::{Hlc, Op, Write};
 use mesto_governance::{BlobId, ContextId};
 use mesto_oplog::PublicKey;
+pub use mesto_sync::Saying;
+pub use mesto_sync::ephemeral::{KIND_LEN_MAX as SAYING_KIND_LEN_MAX, PAYLOAD_LEN_MAX as SAYING_LEN_MAX};
 
 /// What a method may do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +63,10 @@ pub struct Outcome {
     pub ops: Vec<Op>,
     /// What it emitted.
     pub events: Vec<Event>,
+    /// What it tells subscribers without leaving a trace.
+    pub sayings: Vec<Saying>,
+    /// What it keeps on this node alone ([`mesto_crdt::Private::finish`]).
+    pub private: Vec<Write>,
     /// What it logged, for the node's own log.
     pub logs: Vec<String>,
 }

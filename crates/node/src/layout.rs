@@ -22,6 +22,7 @@
 //! | state | context `l` leaf key | leaf |
 //! | state | context `n` collection id | number of its leaves |
 //! | tree | context path | node of the state tree |
+//! | private | context key | what the app keeps on this node alone |
 
 use mesto_governance::{BlobId, ContextId, GroupId, KeyId};
 use mesto_oplog::{EntryId, LogId, PublicKey};
@@ -202,5 +203,11 @@ pub fn counts(context: &ContextId) -> Vec<u8> {
 /// Prefix of a context's tree.
 #[must_use]
 pub fn tree(context: &ContextId) -> Vec<u8> {
+    context.as_bytes().to_vec()
+}
+
+/// Prefix of what a context's app keeps on this node alone.
+#[must_use]
+pub fn private(context: &ContextId) -> Vec<u8> {
     context.as_bytes().to_vec()
 }

@@ -1,15 +1,15 @@
 //! What goes into the node and what comes out.
 
-use mesto_crdt::Hlc;
+use mesto_crdt::{Hlc, RootHash};
 use mesto_governance::{BlobId, ContextId, GroupId};
 use mesto_oplog::{EntryId, PublicKey};
-use mesto_sync::{Gossip, Message, Peer};
+use mesto_sync::{Gossip, Message, Peer, Saying};
 
 use crate::command::{AppVersion, Command, CommandError, Reply};
 use crate::executor::{Call, CallError, Event, Outcome};
 use crate::store::Batch;
 use crate::verify::{CheckedGossip, CheckedMessage};
-use crate::view::View;
+use crate::state::{ContextState, Version};
 
 /// The time of a step.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -135,9 +135,15 @@ pub enum Effect {
         execution: u64,
         /// What to run.
         call: Call,
-        /// Over what; see [`crate::ContextState`].
-        view: View,
+        /// Over what.
+        state: ContextState,
     },
+    /// Texts and lists of a version that is not durable yet are in memory: views of it may use them, once there are any.
+    Keep(ContextId, Version),
+    /// This version is durable now: views no longer need those before it.
+    Settled(ContextId, RootHash),
+    /// Nothing has happened in the context for a while: what views do not use either may go.
+    Cooled(ContextId),
     /// Say something to a connected peer; if it is gone, drop it.
     Send(Peer, Lane, Message),
     /// Publish on a topic.
@@ -205,6 +211,19 @@ pub enum Notice {
         root: [u8; 32],
         /// What the app emitted.
         events: Vec<Event>,
+    },
+    /// Something was said that leaves no trace.
+    Ephemeral {
+        /// Where.
+        context: ContextId,
+        /// Of which group.
+        group: GroupId,
+        /// Under which identity.
+        author: PublicKey,
+        /// When, by the author's clock: milliseconds since 1970.
+        sent_ms: u64,
+        /// What.
+        saying: Saying,
     },
     /// The state caught up with a member's.
     SyncStatus {

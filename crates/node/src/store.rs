@@ -20,11 +20,13 @@ pub enum Keyspace {
     State = 2,
     /// Nodes of the contexts' state trees.
     Tree = 3,
+    /// What apps keep on this node alone.
+    Private = 4,
 }
 
 impl Keyspace {
     /// All of them, in the order of their tags.
-    pub const ALL: [Self; 4] = [Self::Meta, Self::Log, Self::State, Self::Tree];
+    pub const ALL: [Self; 5] = [Self::Meta, Self::Log, Self::State, Self::Tree, Self::Private];
 
     /// The name that an on-disk store gives it.
     #[must_use]
@@ -34,6 +36,7 @@ impl Keyspace {
             Self::Log => "log",
             Self::State => "state",
             Self::Tree => "tree",
+            Self::Private => "private",
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use mesto_oplog::{Signed, Verified};
 use mesto_oplog::entry::{DecodeError, VerifyError};
-use mesto_sync::{Gossip, GossipError, Heartbeat, Message, MessageError};
+use mesto_sync::{Ephemeral, Gossip, GossipError, Heartbeat, Message, MessageError};
 
 /// A message whose entries are verified.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,6 +23,8 @@ pub enum CheckedGossip {
     Entries(Vec<Verified>),
     /// A member's summary.
     Heartbeat(Heartbeat),
+    /// Something that is told once and kept nowhere.
+    Ephemeral(Ephemeral),
 }
 
 /// Why bytes of a peer were refused. The peer is at fault.
@@ -76,6 +78,7 @@ pub fn gossip(bytes: &[u8]) -> Result<CheckedGossip, CheckError> {
     Ok(match Gossip::decode(bytes)? {
         Gossip::Entries(entries) => CheckedGossip::Entries(verified(entries)?),
         Gossip::Heartbeat(heartbeat) => CheckedGossip::Heartbeat(heartbeat),
+        Gossip::Ephemeral(message) => CheckedGossip::Ephemeral(message),
     })
 }
 

@@ -34,6 +34,8 @@ pub struct Limits {
     pub events: usize,
     /// An event's name, payload and handler together, in bytes.
     pub event_bytes: usize,
+    /// Messages that leave no trace. Few, as members listen to an author no faster than some dozen a second.
+    pub sayings: usize,
     /// Lines to the log.
     pub logs: usize,
     /// A line to the log, in bytes.
@@ -60,6 +62,7 @@ impl Default for Limits {
             delta_bytes: 16 << 20,
             events: 100,
             event_bytes: 16 << 10,
+            sayings: 16,
             logs: 1_024,
             log_bytes: 16 << 10,
             random_bytes: 1 << 20,

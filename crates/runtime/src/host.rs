@@ -1,12 +1,13 @@
 //! What one call sees of the node, and what it has done so far.
 
 mod collections;
+mod private;
 mod surroundings;
 
 use std::sync::Arc;
 
-use mesto_crdt::{Author, Draft, DraftError, DraftLimits, Read};
-use mesto_node::executor::{Call, CallError, Event, Outcome};
+use mesto_crdt::{Author, Draft, DraftError, DraftLimits, Private, Read};
+use mesto_node::executor::{Call, CallError, Event, Outcome, Saying};
 use wasmtime::ResourceLimiter;
 
 use crate::config::Limits;
@@ -23,11 +24,15 @@ const RANDOM_CONTEXT: &str = "mesto 2026 call randomness v1";
 pub(crate) struct Host {
     limits: Arc<Limits>,
     draft: Draft<State>,
+    draft_limits: DraftLimits,
+    state: State,
+    private: Private,
     surroundings: Surroundings,
     /// The method, if it cannot write.
     view: Option<String>,
     host_calls: u64,
     events: Vec<Event>,
+    sayings: Vec<Saying>,
     logs: Vec<String>,
     /// Why we stopped the guest.
     stopped: Option<CallError>,
@@ -55,7 +60,10 @@ impl Host {
         seed.update(&call.seed);
         Self {
             limits,
-            draft: Draft::new(state, Author(*call.caller.as_bytes()), draft_limits),
+            draft: Draft::new(State::clone(&state), Author(*call.caller.as_bytes()), draft_limits),
+            draft_limits,
+            state,
+            private: Private::new(),
             surroundings: Surroundings {
                 caller: *call.caller.as_bytes(),
                 context: *call.context.as_bytes(),
@@ -66,6 +74,7 @@ impl Host {
             view: view.then(|| call.method.clone()),
             host_calls: 0,
             events: Vec::new(),
+            sayings: Vec::new(),
             logs: Vec::new(),
             stopped: None,
             panicked: None,
@@ -76,7 +85,14 @@ impl Host {
     pub(crate) fn finish(self, output: String) -> Result<Outcome, CallError> {
         let max = self.limits.delta_bytes;
         let ops = self.draft.finish().map_err(|error| refusal(&error, max))?;
-        Ok(Outcome { output: output.into_bytes(), ops, events: self.events, logs: self.logs })
+        Ok(Outcome {
+            output: output.into_bytes(),
+            ops,
+            events: self.events,
+            sayings: self.sayings,
+            private: self.private.finish(),
+            logs: self.logs,
+        })
     }
 
     /// Why the guest did not come back, if that was us.

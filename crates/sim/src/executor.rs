@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use mesto_crdt::{Author, Draft, DraftError, DraftLimits, Handle, Kind, Read};
 use mesto_governance::BlobId;
-use mesto_node::{Call, CallError, Event, Executor, MethodKind, Outcome};
+use mesto_node::{Call, CallError, Event, Executor, MethodKind, Outcome, Saying};
 use mesto_sdk::native::{self, NativeApp};
 use serde_json::Value;
 
@@ -65,7 +65,9 @@ impl Executor for Kv {
         let done = self.0.invoke(&native, state).map_err(failure)?;
         let event = |event: native::Emitted| Event { kind: event.kind, payload: event.payload, handler: event.handler };
         let events = done.events.into_iter().map(event).collect();
-        Ok(Outcome { output: done.output, ops: done.ops, events, logs: done.logs })
+        let saying = |said: native::Emitted| Saying { kind: said.kind, payload: said.payload };
+        let sayings = done.sayings.into_iter().map(saying).collect();
+        Ok(Outcome { output: done.output, ops: done.ops, events, sayings, private: done.private, logs: done.logs })
     }
 }
 
@@ -121,7 +123,7 @@ impl Executor for Collections {
         }
         let ops = draft.finish().map_err(|error| CallError::Trap(error.to_string()))?;
         let events = if ops.is_empty() { Vec::new() } else { vec![event(&call.method)] };
-        Ok(Outcome { output: output.to_string().into_bytes(), ops, events, logs: Vec::new() })
+        Ok(Outcome { output: output.to_string().into_bytes(), ops, events, ..Outcome::default() })
     }
 }
 

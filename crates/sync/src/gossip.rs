@@ -1,12 +1,13 @@
 //! What travels on the topics of groups and contexts.
 //!
-//! Entries prove themselves. A heartbeat is signed by the member who sends it, so that it can be checked before
-//! it is forwarded.
+//! Entries prove themselves. A heartbeat is signed by the member who sends it, and a passing message by the identity
+//! that speaks, so that they can be checked before they are forwarded.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use mesto_oplog::key::{self, SIGNATURE_LEN};
 use mesto_oplog::{EntryId, LogId, PublicKey, SigningKey};
 
+use crate::ephemeral::{Ephemeral, EphemeralError};
 use crate::message::Summary;
 
 /// Largest gossip payload, in bytes: far below what gossipsub loses without a word.
@@ -37,6 +38,8 @@ pub enum Gossip {
     Entries(Vec<Vec<u8>>) = 1,
     /// How the topic's log stands at a member.
     Heartbeat(Heartbeat) = 2,
+    /// Something that is told once and kept nowhere.
+    Ephemeral(Ephemeral) = 3,
 }
 
 /// A signed summary.
@@ -68,6 +71,9 @@ pub enum GossipError {
     /// The heartbeat is not its member's.
     #[error("the heartbeat's signature is not its member's")]
     BadSignature,
+    /// The passing message is too long, or not its author's.
+    #[error(transparent)]
+    Ephemeral(#[from] EphemeralError),
 }
 
 impl Gossip {
@@ -77,7 +83,8 @@ impl Gossip {
         borsh::to_vec(self).unwrap_or_default()
     }
 
-    /// Reads a gossip message and checks the signature of a heartbeat. Entries are checked one by one later.
+    /// Reads a gossip message and checks the signature of a heartbeat or passing message. Entries are checked one by one
+    /// later.
     ///
     /// # Errors
     /// See [`GossipError`].
@@ -94,6 +101,10 @@ impl Gossip {
             Self::Heartbeat(heartbeat) => {
                 heartbeat.summary.check().map_err(|e| GossipError::Malformed(e.to_string()))?;
                 if heartbeat.is_authentic() { Ok(gossip) } else { Err(GossipError::BadSignature) }
+            }
+            Self::Ephemeral(message) => {
+                message.check()?;
+                Ok(gossip)
             }
         }
     }

@@ -52,7 +52,7 @@ pub(crate) fn expand(arguments: &Arguments, item: DeriveInput) -> syn::Result<To
     let body = match &structure.fields {
         Fields::Unit => quote!(Self),
         Fields::Named(_) | Fields::Unnamed(_) => quote! {
-            Self { #(#idents: <#types as ::mesto_sdk::Collection>::field(#texts),)* }
+            Self { #(#idents: <#types as ::mesto_sdk::Part>::field(#texts),)* }
         },
     };
     Ok(quote! {
@@ -69,7 +69,7 @@ pub(crate) fn expand(arguments: &Arguments, item: DeriveInput) -> syn::Result<To
             fn fields() -> ::std::vec::Vec<::mesto_sdk::StateField> {
                 ::std::vec![#(::mesto_sdk::StateField {
                     name: #texts,
-                    shape: <#types as ::mesto_sdk::Collection>::shape(&mut ::core::default::Default::default()),
+                    shape: <#types as ::mesto_sdk::Part>::shape(&mut ::core::default::Default::default()),
                 },)*]
             }
         }

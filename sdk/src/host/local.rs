@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use mesto_crdt::Handle as Number;
 
-pub(crate) use mesto_crdt::Kind;
+pub(crate) use mesto_crdt::{Kind, Unit};
 
 /// An entry of a map, or a member of a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,12 +32,28 @@ pub(crate) trait Session {
     fn len(&self, collection: Number) -> u64;
     fn clear(&self, collection: Number);
     fn scan(&self, collection: Number, after: Option<&[u8]>, limit: u32) -> Vec<Entry>;
+    fn text_len(&self, text: Number, unit: Unit) -> u64;
+    fn text_slice(&self, text: Number, unit: Unit, start: u64, end: u64) -> String;
+    fn text_splice(&self, text: Number, unit: Unit, at: u64, delete: u64, insert: &str);
+    fn text_convert(&self, text: Number, unit: Unit, at: u64, to: Unit) -> u64;
+    fn text_lines(&self, text: Number) -> u64;
+    fn text_line_of(&self, text: Number, unit: Unit, at: u64) -> u64;
+    fn text_line_start(&self, text: Number, unit: Unit, line: u64) -> u64;
+    fn text_version(&self, text: Number) -> String;
+    fn list_get(&self, list: Number, at: u64) -> Option<Vec<u8>>;
+    fn list_scan(&self, list: Number, at: u64, limit: u32) -> Vec<Vec<u8>>;
+    fn list_splice(&self, list: Number, at: u64, delete: u64, insert: &[Vec<u8>]);
+    fn list_move(&self, list: Number, start: u64, end: u64);
+    fn private_get(&self, key: &[u8]) -> Option<Vec<u8>>;
+    fn private_set(&self, key: &[u8], value: Option<&[u8]>);
+    fn private_scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Vec<Entry>;
     fn caller(&self) -> [u8; 32];
     fn context_id(&self) -> [u8; 32];
     fn now(&self) -> u64;
     fn random(&self, length: u32) -> Vec<u8>;
     fn log(&self, message: &str);
     fn emit(&self, kind: &str, payload: &str, handler: Option<&str>);
+    fn say(&self, kind: &str, payload: &str);
 }
 
 thread_local! {
@@ -127,6 +143,74 @@ impl Handle {
     pub(crate) fn scan(&self, after: Option<&[u8]>, limit: u32) -> Vec<Entry> {
         call(|session| session.scan(self.0, after, limit))
     }
+
+    pub(crate) fn text_len(&self, unit: Unit) -> u64 {
+        call(|session| session.text_len(self.0, unit))
+    }
+
+    pub(crate) fn text_slice(&self, unit: Unit, start: u64, end: u64) -> String {
+        call(|session| session.text_slice(self.0, unit, start, end))
+    }
+
+    pub(crate) fn text_splice(&self, unit: Unit, at: u64, delete: u64, insert: &str) {
+        call(|session| session.text_splice(self.0, unit, at, delete, insert));
+    }
+
+    pub(crate) fn text_convert(&self, unit: Unit, at: u64, to: Unit) -> u64 {
+        call(|session| session.text_convert(self.0, unit, at, to))
+    }
+
+    pub(crate) fn text_lines(&self) -> u64 {
+        call(|session| session.text_lines(self.0))
+    }
+
+    pub(crate) fn text_line_of(&self, unit: Unit, at: u64) -> u64 {
+        call(|session| session.text_line_of(self.0, unit, at))
+    }
+
+    pub(crate) fn text_line_start(&self, unit: Unit, line: u64) -> u64 {
+        call(|session| session.text_line_start(self.0, unit, line))
+    }
+
+    pub(crate) fn text_version(&self) -> String {
+        call(|session| session.text_version(self.0))
+    }
+
+    pub(crate) fn list_get(&self, at: u64) -> Option<Vec<u8>> {
+        call(|session| session.list_get(self.0, at))
+    }
+
+    pub(crate) fn list_scan(&self, at: u64, limit: u32) -> Vec<Vec<u8>> {
+        call(|session| session.list_scan(self.0, at, limit))
+    }
+
+    pub(crate) fn list_splice(&self, at: u64, delete: u64, insert: &[Vec<u8>]) {
+        call(|session| session.list_splice(self.0, at, delete, insert));
+    }
+
+    pub(crate) fn list_move(&self, start: u64, end: u64) {
+        call(|session| session.list_move(self.0, start, end));
+    }
+}
+
+pub(crate) mod private {
+    use super::Entry;
+
+    pub(crate) fn get(key: &[u8]) -> Option<Vec<u8>> {
+        super::call(|session| session.private_get(key))
+    }
+
+    pub(crate) fn set(key: &[u8], value: &[u8]) {
+        super::call(|session| session.private_set(key, Some(value)));
+    }
+
+    pub(crate) fn remove(key: &[u8]) {
+        super::call(|session| session.private_set(key, None));
+    }
+
+    pub(crate) fn scan(prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Vec<Entry> {
+        super::call(|session| session.private_scan(prefix, after, limit))
+    }
 }
 
 pub(crate) mod env {
@@ -154,5 +238,9 @@ pub(crate) mod output {
 
     pub(crate) fn emit(kind: &str, payload: &str, handler: Option<&str>) {
         super::call(|session| session.emit(kind, payload, handler));
+    }
+
+    pub(crate) fn say(kind: &str, payload: &str) {
+        super::call(|session| session.say(kind, payload));
     }
 }

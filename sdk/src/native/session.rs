@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 
-use mesto_crdt::{Author, Draft, DraftError, DraftLimits, Handle, Kind, Value};
+use mesto_crdt::{Author, Draft, DraftError, DraftLimits, Handle, Kind, Private, Unit, Value};
 
 use super::{
-    Call, CallError, EVENTS_MAX, Emitted, LINE_BYTES_MAX, LOGS_MAX, Outcome, RANDOM_BYTES_MAX, RANDOM_CONTEXT, State,
+    Call, CallError, EVENTS_MAX, Emitted, LINE_BYTES_MAX, LOGS_MAX, Outcome, RANDOM_BYTES_MAX, RANDOM_CONTEXT,
+    SAYING_BYTES_MAX, SAYINGS_MAX, State,
 };
 use crate::host::{Entry, Session};
 
@@ -15,6 +16,8 @@ pub(super) struct Stop(pub(super) CallError);
 /// The answers to one call.
 pub(super) struct Local {
     draft: RefCell<Draft<State>>,
+    state: State,
+    private: RefCell<Private>,
     outcome: RefCell<Outcome>,
     random: RefCell<(blake3::OutputReader, usize)>,
     /// The method, if it cannot write.
@@ -29,7 +32,9 @@ impl Local {
         let mut hasher = blake3::Hasher::new_derive_key(RANDOM_CONTEXT);
         hasher.update(&call.seed);
         Self {
-            draft: RefCell::new(Draft::new(state, Author(call.caller), DraftLimits::default())),
+            draft: RefCell::new(Draft::new(State::clone(&state), Author(call.caller), DraftLimits::default())),
+            state,
+            private: RefCell::default(),
             outcome: RefCell::default(),
             random: RefCell::new((hasher.finalize_xof(), 0)),
             view: view.then(|| call.method.to_owned()),
@@ -42,7 +47,7 @@ impl Local {
     /// What the call did, but for its result.
     pub(super) fn finish(self) -> Result<Outcome, CallError> {
         let ops = self.draft.into_inner().finish().map_err(refused)?;
-        Ok(Outcome { ops, ..self.outcome.into_inner() })
+        Ok(Outcome { ops, private: self.private.into_inner().finish(), ..self.outcome.into_inner() })
     }
 
     fn reading<R>(&self, step: impl FnOnce(&mut Draft<State>) -> Result<R, DraftError>) -> R {
@@ -120,10 +125,18 @@ impl Session for Local {
     }
 
     fn len(&self, collection: Handle) -> u64 {
-        if self.kind(collection) == Kind::Set {
-            return self.reading(|draft| draft.set_len(collection));
-        }
-        self.reading(|draft| draft.map_len(collection))
+        let kind = self.kind(collection);
+        self.reading(|draft| {
+            if kind == Kind::Set {
+                draft.set_len(collection)
+            } else if kind == Kind::Text {
+                draft.text_len(collection, Unit::CodePoint)
+            } else if kind == Kind::List {
+                draft.list_len(collection)
+            } else {
+                draft.map_len(collection)
+            }
+        })
     }
 
     fn clear(&self, collection: Handle) {
@@ -133,6 +146,10 @@ impl Session for Local {
                 draft.set_clear(collection)
             } else if kind == Kind::Register {
                 draft.register_clear(collection).map(|_| ())
+            } else if kind == Kind::Text {
+                draft.text_clear(collection)
+            } else if kind == Kind::List {
+                draft.list_clear(collection)
             } else {
                 draft.map_clear(collection)
             }
@@ -151,6 +168,72 @@ impl Session for Local {
             Value::Nested(_) | Value::Unit => Entry { key, value: Vec::new() },
         });
         entries.collect()
+    }
+
+    fn text_len(&self, text: Handle, unit: Unit) -> u64 {
+        self.reading(|draft| draft.text_len(text, unit))
+    }
+
+    fn text_slice(&self, text: Handle, unit: Unit, start: u64, end: u64) -> String {
+        self.reading(|draft| draft.text_slice(text, unit, start..end))
+    }
+
+    fn text_splice(&self, text: Handle, unit: Unit, at: u64, delete: u64, insert: &str) {
+        self.writing(|draft| draft.text_splice(text, unit, at, delete, insert));
+    }
+
+    fn text_convert(&self, text: Handle, unit: Unit, at: u64, to: Unit) -> u64 {
+        self.reading(|draft| draft.text_convert(text, unit, at, to))
+    }
+
+    fn text_lines(&self, text: Handle) -> u64 {
+        self.reading(|draft| draft.text_lines(text))
+    }
+
+    fn text_line_of(&self, text: Handle, unit: Unit, at: u64) -> u64 {
+        self.reading(|draft| draft.text_line_of(text, unit, at))
+    }
+
+    fn text_line_start(&self, text: Handle, unit: Unit, line: u64) -> u64 {
+        self.reading(|draft| draft.text_line_start(text, unit, line))
+    }
+
+    fn text_version(&self, text: Handle) -> String {
+        self.reading(|draft| draft.text_version(text)).to_string()
+    }
+
+    fn list_get(&self, list: Handle, at: u64) -> Option<Vec<u8>> {
+        self.reading(|draft| draft.list_get(list, at))
+    }
+
+    fn list_scan(&self, list: Handle, at: u64, limit: u32) -> Vec<Vec<u8>> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        self.reading(|draft| draft.list_scan(list, at, limit))
+    }
+
+    fn list_splice(&self, list: Handle, at: u64, delete: u64, insert: &[Vec<u8>]) {
+        self.writing(|draft| draft.list_splice(list, at, delete, insert.to_vec()));
+    }
+
+    fn list_move(&self, list: Handle, start: u64, end: u64) {
+        self.writing(|draft| draft.list_move(list, start, end));
+    }
+
+    fn private_get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.private.borrow().get(&self.state, key)
+    }
+
+    fn private_set(&self, key: &[u8], value: Option<&[u8]>) {
+        self.only_if_it_may_write();
+        let value = value.map(<[u8]>::to_vec);
+        let done = self.private.borrow_mut().set(key.to_vec(), value, &DraftLimits::default());
+        done.unwrap_or_else(|error| stop(refused(error)));
+    }
+
+    fn private_scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Vec<Entry> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let pairs = self.private.borrow().scan(&self.state, prefix, after, limit);
+        pairs.into_iter().map(|(key, value)| Entry { key, value }).collect()
     }
 
     fn caller(&self) -> [u8; 32] {
@@ -192,6 +275,14 @@ impl Session for Local {
             payload: payload.as_bytes().to_vec(),
             handler: handler.map(str::to_owned),
         });
+    }
+
+    fn say(&self, kind: &str, payload: &str) {
+        self.only_if_it_may_write();
+        let sayings = &mut self.outcome.borrow_mut().sayings;
+        within("saying_bytes", payload.len(), SAYING_BYTES_MAX, "bytes");
+        within("sayings", sayings.len() + 1, SAYINGS_MAX, "messages");
+        sayings.push(Emitted { kind: kind.to_owned(), payload: payload.as_bytes().to_vec(), handler: None });
     }
 }
 

@@ -230,6 +230,11 @@ impl<R: Read> Overlay<R> {
         self.sequences.with(&self.read, collection, look)
     }
 
+    /// How many elements a text or list will have, deleted ones included.
+    pub(super) fn elements(&self, collection: CollectionId) -> Result<u64, DraftError> {
+        self.sequences.elements(&self.read, collection)
+    }
+
     /// Changes a text or list.
     pub(super) fn edit_sequence(
         &mut self,

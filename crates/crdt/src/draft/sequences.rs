@@ -52,6 +52,13 @@ impl ChangedSequences {
         }
     }
 
+    /// How many elements a sequence will have, deleted ones included.
+    pub(super) fn elements(&self, read: &dyn Read, collection: CollectionId) -> Result<u64, DraftError> {
+        let edit = self.changed.get(&collection).and_then(|changed| changed.edit.as_ref());
+        let own = edit.map_or(0, Edit::own);
+        Ok(u64::from(self.base(read, collection)?.elements()) + u64::from(own))
+    }
+
     /// Changes a sequence; the encoded length of its operation before and after is at most so much.
     pub(super) fn edit(
         &mut self,

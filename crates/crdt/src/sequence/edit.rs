@@ -60,11 +60,15 @@ impl Edit {
         edit
     }
 
+    /// How many elements it adds: what it deleted again does not travel.
+    pub(crate) fn own(&self) -> u32 {
+        self.groups().iter().flatten().map(|piece| piece.visible()).sum()
+    }
+
     /// Whether nothing is shown that was there, though there was something.
     pub(crate) fn deletes_all(&self) -> bool {
-        let own: u32 = self.groups().iter().flatten().map(|piece| piece.visible()).sum();
         let moved = self.moved.len() as u32;
-        !self.deleted.is_empty() && own - moved == self.sequence.tree.total().shown.visible
+        !self.deleted.is_empty() && self.own() - moved == self.sequence.tree.total().shown.visible
     }
 
     /// The sequence with the changes.

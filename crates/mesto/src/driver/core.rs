@@ -225,16 +225,19 @@ impl Core {
                     let _ = waiting.send(*result);
                 }
             }
-            Effect::Execute { execution, call, view } => {
+            Effect::Execute { execution, call, state } => {
                 // The first state is made once and may take its time.
                 let is_brief = call.kind == MethodKind::Mutate;
-                match is_brief.then(|| self.brief.run(&call, view.clone())).flatten() {
+                match is_brief.then(|| self.brief.run(&call, state.clone())).flatten() {
                     Some(result) => {
                         desk.ended.push_back(Input::Executed { context: call.context, execution, result });
                     }
-                    None => self.executors.send(Job::Mutate { execution, call, view }),
+                    None => self.executors.send(Job::Mutate { execution, call, state }),
                 }
             }
+            Effect::Keep(context, version) => self.shared.versions.keep(context, version),
+            Effect::Settled(context, root) => self.shared.versions.settle(&context, &root),
+            Effect::Cooled(context) => self.shared.versions.cool(&context),
             Effect::Send(peer, lane, message) => self.outbound.message(peer, lane, &message),
             Effect::Publish(topic, gossip) => self.outbound.send(Outgoing::Publish(topic, gossip.encode())),
             Effect::Subscribe(topic) => self.outbound.send(Outgoing::Subscribe(topic)),

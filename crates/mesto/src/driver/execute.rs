@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
-use mesto_node::store::Snapshot;
-use mesto_node::{Call, CallError, ContextState, Executor, Input, Outcome, View};
+use mesto_node::{Call, CallError, ContextState, Executor, Input, Outcome};
 
 use super::core::{Signal, Signals};
 
@@ -20,14 +19,14 @@ pub(super) enum Job {
         /// What.
         call: Call,
         /// Over what.
-        view: View,
+        state: ContextState,
     },
     /// A view of what is durable.
     View {
         /// What.
         call: Call,
         /// Over what.
-        snapshot: Arc<dyn Snapshot>,
+        state: ContextState,
         /// Who waits.
         reply: tokio::sync::oneshot::Sender<Result<Outcome, CallError>>,
     },
@@ -71,15 +70,13 @@ pub(super) fn start(executor: Arc<dyn Executor>, signals: Signals) -> std::io::R
 
 fn run(executor: &dyn Executor, job: Job, signals: &Signals) {
     match job {
-        Job::Mutate { execution, call, view } => {
-            let state = ContextState::new(view, &call.context);
+        Job::Mutate { execution, call, state } => {
             let result = executor.execute(&call, Arc::new(state));
             let input = Input::Executed { context: call.context, execution, result };
             // The core is gone only when the node stops.
             let _ = signals.send(Signal::Input(input));
         }
-        Job::View { call, snapshot, reply } => {
-            let state = ContextState::new(View::durable(snapshot), &call.context);
+        Job::View { call, state, reply } => {
             // Who no longer waits needs no answer.
             let _ = reply.send(executor.execute(&call, Arc::new(state)));
         }

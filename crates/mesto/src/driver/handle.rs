@@ -10,7 +10,10 @@ use mesto_crdt::Hlc;
 use mesto_governance::{BlobId, ContextId, GroupId};
 use mesto_node::command::{AppVersion, Called, Noun};
 use mesto_node::store::Snapshot;
-use mesto_node::{Call, CallError, Command, CommandError, Event, Executor, MethodKind, Notice, Reply, Selector};
+use mesto_node::{
+    Call, CallError, Command, CommandError, ContextState, Event, Executor, MethodKind, Notice, Reply, Saying, Selector,
+    View,
+};
 use mesto_oplog::{EntryId, PublicKey};
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -20,6 +23,7 @@ use super::core::{Signal, Signals, wall_ms};
 use super::execute::{Job, Jobs};
 use super::metrics::Metrics;
 use super::outbound::peer_id;
+use super::versions::Versions;
 use crate::blobs::Blobs;
 use crate::net::{Network, PeerStatus, split_peer};
 
@@ -56,6 +60,15 @@ pub enum ContextEventKind {
         author: PublicKey,
         /// What the app emitted.
         events: Vec<Event>,
+    },
+    /// Something was said that leaves no trace.
+    Ephemeral {
+        /// Under which identity.
+        author: PublicKey,
+        /// When, by the author's clock: milliseconds since 1970.
+        sent_ms: u64,
+        /// What.
+        saying: Saying,
     },
     /// The state caught up with a member's.
     SyncStatus {
@@ -102,6 +115,7 @@ pub(super) struct Shared {
     events: broadcast::Sender<Arc<ContextEvent>>,
     last_event: AtomicU64,
     changed: watch::Sender<u64>,
+    pub(super) versions: Versions,
     callable: Mutex<HashMap<String, (ContextId, PublicKey, BlobId)>>,
 }
 
@@ -134,6 +148,7 @@ impl Shared {
             events: broadcast::channel(EVENTS_BEHIND_MAX).0,
             last_event: AtomicU64::new(0),
             changed: watch::channel(0).0,
+            versions: Versions::default(),
             callable: Mutex::default(),
         })
     }
@@ -153,6 +168,9 @@ impl Shared {
         let (context, group, kind) = match notice {
             Notice::StateMutation { context, group, delta, author, root, events } => {
                 (Some(context), group, ContextEventKind::StateMutation { new_root: root, delta, author, events })
+            }
+            Notice::Ephemeral { context, group, author, sent_ms, saying } => {
+                (Some(context), group, ContextEventKind::Ephemeral { author, sent_ms, saying })
             }
             Notice::SyncStatus { context, group, root } => (Some(context), group, ContextEventKind::SyncStatus { root }),
             Notice::MemberAdded { group, member } => (None, group, ContextEventKind::MemberAdded { member }),
@@ -267,16 +285,14 @@ impl Handle {
         getrandom::fill(&mut seed).map_err(|error| CommandError::Invalid(error.to_string()))?;
         let stamp = mesto_crdt::next(wall_ms(), Hlc::ZERO).unwrap_or(Hlc::ZERO);
         let call = Call { context, bundle, method, args, kind: MethodKind::View, caller, stamp, seed };
-        let root = {
-            let state = mesto_node::ContextState::new(mesto_node::View::durable(Arc::clone(&snapshot)), &context);
-            mesto_crdt::root(&state).map_err(|error| CommandError::Invalid(error.to_string()))?
-        };
-        let in_place = self.shared.brief.run(&call, mesto_node::View::durable(Arc::clone(&snapshot)));
-        let outcome = match in_place {
+        let state = ContextState::new(View::durable(snapshot), &context);
+        let root = mesto_crdt::root(&state).map_err(|error| CommandError::Invalid(error.to_string()))?;
+        let state = state.with_sequences(self.shared.versions.of(&context, &root));
+        let outcome = match self.shared.brief.run(&call, state.clone()) {
             Some(result) => result?,
             None => {
                 let (reply, answer) = oneshot::channel();
-                if !self.shared.jobs.view(Job::View { call, snapshot, reply }) {
+                if !self.shared.jobs.view(Job::View { call, state, reply }) {
                     return Err(CommandError::Busy { waiting: super::execute::VIEWS_WAITING_MAX });
                 }
                 answer.await.map_err(|_| CommandError::Stopping)??

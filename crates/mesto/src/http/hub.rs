@@ -100,8 +100,10 @@ impl Hub {
     fn tell(&self, told: Told) {
         let told = Arc::new(told);
         let mut inside = self.inside();
-        inside.recent_len += told.len();
-        inside.recent.push_back(Arc::clone(&told));
+        if !told.is_passing() {
+            inside.recent_len += told.len();
+            inside.recent.push_back(Arc::clone(&told));
+        }
         while inside.recent.len() > RECENT_MAX || inside.recent_len > RECENT_LEN_MAX {
             let Some(gone) = inside.recent.pop_front() else { break };
             inside.recent_len -= gone.len();

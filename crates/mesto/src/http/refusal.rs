@@ -96,7 +96,7 @@ impl From<CommandError> for Refusal {
             CommandError::KeyMissing(_) => {
                 Self::new(ErrorCode::KeyMissing, detail).hint("it arrives from any member that is online; try again soon")
             }
-            CommandError::Busy { .. } => Self::new(ErrorCode::LimitExceeded, detail),
+            CommandError::Busy { .. } | CommandError::TooFast { .. } => Self::new(ErrorCode::LimitExceeded, detail),
             CommandError::Call(error) => error.into(),
             CommandError::Stopping => Self::new(ErrorCode::Stopping, detail),
             _ => Self::new(ErrorCode::InternalError, detail),

@@ -9,7 +9,7 @@ use mesto_api::auth::{
 };
 use mesto_api::blob::{Blob, Uploaded};
 use mesto_api::call::{Called, RpcRequest};
-use mesto_api::context::{Context, ContextCreated, CreateContext, Leaf, StartSync, Sync};
+use mesto_api::context::{Context, ContextCreated, CreateContext, Say, Leaf, StartSync, Sync};
 use mesto_api::event::{EventLine, Subscription};
 use mesto_api::group::{CreateGroup, Group, GroupCreated, Invite, Invited, Join, JoinGroup, LogLine, Member};
 use mesto_api::node::{Connect, Connected, Health, Identity, NodeStatus, Peer, Usage};
@@ -17,13 +17,13 @@ use serde_json::Value;
 
 use super::auth::Auth;
 use super::auth::permission::Right::{
-    ApplicationInstall, ApplicationRead, BlobManage, BlobRead, BlobWrite, ContextCreate, ContextManage, ContextRead,
-    GroupManage, GroupRead, MetricsRead, NodeRead,
+    ApplicationInstall, ApplicationRead, BlobManage, BlobRead, BlobWrite, ContextCreate, ContextExecute, ContextManage,
+    ContextRead, GroupManage, GroupRead, MetricsRead, NodeRead,
 };
 use super::gate::Need::{Context as In, Login, Nothing, Right};
 use super::routes::Verb::{Delete, Get, Post, Put};
 use super::routes::{Routes, data, json, list, other};
-use super::{applications, blobs, contexts, groups, jsonrpc, login, metrics, node, openapi, pages, sse, topics, ws};
+use super::{applications, blobs, contexts, ephemeral, groups, jsonrpc, login, metrics, node, openapi, pages, sse, topics, ws};
 
 /// What a wait means, wherever one can be asked for.
 const WAIT: &str = "Milliseconds to wait until it is so; 20 s at most.";
@@ -270,6 +270,13 @@ fn of_contexts(routes: Routes) -> Routes {
             In(ContextRead),
             contexts::log,
             list::<LogLine>("The newest of its log"),
+        )
+        .on(
+            Post,
+            "/admin-api/contexts/{context}/ephemeral",
+            In(ContextExecute),
+            ephemeral::say,
+            data::<Value>("Tell something to whoever listens now, on all members' nodes; it is kept nowhere").takes::<Say>(),
         )
         .on(
             Get,

@@ -28,6 +28,11 @@ impl Told {
         self.event.context
     }
 
+    /// Whether it is told only to those who listen when it happens.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self.event.kind, ContextEventKind::Ephemeral { .. })
+    }
+
     pub(super) fn group(&self) -> GroupId {
         self.event.group
     }
@@ -36,6 +41,7 @@ impl Told {
     pub(super) fn len(&self) -> usize {
         let payloads = match &self.event.kind {
             ContextEventKind::StateMutation { events, .. } => events.iter().map(|event| event.payload.len()).sum(),
+            ContextEventKind::Ephemeral { saying, .. } => saying.payload.len(),
             ContextEventKind::SyncStatus { .. } | ContextEventKind::MemberAdded { .. } | ContextEventKind::ContextAdded => 0,
         };
         // Once as the app wrote it, once in the text.
@@ -82,6 +88,11 @@ fn kind_and_data(kind: &ContextEventKind) -> (&'static str, Value) {
                 author: Some(author.to_string()),
             };
             ("StateMutation", serde_json::to_value(mutation).unwrap_or_default()) // texts and JSON always encode
+        }
+        ContextEventKind::Ephemeral { author, sent_ms, saying } => {
+            let payload: Value = serde_json::from_slice(&saying.payload).unwrap_or(Value::Null);
+            let said = json!({ "kind": saying.kind, "payload": payload, "author": author.to_string(), "sentMs": sent_ms });
+            ("Ephemeral", said)
         }
         ContextEventKind::SyncStatus { root } => ("SyncStatus", json!({ "rootHash": to_text(root) })),
         ContextEventKind::MemberAdded { member } => ("MemberAdded", json!({ "memberId": member.to_string() })),

@@ -4,13 +4,14 @@
 //! what the app had seen and what the delta says it had seen are the same. Deltas of others that arrive while
 //! it runs are concurrent with it.
 
-use mesto_crdt::encode_ops;
+use mesto_crdt::{Write, encode_ops};
 use mesto_governance::Denied;
 use mesto_oplog::dag::Next;
 use mesto_oplog::entry::{DELTA_BODY_LEN_MAX, Draft, PARENTS_MAX};
 use mesto_oplog::{EntryId, Header, Verified};
 use mesto_sync::{Gossip, gossip};
 
+use super::versions::Pinned;
 use super::{CALLS_WAITING_MAX, Context, WaitingCall};
 use crate::command::{Called, CommandError, Reply};
 use crate::delta::{DeltaBody, Payload};
@@ -18,6 +19,7 @@ use crate::executor::{Call, CallError, MethodKind, Outcome};
 use crate::flight::Work;
 use crate::group::GroupView;
 use crate::log::LogView;
+use crate::state::place_of;
 use crate::step::{Effect, Report, hlc};
 
 /// A call that is being executed.
@@ -28,6 +30,7 @@ pub(crate) struct Running {
     header: Header,
     /// Heads of the group's log when it started.
     governance: Vec<EntryId>,
+    pub(super) pinned: Pinned,
 }
 
 impl Context {
@@ -76,6 +79,7 @@ impl Context {
             };
             self.executions += 1;
             let seed = work.entropy.bytes();
+            let state = self.state(work);
             work.now(Effect::Execute {
                 execution: self.executions,
                 call: Call {
@@ -88,9 +92,10 @@ impl Context {
                     stamp: hlc(header.stamp),
                     seed,
                 },
-                view: work.view.clone(),
+                state: state.clone(),
             });
-            self.running = Some(Running { execution: self.executions, call, header, governance: view.heads });
+            let pinned = Pinned::at(state);
+            self.running = Some(Running { execution: self.executions, call, header, governance: view.heads, pinned });
         }
     }
 
@@ -141,6 +146,7 @@ impl Context {
             return;
         }
         let ticket = running.call.ticket;
+        self.take_over(work, &running.pinned);
         let is_init = running.call.is_init;
         let created = if is_init { self.created.take() } else { None };
         let concluded = result.map_err(CommandError::Call).and_then(|outcome| self.conclude(work, running, outcome));
@@ -171,6 +177,12 @@ impl Context {
         for line in outcome.logs {
             work.now(Effect::Report(Report::AppLog { context: self.id, line }));
         }
+        // Who listens is told at once: this changes nothing, so it needs no right but to read.
+        for saying in outcome.sayings {
+            if let Err(error) = self.say(work, saying) {
+                work.now(Effect::Report(Report::AppLog { context: self.id, line: error.to_string() }));
+            }
+        }
         let is_idle = outcome.ops.is_empty() && outcome.events.is_empty() && !call.is_init;
         // Rights are asked for again: they may have been taken away while the call ran.
         let may_write = match self.right_to_write() {
@@ -181,8 +193,12 @@ impl Context {
             Err(denied) => return Err(CommandError::Denied(denied.to_string())),
         };
         let (Some(mut view), true, false) = (self.governance.clone(), may_write, is_idle) else {
+            let committed = may_write && !outcome.private.is_empty();
+            if committed {
+                self.keep_private(work, outcome.private);
+            }
             let root = self.root.0;
-            return Ok(Called { output: outcome.output, committed: false, delta: None, root, events: outcome.events });
+            return Ok(Called { output: outcome.output, committed, delta: None, root, events: outcome.events });
         };
         let payload = Payload {
             bundle: self.bundle.unwrap_or_default(),
@@ -194,6 +210,7 @@ impl Context {
             view.heads = governance;
         }
         let delta = self.commit(work, &view, header, payload)?;
+        self.keep_private(work, outcome.private);
         if call.is_init {
             self.record.init = None;
             self.record.caught_up = true;
@@ -206,6 +223,17 @@ impl Context {
             root: self.root.0,
             events: outcome.events,
         })
+    }
+
+    /// Writes what the app keeps on this node alone, in the call's own batch.
+    fn keep_private(&self, work: &mut Work<'_>, writes: Vec<Write>) {
+        for write in writes {
+            let (keyspace, key) = place_of(&self.id, write.space, &write.key);
+            match write.value {
+                Some(value) => work.put(keyspace, key, value),
+                None => work.remove(keyspace, key),
+            }
+        }
     }
 
     /// Seals, signs, applies, and publishes once durable.

@@ -14,13 +14,13 @@ use crate::delta::{DeltaBody, Payload};
 use crate::flight::Work;
 use crate::group::FUTURE_MS_MAX;
 use crate::log::{LogView, Need};
-use crate::state::{ContextState, place_of};
+use crate::state::place_of;
 use crate::step::{Effect, Notice, Report, hlc};
 
 impl Context {
     /// Takes entries that came from `peer`, in any order. Returns how many were accepted.
     pub(crate) fn ingest(&mut self, work: &mut Work<'_>, entries: Vec<(Peer, Verified)>) -> usize {
-        let state = ContextState::new(work.view.clone(), &self.id);
+        let state = self.state(work);
         let mut tree = std::mem::take(&mut self.tree);
         let mut transaction = Transaction::new(&state, &mut tree);
         let mut applied = Vec::new();
@@ -63,7 +63,7 @@ impl Context {
         heads: &[EntryId],
         payload: Payload,
     ) -> Result<(), CommandError> {
-        let state = ContextState::new(work.view.clone(), &self.id);
+        let state = self.state(work);
         let mut tree = std::mem::take(&mut self.tree);
         let mut transaction = Transaction::new(&state, &mut tree);
         let admission = self.log.check(work, entry).map_err(|e| Refused::Entry(e.to_string()));
@@ -239,7 +239,7 @@ impl Context {
             }
         }
         self.log.save(work);
-        self.root = commit.root;
+        self.advance(work, commit.root, commit.sequences, applied);
         self.is_warm = true;
         self.leaves = commit.leaves;
         for (entry, payload) in applied {

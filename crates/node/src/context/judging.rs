@@ -14,7 +14,6 @@ use super::verdicts::Void;
 use crate::delta::{DeltaBody, Payload};
 use crate::flight::Work;
 use crate::log::LogView;
-use crate::state::ContextState;
 use crate::step::{Effect, Notice, Report, hlc};
 use crate::view::View;
 
@@ -51,7 +50,7 @@ impl Context {
         if self.log.dag.count() == 0 {
             return;
         }
-        let state = ContextState::new(work.view.clone(), &self.id);
+        let state = self.state(work);
         let mut tree = std::mem::take(&mut self.tree);
         let mut transaction = Transaction::new(&state, &mut tree);
         let outcome = match self.settle(work, &mut transaction) {

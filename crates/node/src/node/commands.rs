@@ -9,6 +9,7 @@ use mesto_governance::ticket::Ticket;
 use mesto_governance::{Capabilities, ContextId, GroupId, GroupState, InvitationId, Op, Role};
 use mesto_oplog::entry::Draft;
 use mesto_oplog::{Incarnation, PublicKey, SigningKey};
+use mesto_sync::Saying;
 
 use super::infos::{delta_line, members, op_line};
 use super::joins::{Plan, release};
@@ -68,6 +69,7 @@ impl Node {
             Command::Call { context, method, args, identity } => {
                 self.call(turn, ticket, &context, method, args, identity.as_ref()).map(|()| None)
             }
+            Command::Say { context, saying } => self.say(turn, &context, saying).map(|()| Some(Reply::Said)),
             Command::Resolve(selector) => self.callable(&selector).map(Some).inspect_err(|error| {
                 if let CommandError::NotReady(id) = error {
                     self.with_context(turn, id, Context::resume_init);
@@ -288,6 +290,11 @@ impl Node {
             context.pump(work);
         });
         Ok(())
+    }
+
+    fn say(&mut self, turn: &mut Turn<'_>, selector: &Selector, saying: Saying) -> Result<(), CommandError> {
+        let id = self.context(selector)?.id;
+        self.with_context(turn, &id, |context, work| context.say(work, saying)).unwrap_or(Err(CommandError::NotJoined(id)))
     }
 
     fn sync_now(

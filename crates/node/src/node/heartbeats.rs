@@ -38,8 +38,10 @@ impl Node {
     /// Publishes a heartbeat, signed as a member, if there is anybody to hear it.
     pub(crate) fn heartbeat(&mut self, turn: &mut Turn<'_>, log: LogId) {
         self.schedule_heartbeat(turn, log, false);
-        if let Some(LogOwner::Context(id)) = self.logs.get(&log) {
-            self.contexts.entry(*id).and_modify(crate::context::Context::cool_down);
+        if let Some(LogOwner::Context(id)) = self.logs.get(&log).copied()
+            && self.contexts.get_mut(&id).is_some_and(crate::context::Context::cool_down)
+        {
+            turn.effect(Effect::Cooled(id));
         }
         let Some(group) = self.group_of(&log).and_then(|id| self.groups.get(&id)) else { return };
         if !group.we_are_member() || self.sessions.is_empty() {

@@ -21,6 +21,7 @@ use crate::layout;
 use crate::record::{ContextRecord, GroupRecord, JoinRecord};
 use crate::step::{Effect, Notice, Report};
 use crate::store::Keyspace;
+use crate::state::ContextState;
 use crate::view::View;
 
 /// How often a join is tried again, in milliseconds.
@@ -441,7 +442,7 @@ impl Node {
                 stamp,
                 seed,
             },
-            view: View::durable(std::sync::Arc::clone(turn.snapshot)),
+            state: ContextState::new(View::durable(std::sync::Arc::clone(turn.snapshot)), &ContextId::default()),
         });
         self.creations.insert(execution, Creation { ticket, group: group_id, app, plan });
         Ok(())

@@ -5,10 +5,11 @@ use mesto_oplog::vector::AuthorVector;
 use mesto_oplog::{LogId, Verified};
 use mesto_sync::handshake::{TAGS_MAX, VERSION, tag};
 use mesto_sync::message::{ADDRESSES_MAX, ADDRESSES_PEERS_MAX, ADDRESS_LEN_MAX, KEYS_MAX};
-use mesto_sync::{Hello, Message, Peer, Proof, Summary};
+use mesto_sync::{Ephemeral, Hello, Message, Peer, Proof, Summary};
 
 use super::pulls::Page;
 use super::{LogOwner, Node, Timer, Turn};
+use crate::context::Heard;
 use crate::layout;
 use crate::log::Need;
 use crate::peers::Session;
@@ -379,8 +380,27 @@ impl Node {
                     Verdict::Accept
                 }
             }
+            (Some(log), CheckedGossip::Ephemeral(message)) => self.saying_heard(turn, log, from, &message),
         };
         turn.effect(Effect::Judge(token, verdict));
+    }
+
+    fn saying_heard(&mut self, turn: &mut Turn<'_>, log: LogId, from: Peer, message: &Ephemeral) -> Verdict {
+        let Some(LogOwner::Context(id)) = self.logs.get(&log).copied() else { return Verdict::Reject };
+        if message.log != log {
+            return Verdict::Reject;
+        }
+        match self.with_context(turn, &id, |context, work| context.hear(work, message)) {
+            Some(Heard::Told) => Verdict::Accept,
+            Some(Heard::Forged) => Verdict::Reject,
+            Some(Heard::Unknown) => {
+                if let Some(group) = self.group_of(&log) {
+                    self.suspect_behind(turn, group, from);
+                }
+                Verdict::Ignore
+            }
+            Some(Heard::Dropped) | None => Verdict::Ignore,
+        }
     }
 
     /// Someone whom we do not know speaks on a topic: maybe we are the one who lags.

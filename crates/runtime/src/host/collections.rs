@@ -1,6 +1,6 @@
 //! `mesto:app/state`: a guest's steps become steps of the call's draft.
 
-use mesto_crdt::{DraftError, Handle, Value};
+use mesto_crdt::{DraftError, Handle, Unit, Value};
 use wasmtime::component::Resource;
 
 use super::Host;
@@ -80,7 +80,7 @@ impl state::HostCollection for Host {
         let handle = handle(&collection);
         let found = match self.shape(handle)? {
             Shape::Set => self.draft.set_contains(handle, &key),
-            Shape::Register | Shape::Other => self.draft.map_contains(handle, &key),
+            Shape::Register | Shape::Text | Shape::List | Shape::Other => self.draft.map_contains(handle, &key),
         };
         self.step(found)
     }
@@ -90,7 +90,7 @@ impl state::HostCollection for Host {
         let handle = handle(&collection);
         let removed = match self.shape(handle)? {
             Shape::Set => self.draft.set_remove(handle, &key),
-            Shape::Register | Shape::Other => self.draft.map_remove(handle, &key),
+            Shape::Register | Shape::Text | Shape::List | Shape::Other => self.draft.map_remove(handle, &key),
         };
         self.step(removed)
     }
@@ -100,6 +100,8 @@ impl state::HostCollection for Host {
         let handle = handle(&collection);
         let count = match self.shape(handle)? {
             Shape::Set => self.draft.set_len(handle),
+            Shape::Text => self.draft.text_len(handle, Unit::CodePoint),
+            Shape::List => self.draft.list_len(handle),
             Shape::Register | Shape::Other => self.draft.map_len(handle),
         };
         self.step(count)
@@ -111,6 +113,8 @@ impl state::HostCollection for Host {
         let done = match self.shape(handle)? {
             Shape::Set => self.draft.set_clear(handle),
             Shape::Register => self.draft.register_clear(handle).map(|_| ()),
+            Shape::Text => self.draft.text_clear(handle),
+            Shape::List => self.draft.list_clear(handle),
             Shape::Other => self.draft.map_clear(handle),
         };
         self.step(done)
@@ -129,13 +133,110 @@ impl state::HostCollection for Host {
                 let members = self.draft.set_scan(handle, after, limit)?;
                 Ok(members.into_iter().map(|key| state::Entry { key, value: Vec::new() }).collect())
             }),
-            Shape::Register | Shape::Other => page(after, limit, |after, limit| {
+            Shape::Register | Shape::Text | Shape::List | Shape::Other => page(after, limit, |after, limit| {
                 let entries = self.draft.map_scan(handle, after, limit)?;
                 let entries = entries.into_iter();
                 Ok(entries.map(|(key, value)| state::Entry { key, value: plain(value).unwrap_or_default() }).collect())
             }),
         };
         self.step(page)
+    }
+
+    fn text_len(&mut self, text: Resource<Collection>, unit: state::Unit) -> wasmtime::Result<u64> {
+        self.enter()?;
+        let len = self.draft.text_len(handle(&text), unit.into());
+        self.step(len)
+    }
+
+    fn text_slice(
+        &mut self,
+        text: Resource<Collection>,
+        unit: state::Unit,
+        start: u64,
+        end: u64,
+    ) -> wasmtime::Result<String> {
+        self.enter()?;
+        let slice = self.draft.text_slice(handle(&text), unit.into(), start..end);
+        self.step(slice)
+    }
+
+    fn text_splice(
+        &mut self,
+        text: Resource<Collection>,
+        unit: state::Unit,
+        at: u64,
+        delete: u64,
+        insert: String,
+    ) -> wasmtime::Result<()> {
+        self.enter_to_write()?;
+        let done = self.draft.text_splice(handle(&text), unit.into(), at, delete, &insert);
+        self.step(done)
+    }
+
+    fn text_convert(
+        &mut self,
+        text: Resource<Collection>,
+        unit: state::Unit,
+        at: u64,
+        to: state::Unit,
+    ) -> wasmtime::Result<u64> {
+        self.enter()?;
+        let place = self.draft.text_convert(handle(&text), unit.into(), at, to.into());
+        self.step(place)
+    }
+
+    fn text_lines(&mut self, text: Resource<Collection>) -> wasmtime::Result<u64> {
+        self.enter()?;
+        let lines = self.draft.text_lines(handle(&text));
+        self.step(lines)
+    }
+
+    fn text_line_of(&mut self, text: Resource<Collection>, unit: state::Unit, at: u64) -> wasmtime::Result<u64> {
+        self.enter()?;
+        let line = self.draft.text_line_of(handle(&text), unit.into(), at);
+        self.step(line)
+    }
+
+    fn text_line_start(&mut self, text: Resource<Collection>, unit: state::Unit, line: u64) -> wasmtime::Result<u64> {
+        self.enter()?;
+        let at = self.draft.text_line_start(handle(&text), unit.into(), line);
+        self.step(at)
+    }
+
+    fn text_version(&mut self, text: Resource<Collection>) -> wasmtime::Result<String> {
+        self.enter()?;
+        let version = self.draft.text_version(handle(&text));
+        Ok(self.step(version)?.to_string())
+    }
+
+    fn list_get(&mut self, list: Resource<Collection>, at: u64) -> wasmtime::Result<Option<Vec<u8>>> {
+        self.enter()?;
+        let item = self.draft.list_get(handle(&list), at);
+        self.step(item)
+    }
+
+    fn list_scan(&mut self, list: Resource<Collection>, at: u64, limit: u32) -> wasmtime::Result<Vec<Vec<u8>>> {
+        self.enter()?;
+        let items = self.items(handle(&list), at, limit);
+        self.step(items)
+    }
+
+    fn list_splice(
+        &mut self,
+        list: Resource<Collection>,
+        at: u64,
+        delete: u64,
+        insert: Vec<Vec<u8>>,
+    ) -> wasmtime::Result<()> {
+        self.enter_to_write()?;
+        let done = self.draft.list_splice(handle(&list), at, delete, insert);
+        self.step(done)
+    }
+
+    fn list_move(&mut self, list: Resource<Collection>, start: u64, end: u64) -> wasmtime::Result<()> {
+        self.enter_to_write()?;
+        let done = self.draft.list_move(handle(&list), start, end);
+        self.step(done)
     }
 
     fn drop(&mut self, _: Resource<Collection>) -> wasmtime::Result<()> {
@@ -148,10 +249,29 @@ impl state::HostCollection for Host {
 enum Shape {
     Set,
     Register,
+    Text,
+    List,
     Other,
 }
 
 impl Host {
+    /// Items from `at` on, at least one if there are any, at most `limit`, about [`PAGE_BYTES`].
+    fn items(&self, list: Handle, at: u64, limit: u32) -> Result<Vec<Vec<u8>>, DraftError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let (mut items, mut bytes) = (Vec::new(), 0);
+        while items.len() < limit && bytes < PAGE_BYTES {
+            let wanted = CHUNK_ENTRIES.max(items.len()).min(limit - items.len());
+            let chunk = self.draft.list_scan(list, at.saturating_add(items.len() as u64), wanted)?;
+            let ended = chunk.len() < wanted;
+            bytes += chunk.iter().map(Vec::len).sum::<usize>();
+            items.extend(chunk);
+            if ended {
+                break;
+            }
+        }
+        Ok(items)
+    }
+
     fn shape(&mut self, handle: Handle) -> wasmtime::Result<Shape> {
         let kind = self.draft.kind(handle);
         let kind = self.step(kind)?;
@@ -159,6 +279,10 @@ impl Host {
             Shape::Set
         } else if kind == mesto_crdt::Kind::Register {
             Shape::Register
+        } else if kind == mesto_crdt::Kind::Text {
+            Shape::Text
+        } else if kind == mesto_crdt::Kind::List {
+            Shape::List
         } else {
             Shape::Other
         })
@@ -166,7 +290,7 @@ impl Host {
 }
 
 /// Entries after `after`, at least one if there are any, at most `limit`, about [`PAGE_BYTES`].
-fn page(
+pub(super) fn page(
     mut after: Option<Vec<u8>>,
     limit: u32,
     mut read: impl FnMut(Option<&[u8]>, usize) -> Result<Vec<state::Entry>, DraftError>,
@@ -211,6 +335,17 @@ impl From<state::Kind> for mesto_crdt::Kind {
             state::Kind::Counter => Self::Counter,
             state::Kind::Map => Self::Map,
             state::Kind::Set => Self::Set,
+            state::Kind::Text => Self::Text,
+            state::Kind::List => Self::List,
+        }
+    }
+}
+
+impl From<state::Unit> for Unit {
+    fn from(unit: state::Unit) -> Self {
+        match unit {
+            state::Unit::CodePoint => Self::CodePoint,
+            state::Unit::Utf16 => Self::Utf16,
         }
     }
 }

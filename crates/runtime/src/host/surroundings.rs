@@ -1,6 +1,6 @@
 //! `mesto:app/env` and `mesto:app/output`: what a guest may know and tell.
 
-use mesto_node::executor::{CallError, Event};
+use mesto_node::executor::{CallError, Event, SAYING_KIND_LEN_MAX, SAYING_LEN_MAX, Saying};
 
 use super::{Host, PANIC_BYTES_MAX, cut};
 use crate::bindings::mesto::app::{env, output};
@@ -56,9 +56,30 @@ impl output::Host for Host {
         Ok(())
     }
 
+    fn say(&mut self, kind: String, payload: String) -> wasmtime::Result<()> {
+        // Nobody carries further what a view says.
+        self.enter_to_write()?;
+        self.within("saying_bytes", payload.len(), SAYING_LEN_MAX, "bytes")?;
+        self.within("saying_kind_bytes", kind.len(), SAYING_KIND_LEN_MAX, "bytes")?;
+        self.within("sayings", self.sayings.len() + 1, self.limits.sayings, "messages")?;
+        self.only_json(&kind, &payload)?;
+        self.sayings.push(Saying { kind, payload: payload.into_bytes() });
+        Ok(())
+    }
+
     fn panicked(&mut self, message: String) -> wasmtime::Result<()> {
         self.enter()?;
         self.panicked = Some(cut(&message, PANIC_BYTES_MAX).to_owned());
+        Ok(())
+    }
+}
+
+impl Host {
+    fn only_json(&mut self, kind: &str, payload: &str) -> wasmtime::Result<()> {
+        if serde_json::from_str::<serde::de::IgnoredAny>(payload).is_err() {
+            let error = CallError::Trap(format!("the payload of the event `{}` is not JSON", cut(kind, 100)));
+            return Err(self.stop(error));
+        }
         Ok(())
     }
 }

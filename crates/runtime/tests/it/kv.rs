@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use mesto_app_kv::Kv;
 use mesto_crdt::{Author, Delta, DeltaId, Hlc, MemoryState, Transaction, TreeCache};
-use mesto_node::executor::{Call, CallError, Event, Executor as _, MethodKind, Outcome};
+use mesto_node::executor::{Call, CallError, Event, Executor as _, MethodKind, Outcome, Saying};
 use mesto_runtime::{Limits, Runtime, componentize};
 use mesto_sdk::native::{self, NativeApp};
 
@@ -90,9 +90,10 @@ fn natively(app: &NativeApp, call: &Call, state: Arc<MemoryState>) -> Result<Out
         native::CallError::ViewWrites(method) => CallError::ViewWrites(method),
         _ => panic!("{error}"),
     })?;
-    let native::Outcome { output, ops, events, logs } = outcome;
+    let native::Outcome { output, ops, events, sayings, private, logs } = outcome;
     let events = events.into_iter().map(|native::Emitted { kind, payload, handler }| Event { kind, payload, handler });
-    Ok(Outcome { output, ops, events: events.collect(), logs })
+    let sayings = sayings.into_iter().map(|native::Emitted { kind, payload, .. }| Saying { kind, payload });
+    Ok(Outcome { output, ops, events: events.collect(), sayings: sayings.collect(), private, logs })
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mesto_governance::BlobId;
-use mesto_node::{Call, ContextState, Effect, Input, Lane, Report, Step, Verdict, View};
+use mesto_node::{Call, ContextState, Effect, Input, Lane, Report, Step, Verdict};
 use mesto_sync::message::BLOB_CHUNK_LEN_MAX;
 use mesto_sync::{Message, Peer};
 
@@ -34,7 +34,9 @@ impl World {
                 invariants::replied(self, index, ticket, &reply);
                 self.answers.push_back((index, ticket, *reply));
             }
-            Effect::Execute { execution, call, view } => self.execute(index, execution, &call, view),
+            Effect::Execute { execution, call, state } => self.execute(index, execution, &call, state),
+            // Views here load what they need.
+            Effect::Keep(..) | Effect::Settled(..) | Effect::Cooled(_) => {}
             Effect::Send(peer, lane, message) => self.send(index, peer, lane, message),
             Effect::Publish(topic, gossip) => {
                 invariants::published(self, index, &gossip);
@@ -72,9 +74,8 @@ impl World {
     }
 
     /// Runs a call at once; its result comes when its time is over.
-    fn execute(&mut self, index: usize, execution: u64, call: &Call, view: View) {
-        let state = Arc::new(ContextState::new(view, &call.context));
-        let result = self.executor.0.execute(call, state);
+    fn execute(&mut self, index: usize, execution: u64, call: &Call, state: ContextState) {
+        let result = self.executor.0.execute(call, Arc::new(state));
         let delay = self.execution_time();
         let life = self.hosts[index].life;
         let input = Box::new(Input::Executed { context: call.context, execution, result });

@@ -1,0 +1,226 @@
+// The page's line to its node: one exchange at a time, again and again until both agree.
+//
+// What the person types goes into the replica at once and is sent when the line is free; what others typed is asked for
+// when the node tells of a change. While the node is away everything typed is kept, and sent when it is back.
+
+import { Replica } from "./replica.js";
+
+/** Pauses before the node is tried again, in milliseconds. It runs on this machine: it is back soon, or stays away. */
+const PAUSE_MS = { first: 250, most: 4000 };
+/** A pause where the node is busy, or has not made durable yet what it told of, in milliseconds. */
+const MOMENT_MS = 40;
+
+/**
+ * How the line is:
+ * - `opening`: nothing has been read yet;
+ * - `settled`: the node has all that the person typed;
+ * - `sending`: it does not have all yet;
+ * - `away`: it cannot be reached;
+ * - `reading`: this person may only read;
+ * - `broken`: it refused an edit, or this page: `reason` says why.
+ */
+export class Link {
+  #node;
+  #page;
+  #session;
+  #replica = null;
+  #state = "opening";
+  #news = true;
+  #title = { shown: null, wanted: null };
+  #wake = null;
+  #pause = PAUSE_MS.first;
+  #stopped = false;
+
+  /**
+   * `node` has `execute(method, args)` and rejects with a `code`; `page` is told by `load(text)`, `show(changes)`,
+   * `title(text)`, `state(name, reason)` and `exchanged()`, which follows every change of what the node is known to have.
+   */
+  constructor(node, page, session, sleep = (ms, signal) => pause(ms, signal)) {
+    this.#node = node;
+    this.#page = page;
+    this.#session = session;
+    this.sleep = sleep;
+  }
+
+  /** What the page and the node have; null before the first read. */
+  get replica() {
+    return this.#replica;
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /** Whether the node told of something that was not read yet. */
+  get hasNews() {
+    return this.#news;
+  }
+
+  /** The person changed the document. */
+  local(changes) {
+    this.#replica.local(changes);
+    if (this.#state === "settled") this.#is("sending");
+    this.#ring();
+  }
+
+  /** The person changed the title. */
+  retitle(title) {
+    this.#title.wanted = title;
+    if (this.#state === "settled") this.#is("sending");
+    this.#ring();
+  }
+
+  /** The node told of a change, or is there again. */
+  news() {
+    this.#news = true;
+    this.#ring();
+  }
+
+  stop() {
+    this.#stopped = true;
+    this.#ring();
+  }
+
+  /** Runs until it is stopped or the node refuses for good. */
+  async run() {
+    while (!this.#stopped) {
+      try {
+        const more = await this.#exchange();
+        this.#pause = PAUSE_MS.first;
+        if (this.#state === "reading") return;
+        if (!more && this.#isSettled && !this.#stopped) {
+          this.#is("settled");
+          await this.#silence();
+        }
+      } catch (error) {
+        if (!(await this.#survive(error))) return;
+      }
+    }
+  }
+
+  get #isSettled() {
+    return this.#replica !== null && !this.#replica.isPending && this.#title.wanted === null && !this.#news;
+  }
+
+  /** One exchange; whether another one should follow at once. */
+  async #exchange() {
+    if (this.#replica?.isPending) {
+      if (!(await this.#send())) return true;
+    } else if (this.#title.wanted !== null) {
+      await this.#sendTitle();
+    } else if (this.#news) {
+      await this.#read();
+    }
+    return !this.#isSettled;
+  }
+
+  async #send() {
+    if (this.#state !== "sending") this.#is("sending");
+    const edit = this.#replica.edit();
+    const { output, committed } = await this.#node.execute("edit", edit);
+    if (output.applied) {
+      if (committed === false && !output.known) return this.#onlyRead();
+      this.#replica.accepted(output.version);
+      this.#page.exchanged();
+      return true;
+    }
+    const before = this.#replica.version;
+    await this.#read();
+    // What the node works on can be ahead of what it shows by as long as a write to its disk takes.
+    if (this.#replica.version === before) await this.sleep(MOMENT_MS);
+    return false;
+  }
+
+  async #sendTitle() {
+    const title = this.#title.wanted;
+    const { committed } = await this.#node.execute("set_title", { title });
+    if (committed === false) return this.#onlyRead();
+    if (this.#title.wanted === title) this.#title.wanted = null;
+    this.#title.shown = title;
+    return true;
+  }
+
+  async #read() {
+    this.#news = false;
+    try {
+      const since = this.#replica?.version ?? null;
+      const { output } = await this.#node.execute("read", { since });
+      this.#take(output);
+    } catch (error) {
+      this.#news = true;
+      throw error;
+    }
+  }
+
+  #take({ version, title, text, steps }) {
+    if (this.#replica === null) {
+      this.#replica = new Replica(this.#session, version, text);
+      this.#page.load(text);
+    } else if (version !== this.#replica.version) {
+      const shown = steps ? this.#replica.moved(version, steps) : this.#replica.reread(version, text);
+      this.#page.show(shown);
+    }
+    if (this.#title.wanted === null && this.#title.shown !== title) {
+      this.#title.shown = title;
+      this.#page.title(title);
+    }
+    this.#page.exchanged();
+  }
+
+  /** The node let the call run and kept nothing of it: what was typed here is nobody else's. */
+  #onlyRead() {
+    this.#is("reading", "you may read here, not write");
+    return true;
+  }
+
+  /** Whether to go on after an error. */
+  async #survive(error) {
+    switch (error.code) {
+      case "NotReachable":
+      case "Stopping":
+      case "NotReady":
+        this.#is("away");
+        this.#news = true;
+        await this.#silence(this.#pause);
+        this.#pause = Math.min(this.#pause * 2, PAUSE_MS.most);
+        return true;
+      case "LimitExceeded":
+        if (error.status === 429 || error.data === undefined) {
+          await this.sleep(this.#pause);
+          this.#pause = Math.min(this.#pause * 2, PAUSE_MS.most);
+          return true;
+        }
+        break;
+    }
+    this.#is("broken", error.message ?? String(error));
+    return false;
+  }
+
+  #is(state, reason = "") {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.#page.state(state, reason);
+  }
+
+  /** Waits until somebody rings, or so long. */
+  #silence(ms = 2 ** 30) {
+    const controller = new AbortController();
+    this.#wake = () => controller.abort();
+    return this.sleep(ms, controller.signal);
+  }
+
+  #ring() {
+    this.#wake?.();
+    this.#wake = null;
+  }
+}
+
+function pause(ms, signal) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
