@@ -90,6 +90,20 @@ fn an_admin_above_has_structural_authority_but_no_say_in_who_reads() {
 }
 
 #[test]
+fn what_took_a_direct_admin_falls_with_the_direct_row_though_the_inherited_one_stays() {
+    let (mut forest, _, child) = scene();
+    let context = forest.context(6, child, vec![]);
+    forest.act(1, child, vec![add(2, Role::Admin, Capabilities::NONE)]);
+    let lists = forest.draft(2, child, vec![allow(context, 2)]);
+    let adds = forest.draft(2, child, vec![add(7, Role::Member, Capabilities::DEFAULT)]);
+    forest.act(1, child, vec![remove(2)]);
+    forest.take(&lists);
+    forest.take(&adds);
+    assert_eq!(forest.groups[&child].dead(), vec![lists.id()]);
+    assert!(forest.state(child).member(&id(7)).is_some());
+}
+
+#[test]
 fn whoever_is_only_inherited_is_not_removed_demoted_or_let_go_below() {
     let (mut forest, _, child) = scene();
     assert_eq!(forest.refused(1, child, vec![remove(4)]), Denied::OnlyInherited(id(4)).into());
