@@ -34,6 +34,8 @@ pub(crate) fn component_with(schema: &str, body: &str, items: &str) -> Vec<u8> {
         (import "mesto:app/state@1.0.0" "[method]collection.insert" (func $insert (param i32 i32 i32 i32 i32)))
         (import "mesto:app/state@1.0.0" "[method]collection.add" (func $add (param i32 i64)))
         (import "mesto:app/state@1.0.0" "[method]collection.len" (func $len (param i32) (result i64)))
+        (import "mesto:app/state@1.0.0" "[static]collection.text-root" (func $text_root (param i32 i32) (result i32)))
+        (import "mesto:app/state@1.0.0" "[static]collection.list-root" (func $list_root (param i32 i32) (result i32)))
         (import "mesto:app/state@1.0.0" "[method]collection.text-splice"
             (func $text_splice (param i32 i32 i64 i64 i32 i32)))
         (import "mesto:app/state@1.0.0" "[method]collection.text-slice" (func $text_slice (param i32 i32 i64 i64 i32)))
@@ -77,8 +79,8 @@ pub(crate) fn component_with(schema: &str, body: &str, items: &str) -> Vec<u8> {
             (global.set $map (call $root (i32.const 256) (i32.const 1) (i32.const 2)))
             (global.set $counter (call $root (i32.const 256) (i32.const 1) (i32.const 1)))
             (global.set $register (call $root (i32.const 256) (i32.const 1) (i32.const 0)))
-            (global.set $writing (call $root (i32.const 256) (i32.const 1) (i32.const 4)))
-            (global.set $list (call $root (i32.const 256) (i32.const 1) (i32.const 5))))
+            (global.set $writing (call $text_root (i32.const 256) (i32.const 1)))
+            (global.set $list (call $list_root (i32.const 256) (i32.const 1))))
         {items}
         (func (export "mesto:app/methods@1.0.0#describe") (result i32)
             (i32.store (i32.const 0) (i32.const 4096))
