@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::describe::{Describe, Type, Within};
-use crate::host::{Entry, Handle, Kind};
+use crate::host::{self, Entry, Handle, Kind};
 use crate::method::Event;
 use crate::schema::{Shape, StateField};
 
@@ -182,11 +182,11 @@ impl<T: ?Sized> Place<T> {
     }
 
     fn child(map: &Handle, key: &[u8], kind: Kind) -> Self {
-        Self { field: "", kind, handle: OnceCell::from(map.child(key, kind)), of: PhantomData }
+        Self { field: "", kind, handle: OnceCell::from(host::child(map, key, kind)), of: PhantomData }
     }
 
     fn handle(&self) -> &Handle {
-        self.handle.get_or_init(|| Handle::root(self.field, self.kind))
+        self.handle.get_or_init(|| host::root(self.field, self.kind))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `cargo xtask demo`: three nodes, one group, one context, and writes that arrive everywhere.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -25,11 +25,14 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     };
     apps::set_up()?;
     let mesto = build::mesto(workspace, Profile::Dev)?;
-    let kv = apps::build(workspace, &mesto, "kv")?;
+    let bundles = Bundles {
+        kv: apps::build(workspace, &mesto, "kv")?,
+        editor: apps::build(workspace, &mesto, "editor")?,
+    };
 
     let stop = Stop::on_signal()?;
     let folder = tempfile::Builder::new().prefix("mesto-demo-").tempdir().context("cannot make a temporary folder")?;
-    let outcome = show(&mesto, &kv, folder.path(), once, &stop);
+    let outcome = show(&mesto, &bundles, folder.path(), once, &stop);
     if let Err(error) = outcome {
         if stop.check().is_err() {
             return Ok(());
@@ -40,8 +43,14 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     folder.close().context("cannot remove the temporary folder")
 }
 
+/// The apps that the demo shows.
+struct Bundles {
+    kv: PathBuf,
+    editor: PathBuf,
+}
+
 /// All of the demo; when it returns, the nodes have ended.
-fn show(mesto: &Path, kv: &Path, folder: &Path, once: bool, stop: &Stop) -> Result<()> {
+fn show(mesto: &Path, bundles: &Bundles, folder: &Path, once: bool, stop: &Stop) -> Result<()> {
     step(1, "Three nodes start, each with a home and keys of its own.");
     let mut nodes = Vec::new();
     for name in NAMES {
@@ -53,7 +62,7 @@ fn show(mesto: &Path, kv: &Path, folder: &Path, once: bool, stop: &Stop) -> Resu
     let [anna, boris, clara] = nodes.as_slice() else { bail!("three nodes were to be started") };
 
     step(2, "Anna installs the app kv, begins a group that runs it, and a context: a shared board of keys and values.");
-    let shared = network::begin(anna, kv)?;
+    let shared = network::begin(anna, &bundles.kv)?;
     detail(&format!("group    {}", shared.group));
     detail(&format!("context  {}", shared.context));
 
@@ -78,13 +87,43 @@ fn show(mesto: &Path, kv: &Path, folder: &Path, once: bool, stop: &Stop) -> Resu
 
     step(5, &format!("All three hold the same state, {} after the last write was acknowledged.", shown(arrived)));
     detail(&format!("root hash  {root}"));
+
+    step(6, "Anna begins a text with the app editor; Boris joins it, and both type at the same place.");
+    let text = begin_text(anna, boris, &bundles.editor, &shared)?;
     if once {
         return Ok(());
+    }
+    detail("Open these in two browsers (each address works once, within a quarter of an hour):");
+    for node in [anna, boris] {
+        let opened = node.cli(&["open", &text, "--print"])?;
+        detail(&format!("{:<5}  {}", node.name(), network::field(&opened, "url")?));
     }
     print!("{}", next(mesto, &nodes, &shared));
     stop.wait();
     println!("\nThe nodes end, and their folders are removed.");
     Ok(())
+}
+
+/// A text that both hold, with a word of each; the context.
+fn begin_text(first: &Node, second: &Node, editor: &Path, shared: &Shared) -> Result<String> {
+    let application = network::field(&first.cli(&["app", "install", &editor.display().to_string()])?, "applicationId")?;
+    let made = first.cli(&["context", "create", &shared.group, "--app", &application, "--name", "text"])?;
+    let text = network::field(&made, "contextId")?;
+    second.cli(&["context", "join", &text, "--wait", "--timeout", "60s"])?;
+    std::thread::scope(|scope| {
+        let typed = [first, second].map(|node| {
+            scope.spawn(|| node.client()?.call(&text, "insert", &json!({ "at": 0, "text": format!("Hello from {}. ", node.name()) })))
+        });
+        typed.into_iter().try_for_each(|typist| match typist.join() {
+            Ok(result) => result.map(|_| ()),
+            Err(_) => Err(anyhow!("a typist panicked")),
+        })
+    })?;
+    // `init` is a delta, too.
+    wait_until_equal(&[first, second], &text, 3)?;
+    let seen = second.client()?.call(&text, "text", &json!({}))?;
+    detail(&format!("both read  {}", seen.get("output").cloned().unwrap_or_default()));
+    Ok(text)
 }
 
 fn write_concurrently(nodes: &[&Node], context: &str) -> Result<()> {

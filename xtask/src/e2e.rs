@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::apps;
+use crate::{apps, javascript};
 use crate::build::{self, Profile};
 use crate::workspace::{Workspace, run as run_command};
 
@@ -14,6 +14,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         bail!("the package mesto has no tests/{TESTS}.rs");
     }
     apps::set_up()?;
+    javascript::set_up_browser();
     let mesto = build::mesto(workspace, Profile::Dev)?;
     apps::build_all(workspace, &mesto)?;
     let mut cargo = vec!["test", "--package", "mesto", "--test", TESTS, "--"];

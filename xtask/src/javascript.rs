@@ -1,4 +1,4 @@
-//! The tests of the JavaScript client, by Node.
+//! What JavaScript needs to be tested: the client by Node, pages in a browser.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,6 +9,9 @@ use crate::workspace::{Workspace, run as run_command};
 
 /// The oldest version of Node that the client is for.
 const NODE_MIN: u32 = 20;
+
+/// Where a Chromium is; the browser tests look in the same places.
+const BROWSERS: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
 /// Runs them against the program and the sample app, which have been built. Where Node cannot be had they are skipped, and
 /// that is said.
@@ -43,6 +46,25 @@ fn set_up() -> Result<(), String> {
         Some(version) => Err(format!("apt-get has version {version}")),
         None if installed => Err("it does not run after it was installed".to_owned()),
         None => Err(format!("{found}, and apt-get could not install it")),
+    }
+}
+
+/// Makes sure that there is a browser for the tests that need one; asks Debian's packages for it where that is possible.
+/// Where it is not, those tests say that they are skipped.
+pub(crate) fn set_up_browser() {
+    if BROWSERS.iter().any(|path| Path::new(path).exists()) || std::env::var_os("MESTO_BROWSER").is_some() {
+        return;
+    }
+    if !may_install() {
+        eprintln!("xtask: there is no Chromium here: tests in browsers will be skipped. Install it, or set MESTO_BROWSER");
+        return;
+    }
+    eprintln!("xtask: installing Chromium with apt-get");
+    let mut install = Command::new("apt-get");
+    install.args(["install", "--yes", "--no-install-recommends", "chromium", "fonts-dejavu-core"]);
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    if !install.stdin(Stdio::null()).stdout(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        eprintln!("xtask: apt-get could not install Chromium: tests in browsers will be skipped");
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     // What is quick to find wrong comes first.
     tidy::run(workspace, &[])?;
     apps::set_up()?;
+    javascript::set_up_browser();
     let mesto = build::mesto(workspace, Profile::Dev)?;
     apps::build_all(workspace, &mesto)?;
     let mut cargo = vec!["test", "--workspace"];

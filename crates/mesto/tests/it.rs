@@ -6,6 +6,8 @@
 mod apps;
 #[path = "it/blobs.rs"]
 mod blobs;
+#[path = "it/browsers.rs"]
+mod browsers;
 #[path = "it/bundles.rs"]
 mod bundles;
 #[path = "it/contexts.rs"]

@@ -46,6 +46,8 @@ pub(crate) struct Context {
     tree: TreeCache,
     /// The texts and lists of the newest version that are in memory.
     sequences: Sequences,
+    /// The version that a view loads.
+    reading: Option<versions::Pinned>,
     pub(crate) verdicts: verdicts::Verdicts,
     /// The heads of the group's log at which an epoch was asked for.
     epoch_asked_at: Option<Vec<mesto_oplog::EntryId>>,
@@ -103,6 +105,7 @@ impl Context {
             leaves: 0,
             tree: TreeCache::new(),
             sequences: Sequences::new(),
+            reading: None,
             verdicts: verdicts::Verdicts::default(),
             epoch_asked_at: None,
             wants_epoch: false,

@@ -225,6 +225,12 @@ impl Node {
             Input::Installed(app) => self.app_installed(turn, app),
             Input::BlobReceived { blob, received } => self.blob_received(turn, blob, received),
             Input::BlobRefused { blob, reason } => self.blob_refused(turn, blob, reason),
+            Input::Reading(context, version) => {
+                self.with_context(turn, &context, |context, work| context.reading(work, version));
+            }
+            Input::Read(context) => {
+                self.with_context(turn, &context, Context::read);
+            }
             Input::Tick => {
                 self.announced_wake = None;
                 while let Some(timer) = self.timers.pop_due(turn.time.wall_ms) {

@@ -100,6 +100,11 @@ pub enum Input {
         /// Why.
         reason: String,
     },
+    /// A view begins to read this version of a context, of which nothing is in memory: what it loads is to serve the versions
+    /// after it, too.
+    Reading(ContextId, Version),
+    /// What that view needed is in memory now.
+    Read(ContextId),
     /// The time that [`Effect::Wake`] asked for has come.
     Tick,
 }

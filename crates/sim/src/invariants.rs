@@ -214,7 +214,8 @@ pub(crate) fn replied(world: &mut World, host: usize, ticket: Ticket, reply: &Re
         | Reply::Sync(_)
         | Reply::Log(_)
         | Reply::Invitations(_)
-        | Reply::Seats(_) => return,
+        | Reply::Seats(_)
+        | Reply::Said => return,
     };
     if !is_there(world, host, &done) {
         world.violated(Violation::TooEarly { host, what: format!("{done:?}") });
@@ -266,6 +267,8 @@ pub(crate) fn published(world: &mut World, host: usize, gossip: &Gossip) {
     match gossip {
         Gossip::Entries(entries) => entries_are_durable(world, host, entries),
         Gossip::Heartbeat(heartbeat) => heads_are_durable(world, host, &heartbeat.summary),
+        // It tells of nothing that a disk could hold.
+        Gossip::Ephemeral(_) => {}
     }
 }
 

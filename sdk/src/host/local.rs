@@ -87,15 +87,17 @@ fn call<R>(body: impl FnOnce(&dyn Session) -> R) -> R {
 #[derive(Debug)]
 pub struct Handle(Number);
 
+/// A field of the state.
+pub(crate) fn root(field: &str, kind: Kind) -> Handle {
+    Handle(call(|session| session.root(field, kind)))
+}
+
+/// What a map holds under a key.
+pub(crate) fn child(map: &Handle, key: &[u8], kind: Kind) -> Handle {
+    Handle(call(|session| session.child(map.0, key, kind)))
+}
+
 impl Handle {
-    pub(crate) fn root(field: &str, kind: Kind) -> Self {
-        Self(call(|session| session.root(field, kind)))
-    }
-
-    pub(crate) fn child(&self, key: &[u8], kind: Kind) -> Self {
-        Self(call(|session| session.child(self.0, key, kind)))
-    }
-
     pub(crate) fn read(&self) -> Option<Vec<u8>> {
         call(|session| session.read(self.0))
     }

@@ -9,6 +9,8 @@ import { Replica } from "./replica.js";
 const PAUSE_MS = { first: 250, most: 4000 };
 /** A pause where the node is busy, or has not made durable yet what it told of, in milliseconds. */
 const MOMENT_MS = 40;
+/** How often in a row a limit may be met before it is no matter of time. */
+const REFUSALS_MAX = 8;
 
 /**
  * How the line is:
@@ -29,6 +31,7 @@ export class Link {
   #title = { shown: null, wanted: null };
   #wake = null;
   #pause = PAUSE_MS.first;
+  #refused = 0;
   #stopped = false;
 
   /**
@@ -87,6 +90,7 @@ export class Link {
       try {
         const more = await this.#exchange();
         this.#pause = PAUSE_MS.first;
+        this.#refused = 0;
         if (this.#state === "reading") return;
         if (!more && this.#isSettled && !this.#stopped) {
           this.#is("settled");
@@ -178,14 +182,18 @@ export class Link {
     switch (error.code) {
       case "NotReachable":
       case "Stopping":
-      case "NotReady":
+      case "Uninitialized":
+      case "ApplicationNotInstalled":
+      case "UpgradeInProgress":
         this.#is("away");
         this.#news = true;
         await this.#silence(this.#pause);
         this.#pause = Math.min(this.#pause * 2, PAUSE_MS.most);
         return true;
       case "LimitExceeded":
-        if (error.status === 429 || error.data === undefined) {
+        // The node is busy; or the edit is more than it takes, then it says so each time.
+        if (this.#refused < REFUSALS_MAX) {
+          this.#refused += 1;
           await this.sleep(this.#pause);
           this.#pause = Math.min(this.#pause * 2, PAUSE_MS.most);
           return true;

@@ -198,6 +198,26 @@ test("an edit that the app refuses is not tried for ever", async () => {
   assert.equal(page.states.at(-1), "broken: no more room");
 });
 
+test("a node that is busy is asked again, but not for ever", async () => {
+  for (const [busy, end] of [[5, "settled"], [1000, "broken: LimitExceeded"]]) {
+    const node = new Node();
+    const { page, link, type } = line(node);
+    link.run();
+    await settle(link);
+    const edit = node.edit.bind(node);
+    let left = busy;
+    node.edit = (asked) => {
+      left -= 1;
+      if (left >= 0) throw failure("LimitExceeded");
+      return edit(asked);
+    };
+    type(0, 0, "x");
+    for (let turn = 0; turn < 60; turn += 1) await new Promise(setImmediate);
+    assert.equal(page.states.at(-1), end);
+    link.stop();
+  }
+});
+
 test("a title that is typed is not overwritten by an older one, and a newer one is shown", async () => {
   const node = new Node();
   const { page, link } = line(node);

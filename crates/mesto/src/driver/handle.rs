@@ -11,7 +11,7 @@ use mesto_governance::{BlobId, ContextId, GroupId};
 use mesto_node::command::{AppVersion, Called, Noun};
 use mesto_node::store::Snapshot;
 use mesto_node::{
-    Call, CallError, Command, CommandError, ContextState, Event, Executor, MethodKind, Notice, Reply, Saying, Selector,
+    Call, CallError, Command, CommandError, ContextState, Event, Executor, Input, MethodKind, Notice, Reply, Saying, Selector,
     View,
 };
 use mesto_oplog::{EntryId, PublicKey};
@@ -23,7 +23,7 @@ use super::core::{Signal, Signals, wall_ms};
 use super::execute::{Job, Jobs};
 use super::metrics::Metrics;
 use super::outbound::peer_id;
-use super::versions::Versions;
+use super::versions::{Found, Known, Versions};
 use crate::blobs::Blobs;
 use crate::net::{Network, PeerStatus, split_peer};
 
@@ -173,7 +173,7 @@ impl Shared {
                 (Some(context), group, ContextEventKind::Ephemeral { author, sent_ms, saying })
             }
             Notice::SyncStatus { context, group, root } => (Some(context), group, ContextEventKind::SyncStatus { root }),
-            Notice::MemberAdded { group, member } => (None, group, ContextEventKind::MemberAdded { member }),
+            Notice::MemberRemoved { group, member } | Notice::MemberAdded { group, member } => (None, group, ContextEventKind::MemberAdded { member }),
             Notice::ContextAdded { group, context } => (Some(context), group, ContextEventKind::ContextAdded),
         };
         // Nobody may be listening.
@@ -287,7 +287,15 @@ impl Handle {
         let call = Call { context, bundle, method, args, kind: MethodKind::View, caller, stamp, seed };
         let state = ContextState::new(View::durable(snapshot), &context);
         let root = mesto_crdt::root(&state).map_err(|error| CommandError::Invalid(error.to_string()))?;
-        let state = state.with_sequences(self.shared.versions.of(&context, &root));
+        let Found { version, state: known } = self.shared.versions.of(&context, &root);
+        let tell = |input| {
+            // The core is gone only when the node stops.
+            let _ = self.shared.signals.send(Signal::Input(input));
+        };
+        if known == Known::Context {
+            tell(Input::Reading(context, version.clone()));
+        }
+        let state = state.with_sequences(version.sequences.clone());
         let outcome = match self.shared.brief.run(&call, state.clone()) {
             Some(result) => result?,
             None => {
@@ -298,6 +306,13 @@ impl Handle {
                 answer.await.map_err(|_| CommandError::Stopping)??
             }
         };
+        if known != Known::Version && !version.sequences.is_empty() {
+            self.shared.versions.loaded(context, version.clone());
+            if known == Known::Nothing {
+                tell(Input::Reading(context, version));
+            }
+            tell(Input::Read(context));
+        }
         for line in outcome.logs {
             tracing::info!(target: "app", %context, "{line}");
         }

@@ -23,6 +23,23 @@ pub(super) struct Versions {
     inside: Mutex<Inside>,
 }
 
+/// What a view gets.
+pub(super) struct Found {
+    pub(super) version: Version,
+    pub(super) state: Known,
+}
+
+/// What was known when a view came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Known {
+    /// Nothing of the context is in memory: perhaps it has no texts.
+    Nothing,
+    /// The context has texts, but not this version's.
+    Context,
+    /// The version's.
+    Version,
+}
+
 #[derive(Debug, Default)]
 struct Inside {
     by_context: BTreeMap<ContextId, Kept>,
@@ -62,20 +79,30 @@ impl Versions {
         }
     }
 
-    /// What is in memory of a version. What a view loads is there for the next one.
-    pub(super) fn of(&self, context: &ContextId, root: &RootHash) -> Sequences {
+    /// What is in memory of a version. Contexts without texts and lists cost nothing here.
+    pub(super) fn of(&self, context: &ContextId, root: &RootHash) -> Found {
         let mut inside = self.inside();
+        if !inside.by_context.contains_key(context) {
+            return Found { version: Version { root: *root, sequences: Sequences::new() }, state: Known::Nothing };
+        }
         let kept = inside.of(*context);
         kept.is_used = true;
         if let Some(version) = kept.versions.iter().find(|version| version.root == *root) {
-            return version.sequences.clone();
+            return Found { version: version.clone(), state: Known::Version };
         }
         let version = Version { root: *root, sequences: Sequences::new() };
-        let sequences = version.sequences.clone();
-        // It is older than all that the node told of, so it is the first to go.
-        kept.versions.push_front(version);
-        kept.versions.truncate(VERSIONS_MAX);
-        sequences
+        kept.put_first(version.clone());
+        Found { version, state: Known::Context }
+    }
+
+    /// A view loaded what it needed of a version.
+    pub(super) fn loaded(&self, context: ContextId, version: Version) {
+        let mut inside = self.inside();
+        let kept = inside.of(context);
+        kept.is_used = true;
+        if !kept.versions.contains(&version) {
+            kept.put_first(version);
+        }
     }
 
     /// Nothing was written for a while: what was not read either may go.
@@ -90,6 +117,16 @@ impl Versions {
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// A version that a view found: older than all that the node told of, so it is the first to go.
+    fn put_first(&mut self, version: Version) {
+        // One that nobody has read anything of is of no use.
+        self.versions.pop_front_if(|first| first.sequences.is_empty());
+        self.versions.push_front(version);
+        self.versions.truncate(VERSIONS_MAX);
     }
 }
 
@@ -140,25 +177,38 @@ mod tests {
         let versions = Versions::default();
         versions.keep(context(1), version(1));
         versions.keep(context(1), version(2));
-        assert_eq!(versions.of(&context(1), &root(1)).len(), 1);
-        assert_eq!(versions.of(&context(1), &root(2)).len(), 1);
-        assert_eq!(versions.of(&context(1), &root(3)).len(), 0);
-        assert_eq!(versions.of(&context(2), &root(1)).len(), 0);
+        assert_eq!(versions.of(&context(1), &root(1)).version.sequences.len(), 1);
+        assert_eq!(versions.of(&context(1), &root(2)).version.sequences.len(), 1);
+        assert_eq!(versions.of(&context(1), &root(3)).version.sequences.len(), 0);
+        assert_eq!(versions.of(&context(2), &root(1)).version.sequences.len(), 0);
         versions.settle(&context(1), &root(2));
-        assert_eq!(versions.of(&context(1), &root(1)).len(), 0, "nobody reads what is older than what is durable");
-        assert_eq!(versions.of(&context(1), &root(2)).len(), 1);
+        assert_eq!(versions.of(&context(1), &root(1)).version.sequences.len(), 0, "nobody reads what is older than what is durable");
+        assert_eq!(versions.of(&context(1), &root(2)).version.sequences.len(), 1);
+    }
+
+    #[test]
+    fn what_a_view_loads_is_there_for_the_next() {
+        let versions = Versions::default();
+        let found = versions.of(&context(1), &root(1));
+        assert_eq!((found.state, versions.inside().by_context.len()), (Known::Nothing, 0));
+        versions.loaded(context(1), version(1));
+        assert_eq!(versions.of(&context(1), &root(1)).version.sequences.len(), 1);
+        for n in 2..9 {
+            assert_eq!(versions.of(&context(1), &root(n)).state, Known::Context);
+        }
+        assert_eq!(versions.inside().by_context[&context(1)].versions.len(), 2, "versions that nobody read are not gathered");
     }
 
     #[test]
     fn what_nobody_uses_goes() {
         let versions = Versions::default();
         versions.keep(context(1), version(1));
-        versions.of(&context(1), &root(1));
+        let _ = versions.of(&context(1), &root(1));
         versions.cool(&context(1));
-        assert_eq!(versions.of(&context(1), &root(1)).len(), 1, "it was read a moment ago");
+        assert_eq!(versions.of(&context(1), &root(1)).version.sequences.len(), 1, "it was read a moment ago");
         versions.cool(&context(1));
         versions.cool(&context(1));
-        assert_eq!(versions.of(&context(1), &root(1)).len(), 0);
+        assert_eq!(versions.of(&context(1), &root(1)).version.sequences.len(), 0);
     }
 
     #[test]
@@ -168,7 +218,7 @@ mod tests {
             versions.keep(context(n), version(1));
         }
         assert_eq!(versions.inside().by_context.len(), CONTEXTS_MAX);
-        assert_eq!(versions.of(&context(u8::MAX), &root(1)).len(), 1);
+        assert_eq!(versions.of(&context(u8::MAX), &root(1)).version.sequences.len(), 1);
         for n in 0..2 * VERSIONS_MAX {
             let mut root = [0; 32];
             root[..8].copy_from_slice(&(n as u64).to_le_bytes());

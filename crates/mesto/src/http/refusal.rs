@@ -130,6 +130,7 @@ pub(super) fn unknown(noun: Noun, selector: &str) -> Refusal {
         Noun::Context => (ErrorCode::ContextNotFound, "context", "`mesto context ls` lists them"),
         Noun::Application => (ErrorCode::ApplicationNotFound, "application", "`mesto app ls` lists them"),
         Noun::Identity => (ErrorCode::IdentityNotFound, "identity of this node", "`mesto context show CONTEXT` shows it"),
+        Noun::Member | Noun::Invitation => (ErrorCode::IdentityNotFound, "member", "`mesto member ls` lists them"),
         Noun::Peer => (ErrorCode::PeerNotFound, "peer", "`mesto peers` lists them"),
     };
     Refusal::new(code, format!("there is no {name} `{selector}` here")).hint(hint)
@@ -141,6 +142,7 @@ fn plural(noun: Noun) -> &'static str {
         Noun::Context => "contexts",
         Noun::Application => "applications",
         Noun::Identity => "identities",
+        Noun::Member | Noun::Invitation => "members",
         Noun::Peer => "peers",
     }
 }

@@ -11,29 +11,44 @@ use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 /// The bundle of `apps/kv`, built once in a run.
-static KV: LazyLock<PathBuf> = LazyLock::new(|| {
-    assert!(
-        mesto_guests::find_toolchain().is_some(),
-        "nothing here compiles apps: `cargo xtask test` sets up what is missing and runs these tests, too"
-    );
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let key = folder.join("signer.pem");
-    if !key.exists() {
-        mesto(&["key", "generate", "-o", path_text(&key)]);
-    }
-    let bundle = folder.join("kv.mpk");
-    mesto(&["app", "build", path_text(&kv_source()), "-o", path_text(&bundle), "--key", path_text(&key)]);
-    bundle
-});
+static KV: LazyLock<PathBuf> = LazyLock::new(|| build("kv"));
+
+/// The bundle of `apps/editor`, built once in a run.
+static EDITOR: LazyLock<PathBuf> = LazyLock::new(|| build("editor"));
 
 /// The bundle of `apps/kv`.
 pub(crate) fn kv() -> &'static str {
     path_text(&KV)
 }
 
+/// The bundle of `apps/editor`.
+pub(crate) fn editor() -> &'static str {
+    path_text(&EDITOR)
+}
+
 /// The crate of `kv`.
 pub(crate) fn kv_source() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../apps/kv")
+    source("kv")
+}
+
+/// The crate of a sample app.
+pub(crate) fn source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../apps").join(name)
+}
+
+fn build(name: &str) -> PathBuf {
+    assert!(
+        mesto_guests::find_toolchain().is_some(),
+        "nothing here compiles apps: `cargo xtask test` sets up what is missing and runs these tests, too"
+    );
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let key = folder.join(format!("{name}-signer.pem"));
+    if !key.exists() {
+        mesto(&["key", "generate", "-o", path_text(&key)]);
+    }
+    let bundle = folder.join(format!("{name}.mpk"));
+    mesto(&["app", "build", path_text(&source(name)), "-o", path_text(&bundle), "--key", path_text(&key)]);
+    bundle
 }
 
 pub(crate) fn path_text(path: &Path) -> &str {

@@ -18,10 +18,12 @@ use crate::step::{Effect, hlc};
 /// in catch-up only; then the next call loads anew.
 const BEHIND_MAX: usize = 64;
 
-/// The version that a call runs on, and what came after it.
+/// The version that a call or view runs on, and what came after it.
 #[derive(Debug)]
 pub(crate) struct Pinned {
     state: ContextState,
+    /// What was in memory of it, in bytes.
+    had: usize,
     since: Vec<(Verified, Payload)>,
     /// Whether so much came that it was not kept.
     is_lost: bool,
@@ -29,7 +31,7 @@ pub(crate) struct Pinned {
 
 impl Pinned {
     pub(super) fn at(state: ContextState) -> Self {
-        Self { state, since: Vec::new(), is_lost: false }
+        Self { had: state.loaded().bytes(), state, since: Vec::new(), is_lost: false }
     }
 
     fn follow(&mut self, applied: &[(Verified, Payload)]) {
@@ -56,21 +58,42 @@ impl Context {
         sequences: Sequences,
         applied: &[(Verified, Payload)],
     ) {
-        if let Some(running) = &mut self.running {
-            running.pinned.follow(applied);
+        let running = self.running.as_mut().map(|running| &mut running.pinned);
+        for pinned in running.into_iter().chain(&mut self.reading) {
+            pinned.follow(applied);
         }
         self.root = root;
         self.sequences = sequences;
         self.tell_views(work);
     }
 
-    /// A call has ended: what it loaded of the version that it ran on serves the newest version too.
+    /// A view loads what it needs of `version`.
+    pub(crate) fn reading(&mut self, work: &mut Work<'_>, version: Version) {
+        if version.root == self.root && self.sequences.is_empty() {
+            let pinned = Pinned::at(self.state(work).with_sequences(version.sequences));
+            // It may have loaded it by now.
+            self.reading = Some(Pinned { had: 0, ..pinned });
+        }
+    }
+
+    /// The view has what it needs.
+    pub(crate) fn read(&mut self, work: &mut Work<'_>) {
+        if let Some(pinned) = self.reading.take() {
+            self.take_over(work, &pinned);
+        }
+    }
+
+    /// A call or view has ended: what it loaded of the version that it ran on serves the newest version too.
     pub(super) fn take_over(&mut self, work: &mut Work<'_>, pinned: &Pinned) {
         let loaded = pinned.state.loaded();
-        if pinned.since.is_empty() || pinned.is_lost || loaded.bytes() <= self.sequences.bytes() {
-            if pinned.since.is_empty() && !loaded.is_empty() {
-                self.tell_views(work);
-            }
+        if pinned.is_lost || loaded.bytes() <= pinned.had {
+            return;
+        }
+        if pinned.since.is_empty() {
+            self.sequences = loaded.clone();
+            return self.tell_views(work);
+        }
+        if loaded.bytes() <= self.sequences.bytes() {
             return;
         }
         let mut tree = TreeCache::new();

@@ -1,6 +1,6 @@
 //! `mesto:app/state`: a guest's steps become steps of the call's draft.
 
-use mesto_crdt::{DraftError, Handle, Unit, Value};
+use mesto_crdt::{DraftError, Handle, Kind, Unit, Value};
 use wasmtime::component::Resource;
 
 use super::Host;
@@ -17,9 +17,7 @@ impl state::Host for Host {}
 
 impl state::HostCollection for Host {
     fn root(&mut self, field: String, kind: state::Kind) -> wasmtime::Result<Resource<Collection>> {
-        self.enter()?;
-        let opened = self.draft.open_root(&field, kind.into());
-        self.step(opened).map(resource)
+        self.open_root(&field, kind.into())
     }
 
     fn child(
@@ -28,9 +26,7 @@ impl state::HostCollection for Host {
         key: Vec<u8>,
         kind: state::Kind,
     ) -> wasmtime::Result<Resource<Collection>> {
-        self.enter()?;
-        let opened = self.draft.open_child(handle(&map), &key, kind.into());
-        self.step(opened).map(resource)
+        self.open_child(&map, &key, kind.into())
     }
 
     fn read(&mut self, register: Resource<Collection>) -> wasmtime::Result<Option<Vec<u8>>> {
@@ -140,6 +136,22 @@ impl state::HostCollection for Host {
             }),
         };
         self.step(page)
+    }
+
+    fn text_root(&mut self, field: String) -> wasmtime::Result<Resource<Collection>> {
+        self.open_root(&field, Kind::Text)
+    }
+
+    fn text_child(&mut self, map: Resource<Collection>, key: Vec<u8>) -> wasmtime::Result<Resource<Collection>> {
+        self.open_child(&map, &key, Kind::Text)
+    }
+
+    fn list_root(&mut self, field: String) -> wasmtime::Result<Resource<Collection>> {
+        self.open_root(&field, Kind::List)
+    }
+
+    fn list_child(&mut self, map: Resource<Collection>, key: Vec<u8>) -> wasmtime::Result<Resource<Collection>> {
+        self.open_child(&map, &key, Kind::List)
     }
 
     fn text_len(&mut self, text: Resource<Collection>, unit: state::Unit) -> wasmtime::Result<u64> {
@@ -255,6 +267,23 @@ enum Shape {
 }
 
 impl Host {
+    fn open_root(&mut self, field: &str, kind: Kind) -> wasmtime::Result<Resource<Collection>> {
+        self.enter()?;
+        let opened = self.draft.open_root(field, kind);
+        self.step(opened).map(resource)
+    }
+
+    fn open_child(
+        &mut self,
+        map: &Resource<Collection>,
+        key: &[u8],
+        kind: Kind,
+    ) -> wasmtime::Result<Resource<Collection>> {
+        self.enter()?;
+        let opened = self.draft.open_child(handle(map), key, kind);
+        self.step(opened).map(resource)
+    }
+
     /// Items from `at` on, at least one if there are any, at most `limit`, about [`PAGE_BYTES`].
     fn items(&self, list: Handle, at: u64, limit: u32) -> Result<Vec<Vec<u8>>, DraftError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -275,13 +304,13 @@ impl Host {
     fn shape(&mut self, handle: Handle) -> wasmtime::Result<Shape> {
         let kind = self.draft.kind(handle);
         let kind = self.step(kind)?;
-        Ok(if kind == mesto_crdt::Kind::Set {
+        Ok(if kind == Kind::Set {
             Shape::Set
-        } else if kind == mesto_crdt::Kind::Register {
+        } else if kind == Kind::Register {
             Shape::Register
-        } else if kind == mesto_crdt::Kind::Text {
+        } else if kind == Kind::Text {
             Shape::Text
-        } else if kind == mesto_crdt::Kind::List {
+        } else if kind == Kind::List {
             Shape::List
         } else {
             Shape::Other
@@ -328,15 +357,13 @@ fn handle(resource: &Resource<Collection>) -> Handle {
     Handle::from_number(resource.rep())
 }
 
-impl From<state::Kind> for mesto_crdt::Kind {
+impl From<state::Kind> for Kind {
     fn from(kind: state::Kind) -> Self {
         match kind {
             state::Kind::Register => Self::Register,
             state::Kind::Counter => Self::Counter,
             state::Kind::Map => Self::Map,
             state::Kind::Set => Self::Set,
-            state::Kind::Text => Self::Text,
-            state::Kind::List => Self::List,
         }
     }
 }

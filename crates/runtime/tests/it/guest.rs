@@ -17,8 +17,8 @@ pub(crate) const SCHEMA: &str =
 
 /// A component whose `invoke` runs the instructions `body` and returns `null`.
 ///
-/// At hand are the imports under short names; text at 256 (256 bytes of `k`); a map, a counter, a register in
-/// globals after `call $open`; `$text` and `$text_len` say what the result is.
+/// At hand are the imports under short names; text at 256 (256 bytes of `k`); a map, a counter, a register, a text
+/// (`$writing`) and a list in globals after `call $open`; `$text` and `$text_len` say what the result is.
 pub(crate) fn component(body: &str) -> Vec<u8> {
     component_with(SCHEMA, body, "")
 }
@@ -34,6 +34,16 @@ pub(crate) fn component_with(schema: &str, body: &str, items: &str) -> Vec<u8> {
         (import "mesto:app/state@1.0.0" "[method]collection.insert" (func $insert (param i32 i32 i32 i32 i32)))
         (import "mesto:app/state@1.0.0" "[method]collection.add" (func $add (param i32 i64)))
         (import "mesto:app/state@1.0.0" "[method]collection.len" (func $len (param i32) (result i64)))
+        (import "mesto:app/state@1.0.0" "[static]collection.text-root" (func $text_root (param i32 i32) (result i32)))
+        (import "mesto:app/state@1.0.0" "[static]collection.list-root" (func $list_root (param i32 i32) (result i32)))
+        (import "mesto:app/state@1.0.0" "[method]collection.text-splice"
+            (func $text_splice (param i32 i32 i64 i64 i32 i32)))
+        (import "mesto:app/state@1.0.0" "[method]collection.text-slice" (func $text_slice (param i32 i32 i64 i64 i32)))
+        (import "mesto:app/state@1.0.0" "[method]collection.text-line-start"
+            (func $text_line_start (param i32 i32 i64) (result i64)))
+        (import "mesto:app/state@1.0.0" "[method]collection.list-move" (func $list_move (param i32 i64 i64)))
+        (import "mesto:app/private@1.0.0" "set" (func $keep (param i32 i32 i32 i32)))
+        (import "mesto:app/output@1.0.0" "say" (func $say (param i32 i32 i32 i32)))
         (import "mesto:app/env@1.0.0" "now" (func $now (result i64)))
         (import "mesto:app/env@1.0.0" "random" (func $random (param i32 i32)))
         (import "mesto:app/output@1.0.0" "log" (func $log (param i32 i32)))
@@ -45,6 +55,8 @@ pub(crate) fn component_with(schema: &str, body: &str, items: &str) -> Vec<u8> {
         (global $map (mut i32) (i32.const 0))
         (global $counter (mut i32) (i32.const 0))
         (global $register (mut i32) (i32.const 0))
+        (global $writing (mut i32) (i32.const 0))
+        (global $list (mut i32) (i32.const 0))
         (global $text (mut i32) (i32.const 16))
         (global $text_len (mut i32) (i32.const 4))
         (global $calls (mut i32) (i32.const 0))
@@ -66,7 +78,9 @@ pub(crate) fn component_with(schema: &str, body: &str, items: &str) -> Vec<u8> {
         (func $open
             (global.set $map (call $root (i32.const 256) (i32.const 1) (i32.const 2)))
             (global.set $counter (call $root (i32.const 256) (i32.const 1) (i32.const 1)))
-            (global.set $register (call $root (i32.const 256) (i32.const 1) (i32.const 0))))
+            (global.set $register (call $root (i32.const 256) (i32.const 1) (i32.const 0)))
+            (global.set $writing (call $text_root (i32.const 256) (i32.const 1)))
+            (global.set $list (call $list_root (i32.const 256) (i32.const 1))))
         {items}
         (func (export "mesto:app/methods@1.0.0#describe") (result i32)
             (i32.store (i32.const 0) (i32.const 4096))

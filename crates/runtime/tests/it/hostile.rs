@@ -310,3 +310,70 @@ fn a_stopped_call_leaves_the_runtime_as_it_was() {
         assert!(runtime.execute(&call("run", "{}", MethodKind::Mutate), no_state()).is_ok());
     }
 }
+
+/// Inserts 256 characters into the text at a place.
+fn insert_at(at: u64) -> String {
+    format!("(call $text_splice (global.get $writing) (i32.const 0) (i64.const {at}) (i64.const 0) (i32.const 256) (i32.const 256))")
+}
+
+#[test]
+fn a_place_that_a_text_or_list_does_not_have() {
+    let beyond = |place: &str| CallError::Trap(format!("place {place} is beyond the end, 256"));
+    let text = |step: &str| stopped(limits(), &format!("call $open {} {step}", insert_at(0)));
+    assert_eq!(text(&insert_at(257)), beyond("257"));
+    assert_eq!(text(&insert_at(u64::MAX / 2)), beyond("9223372036854775807"));
+    let delete = "(call $text_splice (global.get $writing) (i32.const 1) (i64.const 1) (i64.const -1) (i32.const 0) (i32.const 0))";
+    assert_eq!(text(delete), beyond("18446744073709551615"));
+    let slice = "(call $text_slice (global.get $writing) (i32.const 1) (i64.const 0) (i64.const 300) (i32.const 8))";
+    assert_eq!(text(slice), beyond("300"));
+    let line = "(drop (call $text_line_start (global.get $writing) (i32.const 0) (i64.const 7)))";
+    assert!(matches!(text(line), CallError::Trap(_)));
+    let moved = stopped(limits(), "call $open (call $list_move (global.get $list) (i64.const 0) (i64.const 1))");
+    assert!(matches!(moved, CallError::Trap(_)));
+    let other = stopped(limits(), "call $open (call $list_move (global.get $map) (i64.const 0) (i64.const 1))");
+    assert!(matches!(other, CallError::Trap(_)), "a map is no list");
+}
+
+#[test]
+fn a_text_beyond_what_one_call_may_change() {
+    let little = Limits { delta_bytes: 10_000, ..limits() };
+    let body = format!("call $open {}", repeat(1_000, &insert_at(0)));
+    assert_eq!(stopped(little, &body), limit("delta_bytes", "10000 bytes"));
+}
+
+#[test]
+fn what_is_kept_privately_beyond_its_limits() {
+    let keep = |key: u32, value: u32| format!("(call $keep (i32.const 256) (i32.const {key}) (i32.const 0) (i32.const {value}))");
+    let short = Limits { key_bytes: 8, value_bytes: 64, delta_bytes: 100, ..limits() };
+    assert_eq!(stopped(short.clone(), &keep(9, 1)), limit("key_bytes", "8 bytes"));
+    assert_eq!(stopped(short.clone(), &keep(1, 65)), limit("value_bytes", "64 bytes"));
+    let both = format!("{} {}", keep(1, 64), keep(2, 64));
+    assert_eq!(stopped(short.clone(), &both), limit("delta_bytes", "100 bytes"));
+    let outcome = run(short, &keep(1, 64)).expect("runs");
+    assert!(outcome.ops.is_empty());
+    assert_eq!(outcome.private.len(), 1);
+}
+
+#[test]
+fn passing_messages_beyond_their_limits() {
+    let say = |len: u32| format!("(call $say (i32.const 256) (i32.const 1) (i32.const 16) (i32.const {len}))");
+    assert_eq!(stopped(limits(), &repeat(17, &say(4))), limit("sayings", "16 messages"));
+    assert_eq!(run(limits(), &repeat(16, &say(4))).expect("runs").sayings.len(), 16);
+    assert_eq!(stopped(limits(), &say(5_000)), limit("saying_bytes", "4096 bytes"));
+    assert!(matches!(stopped(limits(), &say(3)), CallError::Trap(_)), "`nul` is not JSON");
+}
+
+#[test]
+fn a_view_keeps_tells_and_types_nothing() {
+    let steps = [
+        "(call $keep (i32.const 256) (i32.const 1) (i32.const 0) (i32.const 1))".to_owned(),
+        "(call $say (i32.const 256) (i32.const 1) (i32.const 16) (i32.const 4))".to_owned(),
+        insert_at(0),
+    ];
+    for step in steps {
+        let runtime = runtime(limits());
+        runtime.load(bundle(), &component(&format!("call $open {step}"))).expect("loads");
+        let refused = runtime.execute(&call("look", "{}", MethodKind::View), no_state());
+        assert_eq!(refused, Err(CallError::ViewWrites("look".to_owned())), "{step}");
+    }
+}

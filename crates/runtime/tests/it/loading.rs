@@ -116,3 +116,44 @@ fn the_longest_unused_app_goes_and_comes_back_from_the_source() {
     let unknown = sourced.method_kind(&BlobId::from_bytes([9; 32]), "run");
     assert!(matches!(unknown, Err(CallError::NotLoaded(_))));
 }
+
+/// A component that was built for the world in this folder, and whose `invoke` opens a map and counts its keys.
+fn built_for(wit: &str) -> Vec<u8> {
+    let text = r#"(module
+        (import "mesto:app/state@1.0.0" "[static]collection.root" (func $root (param i32 i32 i32) (result i32)))
+        (import "mesto:app/state@1.0.0" "[method]collection.len" (func $len (param i32) (result i64)))
+        (import "mesto:app/output@1.0.0" "log" (func $log (param i32 i32)))
+        (memory (export "memory") 2)
+        (data (i32.const 16) "null")
+        (data (i32.const 64) "{\22schema\22:1,\22methods\22:[{\22name\22:\22look\22,\22kind\22:\22view\22}]}")
+        (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 65536))
+        (func (export "mesto:app/methods@1.0.0#describe") (result i32)
+            (i32.store (i32.const 0) (i32.const 64))
+            (i32.store (i32.const 4) (i32.const 54))
+            (i32.const 0))
+        (func (export "mesto:app/methods@1.0.0#invoke") (param i32 i32 i32 i32) (result i32)
+            (drop (call $len (call $root (i32.const 16) (i32.const 4) (i32.const 2))))
+            (call $log (i32.const 16) (i32.const 4))
+            (i32.store (i32.const 32) (i32.const 0))
+            (i32.store (i32.const 36) (i32.const 16))
+            (i32.store (i32.const 40) (i32.const 4))
+            (i32.const 32)))"#;
+    let mut module = wat::parse_str(text).expect("a module");
+    let mut resolve = wit_parser::Resolve::default();
+    let path = format!("{}/{wit}", env!("CARGO_MANIFEST_DIR"));
+    let (package, _) = resolve.push_path(path).expect("the world");
+    let world = resolve.select_world(&[package], Some("app")).expect("the world");
+    let utf8 = wit_component::StringEncoding::UTF8;
+    wit_component::embed_component_metadata(&mut module, &resolve, world, utf8, false).expect("metadata");
+    mesto_runtime::componentize(&module).expect("a component")
+}
+
+#[test]
+fn an_app_that_was_built_for_the_first_world_still_runs() {
+    for wit in ["tests/it/first-world", "../../sdk/wit"] {
+        let runtime = runtime(Limits::default());
+        runtime.load(bundle(), &built_for(wit)).expect(wit);
+        let outcome = runtime.execute(&call("look", "{}", MethodKind::View), no_state()).expect(wit);
+        assert_eq!(outcome.output, b"null");
+    }
+}
