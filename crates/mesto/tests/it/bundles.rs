@@ -107,3 +107,18 @@ fn f20_what_is_not_as_it_was_signed_is_not_installed() {
     fs::write(&key, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").expect("written");
     node.cli(&["key", "did", path_text(&key)]).fails(1, "InvalidKeyFile");
 }
+
+#[test]
+fn a_node_fetches_bundles_from_public_addresses_alone() {
+    let stage = Stage::of(1);
+    let node = stage.start("node");
+    let install = |url: &str| node.http().post("/admin-api/applications/install-from-url", &json!({ "url": url }));
+    // The node's own API would answer.
+    install(&format!("{}/healthz", node.api())).problem(502, "DownloadFailed");
+    install(&format!("http://localhost:{}/healthz", node.api_address().rsplit_once(':').expect("a port").1))
+        .problem(502, "DownloadFailed");
+    install("http://169.254.169.254/latest/meta-data/").problem(502, "DownloadFailed");
+    for url in ["file:///etc/passwd", "https://example.org/kv.mpk", ""] {
+        install(url).problem(422, "InvalidArgument");
+    }
+}

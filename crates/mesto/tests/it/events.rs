@@ -121,6 +121,29 @@ fn the_command_line_follows_events() {
 }
 
 #[test]
+fn following_goes_on_when_the_node_comes_back() {
+    let stage = Stage::of(1);
+    let node = stage.start("node");
+    let shared = begin(&node);
+    let context = shared.context.as_str();
+    let followed = Running::start(node.home(), &["events", context, "-f"]);
+    let key_of_next = || loop {
+        let line = followed.next();
+        if line["kind"] == "Set" {
+            return line["payload"]["key"].clone();
+        }
+    };
+    set(&node, context, "before", "1");
+    assert_eq!(key_of_next(), "before");
+    let (home, _) = node.stop();
+    let node = home.start();
+    set(&node, context, "after", "1");
+    assert_eq!(key_of_next(), "after", "told once, at another port");
+    set(&node, context, "later", "1");
+    assert_eq!(key_of_next(), "later");
+}
+
+#[test]
 fn a_new_member_is_told_to_whom_follows_the_group() {
     let stage = Stage::of(2);
     let (anna, boris) = (stage.start("anna"), stage.start("boris"));
