@@ -19,7 +19,7 @@ use std::process::Command;
 
 use peers::{ALL, Peer};
 use serde_json::{Map, Value, json};
-use trace::Trace;
+use trace::{Patch, Trace};
 
 const RUNS: usize = 3;
 /// Texts side by side of which the memory is measured.
@@ -85,7 +85,7 @@ fn read(path: &Path) -> Result<Edits> {
         return Err("only sequential traces: the libraries order concurrent ones by their own rules".into());
     }
     let patches = trace.txns.into_iter().flat_map(|txn| txn.patches);
-    let patches: Vec<_> = patches.map(|(at, delete, insert)| (at as usize, delete as usize, insert)).collect();
+    let patches: Vec<_> = patches.map(|Patch(at, delete, insert)| (at as usize, delete as usize, insert)).collect();
     let is_ascii = trace.start_content.is_ascii() && patches.iter().all(|(_, _, insert)| insert.is_ascii());
     Ok(Edits { start: trace.start_content, patches, end: trace.end_content, is_ascii })
 }

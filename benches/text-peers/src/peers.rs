@@ -14,7 +14,7 @@ use yrs::updates::decoder::Decode;
 use yrs::{Doc, GetString, ReadTxn, StateVector, Text, Transact, Update};
 
 use crate::Edits;
-use crate::trace::{Step, draft, mint, nobody};
+use crate::trace::{Patch, Step, draft, mint, nobody};
 
 /// A library.
 pub trait Peer: Sync {
@@ -61,8 +61,9 @@ impl Typed for Sequence {
 impl Mesto {
     fn steps(edits: &Edits) -> Vec<Step> {
         let mut text = Sequence::new(Kind::Text);
-        let start = (0, 0, edits.start.clone());
-        let patches = edits.patches.iter().map(|(at, delete, insert)| (*at as u64, *delete as u64, insert.clone()));
+        let start = Patch(0, 0, edits.start.clone());
+        let patches =
+            edits.patches.iter().map(|(at, delete, insert)| Patch(*at as u64, *delete as u64, insert.clone()));
         let step = |(number, patch)| {
             let step = draft(&text, mint(number), &[patch]).expect("in range");
             step.apply(&mut text).expect("causal");

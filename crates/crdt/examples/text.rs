@@ -27,7 +27,7 @@ use mesto_crdt::{
     TreeCache, Unit, WithSequences,
 };
 use serde_json::{Value, json};
-use trace::{Step, Trace, draft, mint};
+use trace::{Patch, Step, Trace, draft, mint};
 
 const RUNS: usize = 7;
 /// Texts side by side of which the memory is measured, so that pages of the allocator do not count.
@@ -94,7 +94,7 @@ fn sequential(trace: &Trace, path: &Path) -> Result<Value> {
 /// The deltas of a sequential trace, one for each edit, the first with what the text begins with.
 fn steps_of(trace: &Trace) -> Result<Vec<Step>> {
     let mut text = Sequence::new(Kind::Text);
-    let start = (0, 0, trace.start_content.clone());
+    let start = Patch(0, 0, trace.start_content.clone());
     let patches = trace.txns.iter().flat_map(|txn| &txn.patches);
     let mut steps = Vec::new();
     for (number, patch) in std::iter::once(&start).chain(patches).enumerate() {

@@ -3,6 +3,7 @@
 //! The format is that of <https://github.com/josephg/editing-traces>, sequential or concurrent.
 
 use std::collections::{BTreeMap, BinaryHeap};
+use std::fmt;
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
@@ -10,7 +11,8 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 use mesto_crdt::sequence::{Deleted, Edit, Mint, Sequence, SequenceError, Spans, Typist};
 use mesto_crdt::{DeltaId, Hlc, Kind, Unit};
-use serde::Deserialize;
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 /// A trace.
 #[derive(Deserialize)]
@@ -34,8 +36,37 @@ pub(crate) struct Transaction {
     /// On which transactions, merged, the places count; only in concurrent traces.
     #[serde(default)]
     pub(crate) parents: Vec<usize>,
-    /// The edits, one on top of the other: place, how many are deleted there, what is inserted there.
-    pub(crate) patches: Vec<(u64, u64, String)>,
+    /// The edits, one on top of the other.
+    pub(crate) patches: Vec<Patch>,
+}
+
+/// An edit: its place, how many characters are deleted there, what is inserted there.
+#[derive(Clone)]
+pub(crate) struct Patch(pub(crate) u64, pub(crate) u64, pub(crate) String);
+
+/// A list of these three; some traces add when it happened.
+impl<'de> Deserialize<'de> for Patch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Parts;
+
+        impl<'de> Visitor<'de> for Parts {
+            type Value = Patch;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("[place, deleted, inserted]")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Patch, A::Error> {
+                let mut at = || parts.next_element()?.ok_or_else(|| de::Error::custom("a number is missing"));
+                let (at, deleted) = (at()?, at()?);
+                let inserted = parts.next_element()?.ok_or_else(|| de::Error::custom("what is inserted is missing"))?;
+                while parts.next_element::<de::IgnoredAny>()?.is_some() {}
+                Ok(Patch(at, deleted, inserted))
+            }
+        }
+
+        deserializer.deserialize_seq(Parts)
+    }
 }
 
 /// What a delta does to the text.
@@ -78,7 +109,7 @@ impl Trace {
         let mut text = Typist::new(Sequence::new(Kind::Text));
         text.splice(mint(0), 0, 0, &self.start_content, &nobody)?;
         let patches = self.txns.iter().flat_map(|txn| &txn.patches);
-        for (number, (at, delete, insert)) in (1..).zip(patches) {
+        for (number, Patch(at, delete, insert)) in (1..).zip(patches) {
             text.splice(mint(number), *at, *delete, insert, &nobody)?;
         }
         Ok(text.finish())
@@ -87,7 +118,7 @@ impl Trace {
     /// Replays a concurrent trace as its authors lived it: each transaction on the merge of its parents. The deltas, the
     /// first with what the text begins with, and the merge of all.
     pub(crate) fn merge(&self) -> Result<(Vec<Step>, Sequence), SequenceError> {
-        let first = draft(&Sequence::new(Kind::Text), mint(0), &[(0, 0, self.start_content.clone())])?;
+        let first = draft(&Sequence::new(Kind::Text), mint(0), &[Patch(0, 0, self.start_content.clone())])?;
         let mut start = Sequence::new(Kind::Text);
         first.apply(&mut start)?;
         let mut history = History { steps: vec![first], parents: vec![vec![]], versions: BTreeMap::new() };
@@ -193,9 +224,9 @@ impl History {
 }
 
 /// The delta of some patches on a text.
-pub(crate) fn draft(text: &Sequence, mint: Mint, patches: &[(u64, u64, String)]) -> Result<Step, SequenceError> {
+pub(crate) fn draft(text: &Sequence, mint: Mint, patches: &[Patch]) -> Result<Step, SequenceError> {
     let mut edit = Edit::new(text);
-    for (at, delete, insert) in patches {
+    for Patch(at, delete, insert) in patches {
         edit.delete(Unit::CodePoint, *at..at + delete)?;
         edit.insert_text(Unit::CodePoint, *at, insert)?;
     }

@@ -43,7 +43,7 @@ fn a_concurrent_trace_ends_in_its_content_however_it_is_merged() {
 fn traces_may_be_graphs_with_branches_that_are_never_merged() {
     let json = r#"{"kind": "concurrent", "startContent": "ab", "endContent": "aXYbZ", "txns": [
         {"parents": [], "agent": 0, "patches": [[1, 0, "X"]]},
-        {"parents": [0], "agent": 0, "patches": [[2, 0, "Y"]]},
+        {"parents": [0], "agent": 0, "patches": [[2, 0, "Y", "2023-11-22T04:51:00+00:00"]]},
         {"parents": [], "agent": 1, "patches": [[2, 0, "Z"], [0, 0, "_"], [0, 1, ""]]}
     ]}"#;
     let trace: Trace = serde_json::from_str(json).expect("a trace");
