@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mesto_crdt::sequence::{Anchor, Content, Deleted, DeletedOf, Item, Mint, Run, SequenceError, Spans, Stretch};
+use mesto_crdt::sequence::{
+    Anchor, Content, Deleted, DeletedOf, Item, Mint, Run, Sequence, SequenceError, Spans, Stretch,
+};
 use mesto_crdt::{
-    ApplyError, CollectionId, Delta, DeltaId, Draft, DraftError, Handle, Kind, Op, OpError, Rebuilt, Space,
-    Transaction, TreeCache, Unit, decode_ops, encode_ops,
+    ApplyError, CollectionId, Delta, DeltaId, Draft, DraftError, Handle, Kind, Leaf, Op, OpError, Rebuilt, Space,
+    Transaction, TreeCache, Unit, Write, decode_ops, encode_ops, leaf,
 };
 use proptest::prelude::*;
 
@@ -455,6 +457,44 @@ fn list_actions() -> impl Strategy<Value = Vec<ListAction>> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Loads, or says that it cannot; what loads has a sound structure, and what decodes re-encodes to the same bytes.
+    #[test]
+    fn a_damaged_text_is_an_error_not_a_panic(
+        actions in list_actions(), leaf in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(),
+        damage in prop_oneof![(0u32..8).prop_map(|bit| Some(1u8 << bit)), Just(None)],
+    ) {
+        let mut world = World::default();
+        splice(&mut world, 0, 0, 0, "some text");
+        push(&mut world, 0, &[b"a", b"b", b"c"]);
+        for action in actions {
+            match action {
+                ListAction::Insert { at, .. } => { splice(&mut world, 0, u64::from(at % 8), 1, "xy"); }
+                ListAction::Move { from, to, .. } => relocate(&mut world, 0, u64::from(from % 3), u64::from(to % 3)),
+                ListAction::Delete { at, .. } => { splice(&mut world, 0, u64::from(at % 8), 1, ""); splice(&mut world, 0, 0, 0, "z"); }
+                ListAction::Sync { .. } => {}
+            }
+        }
+        let state = &mut world.replicas.get_mut(&0).expect("is there").state.read;
+        let leaves: Vec<(Vec<u8>, Vec<u8>)> =
+            state.pairs(Space::Leaf).map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
+        let (key, mut value) = leaves[leaf.index(leaves.len())].clone();
+        let collection = leaf::collection_of(&key).expect("a leaf's key");
+        let damaged = damage.map(|bit| {
+            let at = at.index(value.len());
+            value[at] ^= bit;
+            value
+        });
+        if let Some(bytes) = &damaged
+            && let Ok(leaf) = Leaf::decode(&key, bytes)
+        {
+            prop_assert_eq!(&leaf.encode(), bytes);
+        }
+        state.apply_writes(&[Write { space: Space::Leaf, key, value: damaged }]);
+        if let Ok(sequence) = Sequence::load(&*state, collection) {
+            sequence.check();
+        }
+    }
 
     #[test]
     fn an_item_exists_once_until_somebody_deletes_it(actions in list_actions(), seed in any::<u64>()) {
