@@ -86,11 +86,6 @@ impl Flight {
         Departure { batch: Some((seq, batch)), effects: now }
     }
 
-    /// The newest batch that is not durable yet.
-    pub(crate) fn newest(&self) -> Option<u64> {
-        self.waiting.back().map(|waiting| waiting.seq)
-    }
-
     /// All batches up to `seq` are durable, and in every snapshot from now on.
     pub(crate) fn land(&mut self, seq: u64) -> Vec<Effect> {
         let mut effects = Vec::new();

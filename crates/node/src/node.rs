@@ -88,8 +88,6 @@ pub struct Node {
     announced_wake: Option<u64>,
     /// The time of the last step.
     last_ms: u64,
-    /// Effects that tell of more than one machine, and which batches of each they wait for.
-    held_back: Vec<(BTreeMap<MachineId, u64>, Effect)>,
 }
 
 /// One step: what came with it, and what leaves it.
@@ -157,7 +155,6 @@ impl Node {
             timers: Timers::default(),
             announced_wake: None,
             last_ms: time.wall_ms,
-            held_back: Vec::new(),
         };
         for (id, record) in records::<GroupRecord>(&view, layout::GROUPS)? {
             let id = GroupId::from_bytes(id);
@@ -387,27 +384,6 @@ impl Node {
         if let Some(flight) = flight {
             let effects = flight.land(seq);
             turn.step.effects.extend(joined(effects));
-        }
-        let is_free = |(awaited, _): &mut (BTreeMap<MachineId, u64>, Effect)| {
-            awaited.retain(|of, newest| *of != machine || *newest > seq);
-            awaited.is_empty()
-        };
-        turn.step.effects.extend(self.held_back.extract_if(.., is_free).map(|(_, effect)| effect));
-    }
-
-    /// An effect that tells how things stand in any machine: it leaves once all that is in flight now is durable.
-    pub(crate) fn once_all_durable(&mut self, turn: &mut Turn<'_>, effect: Effect) {
-        let groups = self.groups.values().map(|group| (MachineId::Group(group.id), &group.flight));
-        let contexts = self.contexts.values().map(|context| (MachineId::Context(context.id), &context.flight));
-        let awaited: BTreeMap<MachineId, u64> = std::iter::once((MachineId::Node, &self.flight))
-            .chain(groups)
-            .chain(contexts)
-            .filter_map(|(machine, flight)| Some((machine, flight.newest()?)))
-            .collect();
-        if awaited.is_empty() {
-            turn.effect(effect);
-        } else {
-            self.held_back.push((awaited, effect));
         }
     }
 

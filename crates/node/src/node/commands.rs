@@ -64,7 +64,8 @@ impl Node {
             Command::ContextJoin(selector) => self.context_join(turn, ticket, &selector).map(|()| None),
             Command::ContextList(selector) => self.context_list(selector.as_ref()).map(|list| Some(Reply::Contexts(list))),
             Command::ContextShow(selector) => self.context_id(&selector).map(|id| {
-                Some(Reply::Contexts(self.context_info(&id).into_iter().collect()))
+                let reply = Reply::Contexts(self.context_info(&id).into_iter().collect());
+                self.reply_once_durable(turn, ticket, &id, reply)
             }),
             Command::Call { context, method, args, identity } => {
                 self.call(turn, ticket, &context, method, args, identity.as_ref()).map(|()| None)
@@ -78,7 +79,7 @@ impl Node {
             Command::Sync { context, peer } => self.sync_now(turn, &context, peer.as_deref()).map(|i| Some(Reply::Sync(i))),
             Command::SyncStatus(selector) => self.context_id(&selector).and_then(|id| {
                 let info = self.sync_info(&id).ok_or(CommandError::NotJoined(id))?;
-                Ok(Some(Reply::Sync(info)))
+                Ok(self.reply_once_durable(turn, ticket, &id, Reply::Sync(info)))
             }),
             Command::GroupLog(selector) => self.group(&selector).map(|group| {
                 let view = group.flight.view(turn.snapshot);
@@ -91,10 +92,25 @@ impl Node {
         };
         match reply {
             Ok(None) => {}
-            // Views read what is durable, and whoever has been told how things stand may expect to read it.
-            Ok(Some(reply)) => self.once_all_durable(turn, Effect::Reply(ticket, Box::new(Ok(reply)))),
+            Ok(Some(reply)) => turn.effect(Effect::Reply(ticket, Box::new(Ok(reply)))),
             Err(error) => Self::refuse(turn, ticket, error),
         }
+    }
+
+    /// Says how a context stands once that is on disk: views read what is durable, and whoever has been told of a
+    /// root may expect to read what it stands for. Gives the reply back if there is nothing to wait for.
+    fn reply_once_durable(
+        &mut self,
+        turn: &mut Turn<'_>,
+        ticket: crate::step::Ticket,
+        context: &ContextId,
+        reply: Reply,
+    ) -> Option<Reply> {
+        if !self.contexts.contains_key(context) {
+            return Some(reply);
+        }
+        self.after_durable(turn, &context.log(), Effect::Reply(ticket, Box::new(Ok(reply))));
+        None
     }
 
     fn status(&self) -> Status {

@@ -127,9 +127,10 @@ impl Node {
         let (round, known) = ((pull.taken, pull.known), pull.known);
         let goes_on = next.filter(|next| *next > pull.cursor && came > 0 && known <= held);
         if let Some(cursor) = goes_on {
-            // Asked for before this one is taken in, so that it is on its way meanwhile.
+            // Asked for before this one is taken in, so that it is on its way meanwhile. What the vector tells is on disk
+            // as a rule, but not if this page answers an older question, while the newer one still waits for that.
             let ask = self.ask_for_page(turn, log, Pull { cursor, ..pull });
-            turn.effect(ask);
+            self.after_durable(turn, &log, ask);
         }
         let entries: Vec<Verified> = entries.into_iter().filter(|entry| entry.log() == log).collect();
         let taken = match self.logs.get(&log).copied() {
