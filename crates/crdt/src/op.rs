@@ -141,6 +141,12 @@ pub enum OpError {
     /// A splice that neither inserts nor deletes.
     #[error("the operation changes nothing")]
     ChangesNothing,
+    /// A second splice of one sequence in one delta: offsets would count twice.
+    #[error("the delta has two operations on sequence {collection}")]
+    SplicedTwice {
+        /// Which.
+        collection: CollectionId,
+    },
     /// A run without elements.
     #[error("a run without elements")]
     EmptyRun,

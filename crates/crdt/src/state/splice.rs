@@ -3,7 +3,7 @@
 //! The leaves are changed always; the order in memory is changed too if somebody had it loaded, and is never computed
 //! for this. So deltas of a text that nobody reads cost no more than those of a map.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{ApplyError, Transaction};
@@ -73,14 +73,20 @@ impl Followed {
 }
 
 impl Transaction<'_> {
-    /// Whether all elements that a delta's splices name are in its causal past: a function of the delta and of its past.
+    /// Whether a delta splices each sequence once, and all elements that it names are in its causal past: a function of
+    /// the delta and of its past.
     pub(super) fn check_splices(
         &mut self,
         delta: &Delta<'_>,
         in_past: &dyn Fn(&DeltaId) -> bool,
     ) -> Result<(), ApplyError> {
+        let mut spliced = BTreeSet::new();
         for (index, op) in delta.ops.iter().enumerate() {
             let Op::Splice { collection, inserted, deleted } = op else { continue };
+            if !spliced.insert(*collection) {
+                let error = OpError::SplicedTwice { collection: *collection };
+                return Err(ApplyError::Malformed { index, error });
+            }
             // The last element that is named of each mint.
             let mut named: BTreeMap<&Mint, u32> = BTreeMap::new();
             for anchor in inserted.anchors() {

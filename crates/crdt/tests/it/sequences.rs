@@ -44,6 +44,14 @@ impl World {
         }
     }
 
+    /// One replica gets all that another has.
+    fn hear(&mut self, to: usize, from: usize) {
+        let missing: Vec<usize> = self.replicas[&from].held.difference(&self.replicas[&to].held).copied().collect();
+        let Replica { held, state, cache } = self.replicas.get_mut(&to).expect("is there");
+        self.history.apply(state, cache, &missing);
+        held.extend(missing);
+    }
+
     fn texts(&mut self) -> Vec<String> {
         self.meet();
         let read = |replica: &Replica| {
@@ -158,6 +166,41 @@ fn a_deletion_takes_what_was_there_and_an_insertion_survives_it() {
     splice(&mut world, 0, 1, 4, "");
     splice(&mut world, 1, 3, 1, "XY");
     assert_eq!(world.texts(), ["aXYf", "aXYf"]);
+}
+
+#[test]
+fn a_delta_splices_a_sequence_once() {
+    let op = |character: &str| {
+        let run = Run { left: None, right: None, content: Content::Text(character.into()) };
+        let collection = CollectionId::ROOT.child(Kind::Text, b"f");
+        let inserted = Spans { mints: vec![], runs: vec![run] };
+        Op::Splice { collection, inserted, deleted: Deleted::Some(vec![]) }
+    };
+    let ops = [op("a"), op("b")];
+    assert!(decode_ops(&encode_ops(&ops)).is_err());
+    let delta = Delta { id: LIAR, author: author(0), stamp: mesto_crdt::Hlc::ZERO, ops: &ops };
+    let (state, mut cache) = (crate::model::empty(), TreeCache::new());
+    let applied = Transaction::new(&state, &mut cache).apply(&delta, &|_| true);
+    let refused =
+        Err(ApplyError::Malformed { index: 1, error: OpError::SplicedTwice { collection: ops[0].collection() } });
+    assert_eq!(applied, refused);
+}
+
+/// The example of docs/protocol/text.md.
+#[test]
+fn what_continues_stays_left_of_what_precedes() {
+    let mut world = World::default();
+    splice(&mut world, 0, 0, 0, "x");
+    world.replicas.extend((1..3).map(|replica| (replica, Replica::default())));
+    world.meet();
+    let (a, one) = (splice(&mut world, 0, 1, 0, "a"), splice(&mut world, 1, 1, 0, "1"));
+    let name = |number: usize| (world.history.entries[number].stamp, world.history.entries[number].id);
+    let (who_left, who_right, shown) = if name(a) < name(one) { (0, 1, "xab01") } else { (1, 0, "x1b0a") };
+    world.hear(2, who_left);
+    splice(&mut world, 2, 2, 0, "b");
+    world.hear(who_left, who_right);
+    splice(&mut world, who_left, 2, 0, "0");
+    assert_eq!(world.texts(), [shown; 3]);
 }
 
 #[test]
@@ -503,11 +546,7 @@ proptest! {
         let (mut alive, mut next) = (BTreeSet::new(), 0u8);
         for action in actions {
             if let ListAction::Sync { from, to } = action {
-                let missing: Vec<usize> =
-                    world.replicas[&from].held.difference(&world.replicas[&to].held).copied().collect();
-                let Replica { held, state, cache } = world.replicas.get_mut(&to).expect("is there");
-                world.history.apply(state, cache, &missing);
-                held.extend(missing);
+                world.hear(to, from);
                 continue;
             }
             let (ListAction::Insert { replica, .. } | ListAction::Move { replica, .. }
