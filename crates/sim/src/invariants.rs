@@ -266,6 +266,8 @@ pub(crate) fn published(world: &mut World, host: usize, gossip: &Gossip) {
     match gossip {
         Gossip::Entries(entries) => entries_are_durable(world, host, entries),
         Gossip::Heartbeat(heartbeat) => heads_are_durable(world, host, &heartbeat.summary),
+        // It tells of nothing that a disk could hold.
+        Gossip::Ephemeral(_) => {}
     }
 }
 
