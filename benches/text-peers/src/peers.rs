@@ -6,9 +6,7 @@ use diamond_types::list::ListCRDT;
 use diamond_types::list::encoding::ENCODE_FULL;
 use loro::{ExportMode, LoroDoc};
 use mesto_crdt::sequence::{Deleted, Sequence, Typist};
-use mesto_crdt::{
-    Author, CollectionId, Delta, Kind, MemoryState, Op, Transaction as Deltas, TreeCache,
-};
+use mesto_crdt::{Author, CollectionId, Delta, Kind, MemoryState, Op, Transaction as Deltas, TreeCache};
 use std::sync::{Arc, Mutex};
 use yrs::updates::decoder::Decode;
 use yrs::{Doc, GetString, ReadTxn, StateVector, Text, Transact, Update};

@@ -134,6 +134,8 @@ fn apply(steps: &[Step]) -> std::result::Result<Sequence, SequenceError> {
 
 /// Seconds of processor time of this process, which other programs' load does not stretch.
 fn cpu_seconds() -> Result<f64> {
+    // The kernel brings the figure up to date when the processor is given up.
+    std::thread::yield_now();
     let stat = fs::read_to_string("/proc/self/schedstat")?;
     let ns: f64 = stat.split_whitespace().next().ok_or("no time in /proc/self/schedstat")?.parse()?;
     Ok(ns / 1e9)
@@ -160,10 +162,13 @@ fn memory_of(path: &Path) -> Result<f64> {
 
 /// By how much the process grows for one text.
 fn resident_per_text(trace: &Trace) -> Result<f64> {
+    let some = || (0..COPIES).map(|_| trace.type_through()).collect::<std::result::Result<Vec<_>, _>>();
+    // The first ones fill what was freed before.
+    let first = some()?;
     let before = resident()?;
-    let texts = (0..COPIES).map(|_| trace.type_through()).collect::<std::result::Result<Vec<_>, _>>()?;
+    let texts = some()?;
     let after = resident()?;
-    black_box(&texts);
+    black_box((&first, &texts));
     Ok(after.saturating_sub(before) as f64 / COPIES as f64)
 }
 
