@@ -16,6 +16,7 @@ mod core;
 mod execute;
 mod handle;
 mod inbound;
+mod flows;
 mod metrics;
 mod outbound;
 mod ports;
@@ -35,6 +36,7 @@ use crate::net::{NetConfig, Network, NetworkOwner, NetEvent};
 
 pub use apps::{InstallError, InstalledApp};
 pub use handle::{ConnectError, ContextEvent, ContextEventKind, Handle};
+pub(crate) use flows::Happening;
 pub use metrics::Metrics;
 
 /// How long a clean shutdown may take before it is cut short.

@@ -9,6 +9,7 @@ mod body;
 mod connections;
 mod contexts;
 mod convert;
+mod governance;
 mod groups;
 mod guard;
 mod hub;
@@ -19,6 +20,7 @@ mod refusal;
 mod session;
 mod sse;
 mod told;
+mod trace;
 mod topics;
 mod wait;
 mod ws;
@@ -91,6 +93,7 @@ fn router(shared: Arc<Shared>, guard: Guard) -> Router {
         .route_layer(from_fn_with_state(Arc::<Answers>::default(), idempotency::once));
     let admin = Router::new()
         .merge(creating)
+        .merge(governance::routes())
         .route("/health", get(node::health))
         .route("/status", get(node::status))
         .route("/usage", get(node::usage))
@@ -98,6 +101,7 @@ fn router(shared: Arc<Shared>, guard: Guard) -> Router {
         .route("/peers", get(node::peers).post(node::connect))
         .route("/sync", get(contexts::sync_all))
         .route("/events", get(topics::recent))
+        .route("/trace", get(trace::trace))
         .route("/applications", get(applications::list).post(applications::install))
         .route("/applications/{app}", get(applications::show))
         .route("/applications/{app}/versions", get(applications::versions))

@@ -16,6 +16,8 @@ mod crashes;
 mod events;
 #[path = "it/face.rs"]
 mod face;
+#[path = "it/governance.rs"]
+mod governance;
 #[path = "it/http.rs"]
 mod http;
 #[path = "it/joining.rs"]

@@ -339,12 +339,12 @@ fn may_hear(world: &mut World, from: usize, to: usize, log: LogId) -> bool {
         return true;
     }
     let Some(group) = group_of(world, from, log) else { return false };
-    let Some(member) = member_key(world, to, group) else { return false };
+    let keys = member_keys(world, to, group);
     let members = match world.look(from, Command::MemberList(Selector(group.to_string()))) {
         Some(Reply::Members(members)) => members,
         _ => return false,
     };
-    let may = members.iter().any(|row| row.member == member);
+    let may = members.iter().any(|row| keys.contains(&row.member));
     if may {
         world.heard_before.insert(key);
     }
@@ -370,6 +370,13 @@ fn member_key(world: &World, host: usize, group: GroupId) -> Option<PublicKey> {
     let groups = ledger::groups(&world.hosts[host].disk.snapshot());
     let (_, record) = groups.into_iter().find(|(id, _)| *id == group)?;
     Some(mesto_oplog::SigningKey::from_seed(&record.member_seed).public())
+}
+
+/// All keys that a host can prove to be a member by in a group: also those of cards, one of which it may have begun to
+/// use.
+fn member_keys(world: &World, host: usize, group: GroupId) -> Vec<PublicKey> {
+    let cards = ledger::cards(&world.hosts[host].disk.snapshot());
+    member_key(world, host, group).into_iter().chain(cards).collect()
 }
 
 /// A node judged gossip.

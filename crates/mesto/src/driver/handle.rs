@@ -17,6 +17,7 @@ use tokio::sync::{broadcast, oneshot, watch};
 use super::apps::{Apps, InstallError, InstalledApp};
 use super::core::{Signal, Signals, wall_ms};
 use super::execute::{Job, Jobs};
+use super::flows::Happening;
 use super::metrics::Metrics;
 use super::outbound::peer_id;
 use crate::blobs::Blobs;
@@ -63,6 +64,11 @@ pub enum ContextEventKind {
     },
     /// Somebody became a member.
     MemberAdded {
+        /// Who.
+        member: PublicKey,
+    },
+    /// Somebody stopped being a member.
+    MemberRemoved {
         /// Who.
         member: PublicKey,
     },
@@ -152,6 +158,7 @@ impl Shared {
             }
             Notice::SyncStatus { context, group, root } => (Some(context), group, ContextEventKind::SyncStatus { root }),
             Notice::MemberAdded { group, member } => (None, group, ContextEventKind::MemberAdded { member }),
+            Notice::MemberRemoved { group, member } => (None, group, ContextEventKind::MemberRemoved { member }),
             Notice::ContextAdded { group, context } => (Some(context), group, ContextEventKind::ContextAdded),
         };
         // Nobody may be listening.
@@ -173,6 +180,11 @@ impl Handle {
     pub(super) fn stop(&self) {
         // It has stopped if nobody takes the signal.
         let _ = self.shared.signals.send(Signal::Stop);
+    }
+
+    /// What happened lately in a flow, after arrow number `after`, oldest first.
+    pub(crate) fn flows(&self, flow: &str, after: u64) -> Vec<Happening> {
+        self.shared.metrics.flows().of(flow, after)
     }
 
     /// Asks the node.

@@ -19,6 +19,7 @@ use crate::executor::{Call, CallError, MethodKind, Outcome};
 use crate::group::Group;
 use crate::layout;
 use crate::record::{ContextRecord, GroupRecord, JoinRecord};
+use crate::flow::Flow;
 use crate::step::{Effect, Notice, Report};
 use crate::store::Keyspace;
 use crate::view::View;
@@ -121,12 +122,13 @@ impl Node {
         // The keys of the claim must be in the store before anybody countersigns them.
         let message = Message::Join { group: id.log(), claim };
         self.after_durable(turn, &id.log(), Effect::Send(peer, crate::step::Lane::Sync, message));
-        turn.report(Report::Flow { flow: "f03", step: "claim presented", subject: id.to_string() });
+        turn.report(Flow::to("f03", "claim presented", peer, id));
     }
 
     /// A joiner presents a claim: countersign it if the invitation is good.
     pub(crate) fn join_asked(&mut self, turn: &mut Turn<'_>, peer: Peer, id: GroupId, claim: Claim) {
         let now = turn.time.wall_ms;
+        turn.report(Flow::from("f03", "claim", peer, claim.joiner));
         let Some(group) = self.groups.get(&id) else { return };
         let answer = |turn: &mut Turn<'_>, node: &mut Self, refused: Option<Refusal>| {
             let message = Message::Joined { group: id.log(), refused };
@@ -160,7 +162,8 @@ impl Node {
         });
         match authored {
             Some(Ok(_)) => {
-                turn.report(Report::Flow { flow: "f03", step: "claim countersigned", subject: joiner.to_string() });
+                turn.report(Flow::here("f03", "claim countersigned", joiner));
+                turn.report(Flow::to("f03", "let in", peer, id));
                 self.touched(turn, id.log());
                 answer(turn, self, None);
             }
@@ -175,6 +178,8 @@ impl Node {
         if !knows || self.groups.get(&id).is_none_or(Group::we_are_member) {
             return;
         }
+        let said = if refused.is_none() { "let in" } else { "refused" };
+        turn.report(Flow::from("f03", said, peer, id));
         match refused {
             None => self.fetch_from(turn, id.log(), peer),
             Some(refusal) if refusal.is_final => {
@@ -250,7 +255,7 @@ impl Node {
         let contexts_all = join.contexts_all;
         join.caught_up = true;
         self.save_join(turn, id, join);
-        turn.report(Report::Flow { flow: "f03", step: "log and key held", subject: id.to_string() });
+        turn.report(Flow::here("f03", "log and key held", id));
         if contexts_all {
             let open: Vec<ContextId> = self
                 .groups
@@ -275,6 +280,7 @@ impl Node {
         if !self.is_only_reader(&id) && !self.holds_all_of_a_member(turn, &id.log()) {
             return;
         }
+        turn.report(Flow::here("f04", "state equals a member's", id));
         self.with_context(turn, &id, |context, work| {
             context.record.caught_up = true;
             context.save_record(work);
@@ -334,6 +340,8 @@ impl Node {
             })
             .unwrap_or(Err(CommandError::NotJoined(id)))?;
         record.joined_by = Some(op);
+        turn.report(Flow::here("f04", "identity bound", identity.public()));
+        turn.report(Flow::to_all("f04", "op published", op));
         self.begin_context(turn, id, record, before)?;
         self.touched(turn, group_id.log());
         Ok(identity.public())
@@ -521,7 +529,8 @@ impl Node {
             })
             .unwrap_or(Err(CommandError::KeyMissing(group_id)))?;
         let id = here.resolve(op);
-        turn.report(Report::Flow { flow: "f01", step: "context registered", subject: id.to_string() });
+        turn.report(Flow::here("f01", "context registered", id));
+        turn.report(Flow::to_all("f01", "op published", op));
         record.joined_by = Some(op);
         self.begin_context(turn, id, record, before)?;
         self.touched(turn, group_id.log());

@@ -4,6 +4,7 @@ use mesto_oplog::{LogId, Verified};
 use mesto_sync::{Message, Peer, Protocol, Summary};
 
 use super::{LogOwner, Node, Timer, Turn};
+use crate::flow::Flow;
 use crate::log::Need;
 use crate::peers::{Pull, after};
 use crate::step::{Effect, Lane, Report};
@@ -105,6 +106,7 @@ impl Node {
         let (from, cursor) = (pull.from, pull.cursor);
         fetch.active = Some(Pull { deadline_ms, ..pull });
         self.timers.set(Timer::Pull(log), deadline_ms);
+        turn.report(Flow::to("f11", "what is missing is asked for", from, log));
         // What it tells, which entries we hold, must not outlive a crash that we forget them in.
         let message = Message::Pull { log, vector, cursor, careful };
         self.after_durable(turn, &log, Effect::Send(from, Lane::Sync, message));
@@ -117,6 +119,7 @@ impl Node {
         let Some(mut pull) = fetch.active.take_if(|active| active.from == peer) else { return };
         fetch.bytes += len;
         fetch.round_trips += 1;
+        turn.report(Flow::from("f11", "a page", peer, log));
         let came = entries.len();
         let entries: Vec<Verified> = entries.into_iter().filter(|entry| entry.log() == log).collect();
         let taken = match self.logs.get(&log).copied() {
