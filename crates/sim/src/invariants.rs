@@ -360,7 +360,12 @@ fn group_of(world: &mut World, host: usize, log: LogId) -> Option<GroupId> {
         Some(Reply::Contexts(infos)) => infos.iter().find(|info| info.context.log() == log).map(|info| info.group),
         _ => None,
     };
-    let group = group.unwrap_or(GroupId::from(log));
+    // A context whose registration fell is in no list, and its log still is its group's.
+    let joined = || {
+        let contexts = ledger::contexts(&world.hosts[host].disk.snapshot());
+        contexts.into_iter().find(|(id, _)| id.log() == log).map(|(_, record)| GroupId::from_bytes(record.group))
+    };
+    let group = group.or_else(joined).unwrap_or(GroupId::from(log));
     world.groups_of.insert(log, group);
     Some(group)
 }

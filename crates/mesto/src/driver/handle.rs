@@ -192,12 +192,18 @@ impl Handle {
     /// # Errors
     /// The node's own, or that it is stopping.
     pub async fn command(&self, command: Command) -> Result<Reply, CommandError> {
+        // What is remembered of a context does not outlive our leaving it.
+        let leaves = matches!(command, Command::ContextAct { .. });
         let (reply, answer) = oneshot::channel();
         let sent = self.shared.signals.send(Signal::Command(command, reply));
         if sent.is_err() {
             return Err(CommandError::Stopping);
         }
-        answer.await.unwrap_or(Err(CommandError::Stopping))
+        let answer = answer.await.unwrap_or(Err(CommandError::Stopping));
+        if leaves {
+            self.shared.callable.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+        answer
     }
 
     /// Runs a method: a view on what is durable, side by side with others; anything else one at a time.

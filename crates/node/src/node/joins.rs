@@ -394,7 +394,7 @@ impl Node {
             .contexts
             .values()
             .filter(|context| {
-                self.groups.get(&context.group).is_some_and(|group| {
+                self.groups.get(&context.group).filter(|group| group.we_are_member()).is_some_and(|group| {
                     let known = group.state().is_some_and(|state| state.context(&context.id).is_some());
                     known && !group.has_identity(&context.id, &context.identity.public())
                 })
