@@ -3,6 +3,7 @@
 mod download;
 mod error;
 mod events;
+mod governance;
 mod url;
 
 use std::io::Read;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use ureq::http::Response;
+use ureq::typestate::WithBody;
 use ureq::{Agent, Body, RequestBuilder, SendBody};
 
 use crate::application::Application;
@@ -394,6 +396,14 @@ impl Client {
         self.post("/auth/codes", request)
     }
 
+    fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        data(self.with_json(self.agent.put(self.url(path)), body)?)
+    }
+
+    fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        data(self.with_json(self.agent.patch(self.url(path)), body)?)
+    }
+
     fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         data(self.answered(self.authorised(self.agent.delete(self.url(path))).call())?)
     }
@@ -412,8 +422,12 @@ impl Client {
     }
 
     fn send_json(&self, path: &str, body: &impl Serialize) -> Result<Response<Body>, ClientError> {
+        self.with_json(self.agent.post(self.url(path)), body)
+    }
+
+    fn with_json(&self, request: RequestBuilder<WithBody>, body: &impl Serialize) -> Result<Response<Body>, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| ClientError::Malformed(error.to_string()))?;
-        let request = self.authorised(self.agent.post(self.url(path))).header("content-type", "application/json");
+        let request = self.authorised(request).header("content-type", "application/json");
         self.answered(request.send(&body[..]))
     }
 

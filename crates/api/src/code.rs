@@ -71,6 +71,8 @@ codes! {
     MethodNotFound          404 5 -32601 "MethodNotFound" "There is no such method.";
     ContextNotFound         404 5 -32004 "ContextNotFound" "No context has this id, prefix or name.";
     GroupNotFound           404 5 -32004 "InvalidRequest" "No group has this id, prefix or name.";
+    MemberNotFound          404 5 -32004 "InvalidRequest" "No member has this key, prefix or alias.";
+    InvitationNotFound      404 5 -32004 "InvalidRequest" "No invitation has this id or prefix.";
     ApplicationNotFound     404 5 -32004 "ApplicationNotInstalled" "No application has this id, prefix or name.";
     IdentityNotFound        404 5 -32004 "Unauthorized" "This node holds no such identity.";
     PeerNotFound            404 5 -32004 "InvalidRequest" "No known peer has this id or prefix.";
@@ -93,6 +95,7 @@ codes! {
     KeyMissing              503 1 -32006 "Uninitialized" "The group's current key has not arrived yet.";
     UpgradeInProgress       409 1 -32008 "UpgradeInProgress" "The context is being upgraded.";
     InvalidTicket           422 1 -32602 "InvalidRequest" "The ticket is altered, truncated or of another version.";
+    InvalidCard             422 1 -32602 "InvalidRequest" "The member card is altered, truncated or of another version.";
     TicketExpired           410 1 -32602 "InvalidRequest" "The ticket's time is over.";
     JoinRefused             403 1 -32003 "Unauthorized" "A member refused the join for good; `detail` says why.";
     InvalidBundle           422 1 -32602 "InvalidRequest" "The bundle is damaged, altered, not signed as it should be, or beyond a limit.";

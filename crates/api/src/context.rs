@@ -16,6 +16,9 @@ pub struct CreateContext {
     /// Its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Whether only those on its allowlist may join it; as the group's default says if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restricted: Option<bool>,
     /// Arguments of the app's `init`, a JSON object; `{}` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
@@ -79,6 +82,42 @@ pub struct Context {
     pub joined: bool,
     /// Whether its bundle is here and its state was once equal to a member's, or began here.
     pub ready: bool,
+    /// `open` or `restricted`.
+    pub visibility: String,
+}
+
+/// A member's place in a context.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Seat {
+    /// Who.
+    pub member_id: String,
+    /// Their name in the group.
+    pub alias: Option<String>,
+    /// Their role in the group; none if they are no member any more.
+    pub role: Option<String>,
+    /// Whether they are on the allowlist.
+    pub allowed: bool,
+    /// Whether they may read here now.
+    pub reads: bool,
+    /// Whether they may write here now.
+    pub writes: bool,
+    /// The identities under which they joined.
+    pub identities: Vec<String>,
+}
+
+/// Asks to put members on an allowlist.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Allow {
+    /// Members: keys, prefixes or aliases.
+    pub members: Vec<String>,
+}
+
+/// Asks to open or restrict a context.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetVisibility {
     /// `open` or `restricted`.
     pub visibility: String,
 }

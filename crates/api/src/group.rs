@@ -77,6 +77,10 @@ pub struct Group {
     pub policy: Policy,
     /// What new members may do.
     pub default_capabilities: Vec<String>,
+    /// `open` or `restricted`: what new contexts are if nobody says.
+    pub default_visibility: String,
+    /// Whether its owner ended it.
+    pub deleted: bool,
     /// Newest ops.
     pub heads: Vec<String>,
     /// How many ops.
@@ -99,8 +103,116 @@ pub struct Member {
     pub capabilities: Vec<String>,
     /// Whether the row is an ancestor group's.
     pub inherited: bool,
+    /// The group whose row it is.
+    pub origin: String,
     /// Their name.
     pub alias: Option<String>,
+}
+
+/// A member card: keys of somebody who is to be added to a group.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Card {
+    /// This node's peer id.
+    pub peer_id: String,
+    /// This node's key, wherever the card is used.
+    pub member_id: String,
+    /// The text to hand over. It holds nothing secret.
+    pub card: String,
+}
+
+/// Asks to add a member.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AddMember {
+    /// A member card; or, for somebody who was a member before, their key.
+    pub member: String,
+    /// As what; `member` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// What they may do; the group's defaults if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Vec<String>>,
+}
+
+/// Asks to change a member's role.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetRole {
+    /// `admin`, `member` or `readonly`.
+    pub role: String,
+}
+
+/// Asks to change what a member may do.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetCapabilities {
+    /// All that they shall have.
+    pub capabilities: Vec<String>,
+}
+
+/// Asks to name a member or a context.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetAlias {
+    /// The name; an empty one takes it away.
+    pub alias: String,
+}
+
+/// Asks to change a group's settings; what is absent stays.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetGroup {
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What new members may do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_capabilities: Option<Vec<String>>,
+    /// `open` or `restricted`: what new contexts are if nobody says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_visibility: Option<String>,
+    /// How contexts follow the target application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+}
+
+/// A decision that was made.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Acted {
+    /// The group.
+    pub group_id: String,
+    /// The context, if it was about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_id: Option<String>,
+    /// The member, if it was about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_id: Option<String>,
+    /// The op that says so, in the group's log.
+    pub op_id: String,
+}
+
+/// An invitation.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Invitation {
+    /// Its id.
+    pub invitation_id: String,
+    /// Who invites.
+    pub inviter: String,
+    /// The role of who joins by it.
+    pub role: String,
+    /// What they may do.
+    pub capabilities: Vec<String>,
+    /// When it ends, RFC 3339.
+    pub expires_at: String,
+    /// How many may join by it.
+    pub uses: u32,
+    /// How many did.
+    pub used: u32,
+    /// Whether it was closed.
+    pub revoked: bool,
 }
 
 /// Asks for a ticket.

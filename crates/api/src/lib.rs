@@ -18,6 +18,7 @@ pub mod group;
 pub mod node;
 pub mod problem;
 pub mod time;
+pub mod trace;
 
 pub use client::{Client, ClientError};
 pub use code::ErrorCode;

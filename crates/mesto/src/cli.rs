@@ -15,11 +15,13 @@ mod events;
 mod failure;
 mod generate;
 mod group;
+mod invite;
 mod join;
 mod key;
 mod logging;
 mod login;
 mod logins;
+mod member;
 mod node;
 mod open;
 mod output;
@@ -29,6 +31,7 @@ mod secret;
 mod session;
 mod token;
 mod user;
+mod trace;
 mod wait;
 
 use std::ffi::OsString;
@@ -107,11 +110,11 @@ enum Command {
     Group(group::Group),
     /// Members of a group
     #[command(subcommand)]
-    Member(group::Member),
+    Member(member::Member),
     /// Who this node is, in a group
     Whoami(group::Whoami),
-    /// Make a ticket with which others can join a group
-    Invite(join::Invite),
+    /// Make a ticket with which others can join a group; list and close invitations
+    Invite(invite::Invite),
     /// Join a group by a ticket
     Join(join::Join),
     /// Running instances of apps
@@ -121,6 +124,8 @@ enum Command {
     Call(call::Call),
     /// What happened in contexts
     Events(events::Events),
+    /// A flow that happened, as a sequence diagram
+    Trace(trace::Trace),
     /// Compare a context with other members' nodes, or see how it stands
     Sync(context::Sync),
     /// Store and fetch content-addressed bytes
@@ -192,6 +197,7 @@ fn dispatch(command: Command, global: &Global, output: &Output) -> Result<(), Fa
         Command::Context(context) => context.run(&session, output),
         Command::Call(call) => call.run(&session, output),
         Command::Events(events) => events.run(&session, output),
+        Command::Trace(trace) => trace.run(&session, output),
         Command::Sync(sync) => sync.run(&session, output),
         Command::Blob(blob) => blob.run(&session, output),
         Command::Generate(generate) => generate.run(&session, output),
@@ -263,7 +269,27 @@ mod tests {
             "mesto group create --name g --app kv --policy lazy",
             "mesto group ls",
             "mesto group show g",
+            "mesto group settings g --name n --default-caps create-contexts --default-visibility restricted --policy lazy",
+            "mesto group leave g",
+            "mesto group rm g",
+            "mesto trace f03 -f",
             "mesto member ls g",
+            "mesto member add g CARD --role readonly --caps invite-members",
+            "mesto member rm g m",
+            "mesto member role g m admin",
+            "mesto member caps g m create-contexts,manage-members",
+            "mesto member caps g m",
+            "mesto member alias g m name",
+            "mesto whoami --new",
+            "mesto invite ls g",
+            "mesto invite revoke g i",
+            "mesto context create g --restricted",
+            "mesto context members c",
+            "mesto context allow c m n",
+            "mesto context disallow c m",
+            "mesto context visibility c restricted",
+            "mesto context leave c",
+            "mesto context rm c",
             "mesto whoami",
             "mesto whoami g",
             "mesto invite g --role member --caps create-contexts,invite-members --expires 24h --uses 3",

@@ -17,6 +17,7 @@ mod core;
 mod execute;
 mod handle;
 mod inbound;
+mod flows;
 mod metrics;
 mod outbound;
 mod ports;
@@ -37,6 +38,7 @@ use crate::net::{NetConfig, Network, NetworkOwner, NetEvent};
 
 pub use apps::{InstallError, InstalledApp};
 pub use handle::{ConnectError, ContextEvent, ContextEventKind, Handle};
+pub(crate) use flows::Happening;
 pub use metrics::Metrics;
 
 /// How long a clean shutdown may take before it is cut short.

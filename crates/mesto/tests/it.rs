@@ -20,6 +20,8 @@ mod events;
 mod face;
 #[path = "it/generated.rs"]
 mod generated;
+#[path = "it/governance.rs"]
+mod governance;
 #[path = "it/http.rs"]
 mod http;
 #[path = "it/joining.rs"]

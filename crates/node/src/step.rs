@@ -6,6 +6,7 @@ use mesto_oplog::{EntryId, PublicKey};
 use mesto_sync::{Gossip, Message, Peer, Saying};
 
 use crate::command::{AppVersion, Command, CommandError, Reply};
+use crate::flow::Flow;
 use crate::executor::{Call, CallError, Event, Outcome};
 use crate::store::Batch;
 use crate::verify::{CheckedGossip, CheckedMessage};
@@ -193,12 +194,6 @@ pub enum Effect {
     Halt(String),
 }
 
-impl From<Report> for Effect {
-    fn from(report: Report) -> Self {
-        Self::Report(report)
-    }
-}
-
 /// What subscribers are told.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Notice {
@@ -267,14 +262,7 @@ pub enum Notice {
 #[non_exhaustive]
 pub enum Report {
     /// An arrow of a flow that happened.
-    Flow {
-        /// `f01` to `f23`.
-        flow: &'static str,
-        /// What was done.
-        step: &'static str,
-        /// What it was about.
-        subject: String,
-    },
+    Flow(Flow),
     /// An entry was refused for good.
     Refused {
         /// Which.

@@ -342,12 +342,12 @@ fn may_hear(world: &mut World, from: usize, to: usize, log: LogId) -> bool {
         return true;
     }
     let Some(group) = group_of(world, from, log) else { return false };
-    let Some(member) = member_key(world, to, group) else { return false };
+    let keys = member_keys(world, to, group);
     let members = match world.look(from, Command::MemberList(Selector(group.to_string()))) {
         Some(Reply::Members(members)) => members,
         _ => return false,
     };
-    let may = members.iter().any(|row| row.member == member);
+    let may = members.iter().any(|row| keys.contains(&row.member));
     if may {
         world.heard_before.insert(key);
     }
@@ -363,7 +363,12 @@ fn group_of(world: &mut World, host: usize, log: LogId) -> Option<GroupId> {
         Some(Reply::Contexts(infos)) => infos.iter().find(|info| info.context.log() == log).map(|info| info.group),
         _ => None,
     };
-    let group = group.unwrap_or(GroupId::from(log));
+    // A context whose registration fell is in no list, and its log still is its group's.
+    let joined = || {
+        let contexts = ledger::contexts(&world.hosts[host].disk.snapshot());
+        contexts.into_iter().find(|(id, _)| id.log() == log).map(|(_, record)| GroupId::from_bytes(record.group))
+    };
+    let group = group.or_else(joined).unwrap_or(GroupId::from(log));
     world.groups_of.insert(log, group);
     Some(group)
 }
@@ -373,6 +378,13 @@ fn member_key(world: &World, host: usize, group: GroupId) -> Option<PublicKey> {
     let groups = ledger::groups(&world.hosts[host].disk.snapshot());
     let (_, record) = groups.into_iter().find(|(id, _)| *id == group)?;
     Some(mesto_oplog::SigningKey::from_seed(&record.member_seed).public())
+}
+
+/// All keys that a host can prove to be a member by in a group: also those of cards, one of which it may have begun to
+/// use.
+fn member_keys(world: &World, host: usize, group: GroupId) -> Vec<PublicKey> {
+    let cards = ledger::cards(&world.hosts[host].disk.snapshot());
+    member_key(world, host, group).into_iter().chain(cards).collect()
 }
 
 /// A node judged gossip.

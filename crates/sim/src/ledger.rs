@@ -6,12 +6,12 @@ use std::sync::Arc;
 use borsh::BorshDeserialize;
 use mesto_crdt::RootHash;
 use mesto_governance::{ContextId, EpochKey, GroupId};
-use mesto_node::record::{ContextRecord, GroupRecord};
+use mesto_node::record::{CardRecord, ContextRecord, GroupRecord};
 use mesto_node::store::{Keyspace, Snapshot};
 use mesto_node::{ContextState, View, layout};
 use mesto_oplog::dag::{ChainEntry, Dag, DagRead};
 use mesto_oplog::placement::{ChainIx, Placement};
-use mesto_oplog::{EntryId, LogId, Signed, Verified};
+use mesto_oplog::{EntryId, LogId, PublicKey, Signed, Verified};
 
 /// One log in a snapshot.
 pub(crate) struct Ledger {
@@ -81,6 +81,12 @@ impl DagRead for Ledger {
 #[must_use]
 pub(crate) fn groups(snapshot: &Arc<dyn Snapshot>) -> Vec<(GroupId, GroupRecord)> {
     records(snapshot, layout::GROUPS).into_iter().map(|(id, record)| (GroupId::from_bytes(id), record)).collect()
+}
+
+/// The keys of cards that were handed out and not used yet.
+#[must_use]
+pub(crate) fn cards(snapshot: &Arc<dyn Snapshot>) -> Vec<PublicKey> {
+    records::<CardRecord>(snapshot, layout::CARDS).into_iter().map(|(id, _)| PublicKey::from_bytes(id)).collect()
 }
 
 /// The contexts that a store joined, with its part in each.

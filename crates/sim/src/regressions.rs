@@ -9,5 +9,9 @@ pub const SEEDS: &[(u64, &str)] = &[
     (179, "deltas named more governance heads than is allowed, and were refused by all others"),
     (32, "entries that are refused were asked for again without a pause"),
     (2109, "who may only read merged the heads of a context before a call, and all others refused that entry"),
+    (39, "whoever came late refused the beginning of a context whose creator had left it since"),
+    (96, "a context that was left and joined again began an empty log over the one in the store"),
+    (136, "a member that was removed while it was cut off never learned of it"),
+    (71, "ops that a removed member had signed before it knew were never fetched, and deltas waited for them"),
     (168, "only the first member was asked for a log that it has not joined"),
 ];

@@ -1,10 +1,11 @@
 //! `mesto context` and `mesto sync`.
 
 use clap::Subcommand;
-use mesto_api::context::{self as api, CreateContext, StartSync};
+use mesto_api::context::{self as api, CreateContext, SetVisibility, StartSync};
 
 use super::arguments;
 use super::failure::Failure;
+use super::group::{VisibilityName, show_acted};
 use super::output::{Output, bytes, fields, or_dash, short};
 use super::session::Session;
 use super::wait::Wait;
@@ -21,6 +22,9 @@ pub(crate) enum Context {
         /// Its name
         #[arg(long)]
         name: Option<String>,
+        /// Let only those on its allowlist join it [default: what the group says]
+        #[arg(long)]
+        restricted: bool,
         /// Arguments of the app's init: a JSON object, @FILE or -
         #[arg(long, value_name = "JSON")]
         init: Option<String>,
@@ -42,15 +46,54 @@ pub(crate) enum Context {
         /// Id, prefix or name
         context: String,
     },
+    /// Who has a place in a context
+    Members {
+        /// Id, prefix or name
+        context: String,
+    },
+    /// Put members on a context's allowlist
+    Allow {
+        /// Id, prefix or name
+        context: String,
+        /// Keys, prefixes or aliases
+        #[arg(required = true)]
+        members: Vec<String>,
+    },
+    /// Take members off a context's allowlist
+    Disallow {
+        /// Id, prefix or name
+        context: String,
+        /// Keys, prefixes or aliases
+        #[arg(required = true)]
+        members: Vec<String>,
+    },
+    /// Open a context, or restrict it to its allowlist
+    Visibility {
+        /// Id, prefix or name
+        context: String,
+        /// Who may join it
+        #[arg(value_enum)]
+        visibility: VisibilityName,
+    },
+    /// Leave a context
+    Leave {
+        /// Id, prefix or name
+        context: String,
+    },
+    /// Take a context out of its group, for all its members
+    Rm {
+        /// Id, prefix or name
+        context: String,
+    },
 }
 
 impl Context {
     pub(crate) fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
         let client = session.client()?;
         match self {
-            Self::Create { group, app, name, init } => {
+            Self::Create { group, app, name, restricted, init } => {
                 let init = init.map(|text| arguments::object(&text)).transpose()?;
-                let created = client.create_context(&CreateContext { group, app, name, init })?;
+                let created = client.create_context(&CreateContext { group, app, name, restricted: restricted.then_some(true), init })?;
                 show_created(output, &created)
             }
             Self::Join { context, wait } => {
@@ -82,6 +125,29 @@ impl Context {
                 })
             }
             Self::Show { context } => output.object(&client.context(&context)?, describe),
+            Self::Members { context } => {
+                let header = ["member", "alias", "role", "allowed", "reads", "writes", "identities"];
+                output.list(&client.context_members(&context)?, header, |seat| {
+                    let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
+                    [
+                        short(&seat.member_id),
+                        or_dash(seat.alias.as_deref()),
+                        or_dash(seat.role.as_deref()),
+                        yes(seat.allowed),
+                        yes(seat.reads),
+                        yes(seat.writes),
+                        seat.identities.iter().map(|id| short(id)).collect::<Vec<_>>().join(" "),
+                    ]
+                })
+            }
+            Self::Allow { context, members } => show_acted(output, &client.allow(&context, members)?),
+            Self::Disallow { context, members } => show_acted(output, &client.disallow(&context, members)?),
+            Self::Visibility { context, visibility } => {
+                let request = SetVisibility { visibility: visibility.text() };
+                show_acted(output, &client.set_visibility(&context, &request)?)
+            }
+            Self::Leave { context } => show_acted(output, &client.leave_context(&context)?),
+            Self::Rm { context } => show_acted(output, &client.detach_context(&context)?),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! `mesto group`, `mesto member`, `mesto whoami`.
+//! `mesto group`, `mesto whoami`.
 
 use clap::Subcommand;
-use mesto_api::group::{CreateGroup, Policy};
+use mesto_api::group::{Acted, CreateGroup, Policy, SetGroup};
 
 use super::failure::Failure;
 use super::output::{Output, fields, or_dash, short};
@@ -28,6 +28,65 @@ pub(crate) enum Group {
         /// Id, prefix or name
         group: String,
     },
+    /// Change a group's settings
+    Settings {
+        /// Id, prefix or name
+        group: String,
+        /// Its name
+        #[arg(long)]
+        name: Option<String>,
+        /// What new members may do, separated by commas; an empty text for nothing
+        #[arg(long, value_name = "CAP,…")]
+        default_caps: Option<String>,
+        /// Who may join new contexts if nobody says
+        #[arg(long, value_enum)]
+        default_visibility: Option<VisibilityName>,
+        /// When contexts follow a new version of the app
+        #[arg(long, value_enum)]
+        policy: Option<PolicyName>,
+    },
+    /// Leave a group
+    Leave {
+        /// Id, prefix or name
+        group: String,
+    },
+    /// End a group, for all its members
+    Rm {
+        /// Id, prefix or name
+        group: String,
+    },
+}
+
+/// Who may join a context.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+pub(crate) enum VisibilityName {
+    /// Members that may join Open contexts
+    Open,
+    /// Those on its allowlist
+    Restricted,
+}
+
+impl VisibilityName {
+    pub(crate) fn text(self) -> String {
+        match self {
+            Self::Open => "open",
+            Self::Restricted => "restricted",
+        }
+        .to_owned()
+    }
+}
+
+/// Capabilities as people type them: separated by commas.
+pub(crate) fn capabilities(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// What was decided.
+pub(crate) fn show_acted(output: &Output, acted: &Acted) -> Result<(), Failure> {
+    output.object(acted, |acted| {
+        let about = acted.member_id.as_ref().or(acted.context_id.as_ref()).unwrap_or(&acted.group_id);
+        fields([("done", about.clone()), ("op", acted.op_id.clone())])
+    })
 }
 
 /// How a group's contexts follow its app.
@@ -84,36 +143,24 @@ impl Group {
                         group.target.as_ref().map_or_else(|| "-".to_owned(), |app| format!("{} {}", app.package, app.version)),
                     ),
                     ("new members may", group.default_capabilities.join(", ")),
+                    ("new contexts are", group.default_visibility.clone()),
                     ("ops", group.ops.to_string()),
                     ("digest", group.digest.clone()),
                     ("key", if group.key_held { "held" } else { "on its way" }.to_owned()),
                 ])
             }),
+            Self::Settings { group, name, default_caps, default_visibility, policy } => {
+                let request = SetGroup {
+                    name,
+                    default_capabilities: default_caps.as_deref().map(capabilities),
+                    default_visibility: default_visibility.map(VisibilityName::text),
+                    policy: policy.map(Into::into),
+                };
+                show_acted(output, &client.set_group(&group, &request)?)
+            }
+            Self::Leave { group } => show_acted(output, &client.leave_group(&group)?),
+            Self::Rm { group } => show_acted(output, &client.delete_group(&group)?),
         }
-    }
-}
-
-#[derive(Subcommand, Debug)]
-pub(crate) enum Member {
-    /// The members of a group
-    Ls {
-        /// Id, prefix or name
-        group: String,
-    },
-}
-
-impl Member {
-    pub(crate) fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
-        let Self::Ls { group } = self;
-        output.list(&session.client()?.members(&group)?, ["member", "alias", "role", "capabilities", "inherited"], |member| {
-            [
-                short(&member.member_id),
-                or_dash(member.alias.as_deref()),
-                member.role.clone(),
-                member.capabilities.join(","),
-                if member.inherited { "yes" } else { "no" }.to_owned(),
-            ]
-        })
     }
 }
 
@@ -121,10 +168,20 @@ impl Member {
 pub(crate) struct Whoami {
     /// Id, prefix or name of a group
     group: Option<String>,
+    /// Make keys for a group that this node does not know yet, and print the card for `mesto member add`
+    #[arg(long, conflicts_with = "group")]
+    new: bool,
 }
 
 impl Whoami {
     pub(crate) fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
+        if self.new {
+            let card = session.client()?.new_card()?;
+            if output.for_a_person() {
+                output.note("Whoever manages members of a group can add this node by this card:");
+            }
+            return output.object(&card, |card| card.card.clone());
+        }
         output.object(&session.client()?.identity(self.group.as_deref())?, |identity| {
             let mut text = fields([("peer", identity.peer_id.clone()), ("member", or_dash(identity.member_id.as_deref()))]);
             if self.group.is_none() && identity.memberships.len() > 1 {

@@ -1,57 +1,11 @@
-//! `mesto invite` and `mesto join`.
-
-use std::time::Duration;
+//! `mesto join`.
 
 use mesto_api::ErrorCode;
 use mesto_api::group::{self, JoinContexts, JoinGroup};
-use qrcode::QrCode;
-use qrcode::render::unicode::Dense1x2;
-
 use super::failure::Failure;
 use super::output::{Output, fields};
 use super::session::Session;
 use super::wait::Wait;
-
-#[derive(clap::Args, Debug)]
-pub(crate) struct Invite {
-    /// Id, prefix or name of the group
-    group: String,
-    /// The role of who joins: admin, member or readonly
-    #[arg(long, default_value = "member")]
-    role: String,
-    /// What they may do, separated by commas [default: what the group gives new members]
-    #[arg(long, value_delimiter = ',', value_name = "CAP,…")]
-    caps: Option<Vec<String>>,
-    /// How long the ticket is good for
-    #[arg(long, value_parser = mesto_api::duration::parse, default_value = "24h", value_name = "DURATION")]
-    expires: Duration,
-    /// How many may join by it
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    uses: u32,
-}
-
-impl Invite {
-    pub(crate) fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
-        let request = group::Invite {
-            role: Some(self.role),
-            capabilities: self.caps.map(|caps| caps.into_iter().filter(|cap| !cap.is_empty()).collect()),
-            expires_ms: Some(u64::try_from(self.expires.as_millis()).unwrap_or(u64::MAX)),
-            uses: Some(self.uses),
-        };
-        let invited = session.client()?.invite(&self.group, &request)?;
-        if output.for_a_person() {
-            match QrCode::new(invited.ticket.as_bytes()) {
-                // Inverted, because most terminals are dark: cameras want the quiet zone to be the light part.
-                Ok(code) => output.note(
-                    &code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).quiet_zone(true).build(),
-                ),
-                Err(_) => output.note("(the ticket is too long for a QR code)"),
-            }
-            output.note(&format!("Whoever has this ticket can join until {}:", invited.expires_at));
-        }
-        output.object(&invited, |invited| invited.ticket.clone())
-    }
-}
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Join {

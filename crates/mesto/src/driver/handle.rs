@@ -21,6 +21,7 @@ use super::apps::{Apps, InstallError, InstalledApp};
 use super::brief::Brief;
 use super::core::{Signal, Signals, wall_ms};
 use super::execute::{Job, Jobs};
+use super::flows::Happening;
 use super::metrics::Metrics;
 use super::outbound::peer_id;
 use super::versions::{Found, Known, Versions};
@@ -77,6 +78,11 @@ pub enum ContextEventKind {
     },
     /// Somebody became a member.
     MemberAdded {
+        /// Who.
+        member: PublicKey,
+    },
+    /// Somebody stopped being a member.
+    MemberRemoved {
         /// Who.
         member: PublicKey,
     },
@@ -173,7 +179,8 @@ impl Shared {
                 (Some(context), group, ContextEventKind::Ephemeral { author, sent_ms, saying })
             }
             Notice::SyncStatus { context, group, root } => (Some(context), group, ContextEventKind::SyncStatus { root }),
-            Notice::MemberRemoved { group, member } | Notice::MemberAdded { group, member } => (None, group, ContextEventKind::MemberAdded { member }),
+            Notice::MemberAdded { group, member } => (None, group, ContextEventKind::MemberAdded { member }),
+            Notice::MemberRemoved { group, member } => (None, group, ContextEventKind::MemberRemoved { member }),
             Notice::ContextAdded { group, context } => (Some(context), group, ContextEventKind::ContextAdded),
         };
         // Nobody may be listening.
@@ -197,17 +204,28 @@ impl Handle {
         let _ = self.shared.signals.send(Signal::Stop);
     }
 
+    /// What happened lately in a flow, after arrow number `after`, oldest first.
+    pub(crate) fn flows(&self, flow: &str, after: u64) -> Vec<Happening> {
+        self.shared.metrics.flows().of(flow, after)
+    }
+
     /// Asks the node.
     ///
     /// # Errors
     /// The node's own, or that it is stopping.
     pub async fn command(&self, command: Command) -> Result<Reply, CommandError> {
+        // What is remembered of a context does not outlive our leaving it.
+        let leaves = matches!(command, Command::ContextAct { .. });
         let (reply, answer) = oneshot::channel();
         let sent = self.shared.signals.send(Signal::Command(command, reply));
         if sent.is_err() {
             return Err(CommandError::Stopping);
         }
-        answer.await.unwrap_or(Err(CommandError::Stopping))
+        let answer = answer.await.unwrap_or(Err(CommandError::Stopping));
+        if leaves {
+            self.shared.callable.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+        answer
     }
 
     /// Runs a method: a view on what is durable, side by side with others; anything else one at a time.

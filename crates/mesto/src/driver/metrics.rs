@@ -5,16 +5,24 @@ use std::sync::{Mutex, PoisonError};
 
 use mesto_node::Report;
 
+use super::flows::Flows;
+
 /// Counters by name, for `/admin-api/usage` and the log.
 #[derive(Debug, Default)]
 pub struct Metrics {
     counters: Mutex<BTreeMap<&'static str, u64>>,
+    flows: Flows,
 }
 
 impl Metrics {
     /// All counters.
     pub fn counters(&self) -> BTreeMap<&'static str, u64> {
         self.counters.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What happened lately, flow by flow.
+    pub(crate) fn flows(&self) -> &Flows {
+        &self.flows
     }
 
     fn count(&self, name: &'static str, by: u64) {
@@ -36,7 +44,10 @@ impl Metrics {
     /// What the node wants operators to see.
     pub(super) fn report(&self, report: Report) {
         match report {
-            Report::Flow { flow, step, subject } => tracing::debug!(flow, step, subject, "flow"),
+            Report::Flow(flow) => {
+                tracing::debug!(flow = flow.flow, step = flow.step, about = %flow.about, arrow = ?flow.arrow, "flow");
+                self.flows.push(flow);
+            }
             Report::Refused { entry, reason } => {
                 self.count("entries_refused", 1);
                 tracing::info!(%entry, reason, "an entry was refused");
@@ -53,6 +64,15 @@ impl Metrics {
             Report::Shed { bound, count } => {
                 self.count("shed", count);
                 tracing::warn!(bound, count, "a bound was reached; what was dropped is fetched again");
+            }
+            Report::Judged { context, voided, restored } => {
+                self.count("deltas_voided", voided);
+                self.count("deltas_restored", restored);
+                tracing::info!(%context, voided, restored, "verdicts of deltas changed");
+            }
+            Report::BadKey { group, op } => {
+                self.count("keys_forged", 1);
+                tracing::warn!(%group, %op, "an epoch was started whose key does not open here");
             }
             Report::BundleRefused { blob, reason } => {
                 self.count("bundles_refused", 1);

@@ -26,6 +26,7 @@ pub(super) async fn create(State(shared): Serving, Json(request): Json<CreateCon
         group: Selector(request.group),
         application: request.app.map(Selector),
         name: request.name,
+        restricted: request.restricted,
         init,
     };
     match shared.node.command(command).await? {

@@ -1,8 +1,8 @@
 //! From the node's words to the interface's.
 
 use mesto_api::application::Application;
-use mesto_api::context::{Context, ContextCreated, Sync, SyncPeer};
-use mesto_api::group::{Group, Join, LogLine, Member, Policy, Target};
+use mesto_api::context::{Context, ContextCreated, Seat, Sync, SyncPeer};
+use mesto_api::group::{Acted, Group, Invitation, Join, LogLine, Member, Policy, Target};
 use mesto_governance::{Capabilities, Capability};
 use mesto_node::command;
 use mesto_oplog::EntryId;
@@ -64,6 +64,8 @@ pub(super) fn group(group: &command::GroupInfo) -> Group {
         }),
         policy: policy(group.policy),
         default_capabilities: capabilities(group.default_capabilities),
+        default_visibility: visibility(group.default_restricted).to_owned(),
+        deleted: group.deleted,
         heads: texts(&group.heads),
         ops: group.ops,
         digest: to_text(&group.digest),
@@ -77,7 +79,46 @@ pub(super) fn member(member: &command::MemberInfo) -> Member {
         role: if member.owner { "owner" } else { member.role.name() }.to_owned(),
         capabilities: capabilities(member.capabilities),
         inherited: member.inherited,
+        origin: member.origin.to_string(),
         alias: member.alias.clone(),
+    }
+}
+
+pub(super) const fn visibility(restricted: bool) -> &'static str {
+    if restricted { "restricted" } else { "open" }
+}
+
+pub(super) fn acted(acted: &command::Acted) -> Acted {
+    Acted {
+        group_id: acted.group.to_string(),
+        context_id: acted.context.map(|context| context.to_string()),
+        member_id: acted.member.map(|member| member.to_string()),
+        op_id: acted.op.to_string(),
+    }
+}
+
+pub(super) fn invitation(invitation: &command::InvitationInfo) -> Invitation {
+    Invitation {
+        invitation_id: invitation.invitation.to_string(),
+        inviter: invitation.inviter.to_string(),
+        role: invitation.role.name().to_owned(),
+        capabilities: capabilities(invitation.capabilities),
+        expires_at: mesto_api::time::rfc3339(invitation.expires_at_ms),
+        uses: invitation.uses,
+        used: invitation.used,
+        revoked: invitation.revoked,
+    }
+}
+
+pub(super) fn seat(seat: &command::Seat) -> Seat {
+    Seat {
+        member_id: seat.member.to_string(),
+        alias: seat.alias.clone(),
+        role: seat.role.map(|role| role.name().to_owned()),
+        allowed: seat.allowed,
+        reads: seat.reads,
+        writes: seat.writes,
+        identities: seat.identities.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -111,7 +152,7 @@ pub(super) fn context(context: &command::ContextInfo) -> Context {
         identity: context.identity.map(|identity| identity.to_string()),
         joined: context.joined,
         ready: context.ready,
-        visibility: if context.restricted { "restricted" } else { "open" }.to_owned(),
+        visibility: visibility(context.restricted).to_owned(),
     }
 }
 

@@ -79,11 +79,11 @@ pub(super) async fn invite(
     }
 }
 
-fn capabilities(names: &[String]) -> Result<Capabilities, Refusal> {
+pub(super) fn capabilities(names: &[String]) -> Result<Capabilities, Refusal> {
     names.iter().try_fold(Capabilities::NONE, |held, name| Ok(held.with(name.parse::<Capability>().map_err(invalid)?)))
 }
 
-fn invalid(error: impl std::fmt::Display) -> Refusal {
+pub(super) fn invalid(error: impl std::fmt::Display) -> Refusal {
     Refusal::new(ErrorCode::InvalidArgument, error.to_string())
 }
 

@@ -81,6 +81,9 @@ impl From<CommandError> for Refusal {
             CommandError::Denied(_) => Self::new(ErrorCode::Forbidden, detail),
             CommandError::Invalid(_) => Self::new(ErrorCode::InvalidArgument, detail),
             CommandError::BadTicket(_) => Self::new(ErrorCode::InvalidTicket, detail).hint("copy the whole ticket, or ask for a new one"),
+            CommandError::BadCard(_) => {
+                Self::new(ErrorCode::InvalidCard, detail).hint("`mesto whoami --new` on the other machine makes one; copy all of it")
+            }
             CommandError::TicketExpired(at_ms) => {
                 let at = mesto_api::time::rfc3339(at_ms);
                 Self::new(ErrorCode::TicketExpired, format!("the ticket expired at {at}")).hint("ask for a new one")
@@ -130,7 +133,12 @@ pub(super) fn unknown(noun: Noun, selector: &str) -> Refusal {
         Noun::Context => (ErrorCode::ContextNotFound, "context", "`mesto context ls` lists them"),
         Noun::Application => (ErrorCode::ApplicationNotFound, "application", "`mesto app ls` lists them"),
         Noun::Identity => (ErrorCode::IdentityNotFound, "identity of this node", "`mesto context show CONTEXT` shows it"),
-        Noun::Member | Noun::Invitation => (ErrorCode::IdentityNotFound, "member", "`mesto member ls` lists them"),
+        Noun::Member => (
+            ErrorCode::MemberNotFound,
+            "member",
+            "`mesto member ls GROUP` lists them; somebody new is added by the card that `mesto whoami --new` makes",
+        ),
+        Noun::Invitation => (ErrorCode::InvitationNotFound, "invitation", "`mesto invite ls GROUP` lists them"),
         Noun::Peer => (ErrorCode::PeerNotFound, "peer", "`mesto peers` lists them"),
     };
     Refusal::new(code, format!("there is no {name} `{selector}` here")).hint(hint)
@@ -142,8 +150,9 @@ fn plural(noun: Noun) -> &'static str {
         Noun::Context => "contexts",
         Noun::Application => "applications",
         Noun::Identity => "identities",
-        Noun::Member | Noun::Invitation => "members",
         Noun::Peer => "peers",
+        Noun::Member => "members",
+        Noun::Invitation => "invitations",
     }
 }
 
@@ -157,7 +166,7 @@ mod tests {
 
     #[test]
     fn an_unknown_thing_ends_with_status_5_and_an_ambiguous_prefix_with_2() {
-        for noun in [Noun::Group, Noun::Context, Noun::Application, Noun::Identity, Noun::Peer] {
+        for noun in [Noun::Group, Noun::Context, Noun::Application, Noun::Identity, Noun::Peer, Noun::Member, Noun::Invitation] {
             let unknown = code(CommandError::Unknown { noun, selector: "x".into() });
             assert_eq!((unknown.exit_status(), unknown.http_status()), (5, 404));
             let candidates = vec!["abcd".to_owned(), "abce".to_owned()];

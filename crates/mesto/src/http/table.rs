@@ -1,4 +1,5 @@
-//! Every route: how it is asked, what it needs of its caller, who answers, and what is to be said about it.
+//! Every route: how it is asked, what it needs of its caller, who answers, and what is to be said about it. Those by
+//! which members decide stand beside their handlers, in `governance`.
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use mesto_api::call::{Called, RpcRequest};
 use mesto_api::context::{Context, ContextCreated, CreateContext, Say, Leaf, StartSync, Sync};
 use mesto_api::event::{EventLine, Subscription};
 use mesto_api::group::{CreateGroup, Group, GroupCreated, Invite, Invited, Join, JoinGroup, LogLine, Member};
+use mesto_api::trace::Arrow;
 use mesto_api::node::{Connect, Connected, Health, Identity, NodeStatus, Peer, Usage};
 use serde_json::Value;
 
@@ -23,7 +25,10 @@ use super::auth::permission::Right::{
 use super::gate::Need::{Context as In, Login, Nothing, Right};
 use super::routes::Verb::{Delete, Get, Post, Put};
 use super::routes::{Routes, data, json, list, other};
-use super::{applications, blobs, contexts, ephemeral, groups, jsonrpc, login, metrics, node, openapi, pages, sse, topics, ws};
+use super::{
+    applications, blobs, contexts, ephemeral, governance, groups, jsonrpc, login, metrics, node, openapi, pages, sse,
+    topics, trace, ws,
+};
 
 /// What a wait means, wherever one can be asked for.
 const WAIT: &str = "Milliseconds to wait until it is so; 20 s at most.";
@@ -34,7 +39,7 @@ pub(super) fn routes(auth: Arc<Auth>) -> Routes {
     let routes = of_logins(routes);
     let routes = of_applications(routes);
     let routes = of_groups(routes);
-    let routes = of_contexts(routes);
+    let routes = governance::routes(of_contexts(routes));
     of_pages(of_calls_and_events(of_blobs(routes)))
 }
 
@@ -53,6 +58,13 @@ fn of_node(routes: Routes) -> Routes {
             Right(NodeRead),
             node::identity,
             data::<Identity>("Who the node is").query("group", "In which group."),
+        )
+        .on(
+            Get,
+            "/admin-api/trace",
+            Right(NodeRead),
+            trace::trace,
+            list::<Arrow>("A flow that happened").query("flow", "Which, `f01` to `f23`.").query("after", "Only arrows after this number."),
         )
         .on(Get, "/admin-api/peers", Right(NodeRead), node::peers, list::<Peer>("The connected peers"))
         .on(

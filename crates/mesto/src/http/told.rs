@@ -42,7 +42,10 @@ impl Told {
         let payloads = match &self.event.kind {
             ContextEventKind::StateMutation { events, .. } => events.iter().map(|event| event.payload.len()).sum(),
             ContextEventKind::Ephemeral { saying, .. } => saying.payload.len(),
-            ContextEventKind::SyncStatus { .. } | ContextEventKind::MemberAdded { .. } | ContextEventKind::ContextAdded => 0,
+            ContextEventKind::SyncStatus { .. }
+            | ContextEventKind::MemberAdded { .. }
+            | ContextEventKind::MemberRemoved { .. }
+            | ContextEventKind::ContextAdded => 0,
         };
         // Once as the app wrote it, once in the text.
         OVERHEAD + 2 * payloads
@@ -96,6 +99,7 @@ fn kind_and_data(kind: &ContextEventKind) -> (&'static str, Value) {
         }
         ContextEventKind::SyncStatus { root } => ("SyncStatus", json!({ "rootHash": to_text(root) })),
         ContextEventKind::MemberAdded { member } => ("MemberAdded", json!({ "memberId": member.to_string() })),
+        ContextEventKind::MemberRemoved { member } => ("MemberRemoved", json!({ "memberId": member.to_string() })),
         ContextEventKind::ContextAdded => ("ContextAdded", json!({})),
     }
 }

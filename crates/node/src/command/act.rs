@@ -19,7 +19,7 @@ pub enum GroupAct {
     },
     /// Removes a member.
     RemoveMember(Selector),
-    /// Changes a member's role.
+    /// Changes a member's role. Making somebody the owner hands the group over; the owner before is an admin then.
     SetRole(Selector, Role),
     /// Changes what a member may do.
     SetCapabilities(Selector, Capabilities),

@@ -12,6 +12,7 @@ use super::Context;
 use crate::command::CommandError;
 use crate::delta::{DeltaBody, Payload};
 use crate::flight::Work;
+use crate::flow::Flow;
 use crate::group::FUTURE_MS_MAX;
 use crate::log::{LogView, Need};
 use crate::state::place_of;
@@ -44,6 +45,7 @@ impl Context {
             }
         }
         if taken > 0 {
+            work.now(Flow::here("f09", "deltas applied", self.id).into());
             // Others may have built on what was void, or a delta came that a revocation keeps.
             let settled = if self.verdicts.has_void() { self.settle(work, &mut transaction).map(drop) } else { Ok(()) };
             match settled.and_then(|()| transaction.finish()) {

@@ -24,6 +24,7 @@ use mesto_oplog::{EntryId, PublicKey};
 use super::Group;
 use crate::command::CommandError;
 use crate::flight::Work;
+use crate::flow::Flow;
 use crate::layout;
 use crate::step::Report;
 use crate::store::Keyspace;
@@ -220,7 +221,7 @@ impl Group {
         for key in keys {
             self.add_key(work, key);
         }
-        work.now(Report::Flow { flow: "f18", step: "key epoch started", subject: self.id.to_string() }.into());
+        work.now(Flow::here("f18", "key epoch started", self.id).into());
         Ok(())
     }
 

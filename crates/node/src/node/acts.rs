@@ -2,7 +2,7 @@
 
 use mesto_governance::action::{
     Action, Alias, AliasSet, DefaultCapabilitiesSet, DefaultVisibilitySet, DescendantHeads, InvitationRevoked, Kept,
-    KEEP_MAX, MemberAdded, MemberCapabilitiesSet, MemberLeft, MemberRemoved, MemberRoleSet, PeerHint,
+    KEEP_MAX, MemberAdded, MemberCapabilitiesSet, MemberLeft, MemberRemoved, MemberRoleSet, OwnershipTransferred, PeerHint,
     UpgradePolicySet, Visibility,
 };
 use mesto_governance::card::{CARD_PREFIX, Card};
@@ -13,7 +13,8 @@ use mesto_sync::Peer;
 use super::lookup::{find, member};
 use super::{Node, Turn};
 use crate::command::{Acted, CommandError, GroupAct, InvitationInfo, Noun, Reply, Selector, Settings};
-use crate::step::{Effect, Report, Ticket};
+use crate::flow::Flow;
+use crate::step::{Effect, Ticket};
 
 /// Actions that make up a decision, and whom it is about.
 struct Decision {
@@ -45,6 +46,10 @@ impl Node {
                 let member = member(state, &who)?;
                 let removed = MemberRemoved { member, keep: self.kept_of(turn, &id, &member), descendants: no_descendants() };
                 about(member, Action::MemberRemoved(removed), "f18", "member removed")
+            }
+            GroupAct::SetRole(who, Role::Owner) => {
+                let to = member(state, &who)?;
+                about(to, Action::OwnershipTransferred(OwnershipTransferred { to }), "f18", "ownership transferred")
             }
             GroupAct::SetRole(who, role) => {
                 let member = member(state, &who)?;
@@ -105,7 +110,12 @@ impl Node {
             Ok(())
         })
         .unwrap_or(Err(CommandError::Stopping))?;
-        turn.report(Report::Flow { flow, step, subject: id.to_string() });
+        turn.report(match (context, member) {
+            (Some(context), _) => Flow::here(flow, step, context),
+            (None, Some(member)) => Flow::here(flow, step, member),
+            (None, None) => Flow::here(flow, step, id),
+        });
+        turn.report(Flow::to_all(flow, "op published", id));
         self.touched(turn, id.log());
         Ok(())
     }

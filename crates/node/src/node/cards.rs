@@ -15,6 +15,7 @@ use crate::command::{CommandError, Reply};
 use crate::group::Group;
 use crate::layout;
 use crate::record::{CardRecord, GroupRecord};
+use crate::flow::Flow;
 use crate::step::{Effect, Report, Ticket};
 use crate::store::Keyspace;
 
@@ -65,6 +66,7 @@ impl Node {
             }
         }
         for (group, member) in added {
+            turn.report(Flow::to("f16", "told of being added", peer, member));
             let message = Message::Added { group: group.log(), member };
             self.after_durable(turn, &group.log(), Effect::Send(peer, crate::step::Lane::Sync, message));
         }
@@ -100,7 +102,7 @@ impl Node {
         for session in self.sessions.values_mut() {
             session.proved.remove(&id);
         }
-        turn.report(Report::Flow { flow: "f16", step: "told of being added", subject: id.to_string() });
+        turn.report(Flow::from("f16", "told of being added", peer, id));
         self.hello_again(turn, id);
     }
 

@@ -20,7 +20,8 @@ use crate::context::{Context, WaitingCall};
 use crate::group::keys::epoch_action;
 use crate::group::{Group, genesis_header};
 use crate::record::GroupRecord;
-use crate::step::{Effect, Report};
+use crate::flow::Flow;
+use crate::step::Effect;
 
 /// Lines that a log shows at once.
 const LOG_LINES_MAX: usize = 100;
@@ -225,7 +226,7 @@ impl Node {
             Ok(())
         })
         .unwrap_or(Err(CommandError::Stopping))?;
-        turn.report(Report::Flow { flow: "f03", step: "invitation created", subject: id.to_string() });
+        turn.report(Flow::here("f03", "invitation created", id));
         self.touched(turn, id.log());
         Ok(())
     }

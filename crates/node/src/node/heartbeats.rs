@@ -5,6 +5,7 @@ use mesto_oplog::LogId;
 use mesto_sync::{Gossip, Heartbeat, Message, Peer, Summary};
 
 use super::{LogOwner, Node, Timer, Turn};
+use crate::flow::Flow;
 use crate::step::Effect;
 
 /// A change is told after this long, in milliseconds, so that a burst is told once.
@@ -50,6 +51,7 @@ impl Node {
         let Some(summary) = self.summary(&log) else { return };
         let heartbeat = Heartbeat::sign(summary, turn.time.wall_ms, &group.member);
         let topic = self.topic(&log);
+        turn.report(Flow::to_all("f11", "heartbeat", log));
         // Held back until what it tells of is durable, like everything that others can see.
         let effect = Effect::Publish(topic, Gossip::Heartbeat(heartbeat));
         self.after_durable(turn, &log, effect);
@@ -90,6 +92,7 @@ impl Node {
         if session.told.insert(log, standing.clone()).is_some_and(|told| told == standing) {
             return;
         }
+        turn.report(Flow::to("f12", "how the log stands", peer, log));
         let effect = Effect::Send(peer, crate::step::Lane::Sync, Message::Summaries(vec![summary]));
         self.after_durable(turn, &log, effect);
     }

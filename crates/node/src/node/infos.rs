@@ -84,14 +84,15 @@ impl Node {
 pub(crate) fn members(group: &Group) -> Vec<MemberInfo> {
     let Some(state) = group.state() else { return Vec::new() };
     state
-        .members()
+        .everybody()
+        .into_iter()
         .map(|row| MemberInfo {
             member: row.member,
             role: row.role,
             owner: row.role == Role::Owner,
             capabilities: row.capabilities,
-            inherited: false,
-            origin: group.id,
+            inherited: row.from != group.id,
+            origin: row.from,
             alias: named(&row.alias),
         })
         .collect()

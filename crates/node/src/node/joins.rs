@@ -19,6 +19,7 @@ use crate::executor::{Call, CallError, MethodKind, Outcome};
 use crate::group::Group;
 use crate::layout;
 use crate::record::{ContextRecord, GroupRecord, JoinRecord};
+use crate::flow::Flow;
 use crate::step::{Effect, Notice, Report};
 use crate::store::Keyspace;
 use crate::state::ContextState;
@@ -122,12 +123,13 @@ impl Node {
         // The keys of the claim must be in the store before anybody countersigns them.
         let message = Message::Join { group: id.log(), claim };
         self.after_durable(turn, &id.log(), Effect::Send(peer, crate::step::Lane::Sync, message));
-        turn.report(Report::Flow { flow: "f03", step: "claim presented", subject: id.to_string() });
+        turn.report(Flow::to("f03", "claim presented", peer, id));
     }
 
     /// A joiner presents a claim: countersign it if the invitation is good.
     pub(crate) fn join_asked(&mut self, turn: &mut Turn<'_>, peer: Peer, id: GroupId, claim: Claim) {
         let now = turn.time.wall_ms;
+        turn.report(Flow::from("f03", "claim", peer, claim.joiner));
         let Some(group) = self.groups.get(&id) else { return };
         let answer = |turn: &mut Turn<'_>, node: &mut Self, refused: Option<Refusal>| {
             let message = Message::Joined { group: id.log(), refused };
@@ -161,7 +163,8 @@ impl Node {
         });
         match authored {
             Some(Ok(_)) => {
-                turn.report(Report::Flow { flow: "f03", step: "claim countersigned", subject: joiner.to_string() });
+                turn.report(Flow::here("f03", "claim countersigned", joiner));
+                turn.report(Flow::to("f03", "let in", peer, id));
                 self.touched(turn, id.log());
                 answer(turn, self, None);
             }
@@ -176,6 +179,8 @@ impl Node {
         if !knows || self.groups.get(&id).is_none_or(Group::we_are_member) {
             return;
         }
+        let said = if refused.is_none() { "let in" } else { "refused" };
+        turn.report(Flow::from("f03", said, peer, id));
         match refused {
             None => self.fetch_from(turn, id.log(), peer),
             Some(refusal) if refusal.is_final => {
@@ -251,7 +256,7 @@ impl Node {
         let contexts_all = join.contexts_all;
         join.caught_up = true;
         self.save_join(turn, id, join);
-        turn.report(Report::Flow { flow: "f03", step: "log and key held", subject: id.to_string() });
+        turn.report(Flow::here("f03", "log and key held", id));
         if contexts_all {
             let open: Vec<ContextId> = self
                 .groups
@@ -276,6 +281,7 @@ impl Node {
         if !self.is_only_reader(&id) && !self.holds_all_of_a_member(turn, &id.log()) {
             return;
         }
+        turn.report(Flow::here("f04", "state equals a member's", id));
         self.with_context(turn, &id, |context, work| {
             context.record.caught_up = true;
             context.save_record(work);
@@ -335,6 +341,8 @@ impl Node {
             })
             .unwrap_or(Err(CommandError::NotJoined(id)))?;
         record.joined_by = Some(op);
+        turn.report(Flow::here("f04", "identity bound", identity.public()));
+        turn.report(Flow::to_all("f04", "op published", op));
         self.begin_context(turn, id, record, before)?;
         self.touched(turn, group_id.log());
         Ok(identity.public())
@@ -387,7 +395,7 @@ impl Node {
             .contexts
             .values()
             .filter(|context| {
-                self.groups.get(&context.group).is_some_and(|group| {
+                self.groups.get(&context.group).filter(|group| group.we_are_member()).is_some_and(|group| {
                     let known = group.state().is_some_and(|state| state.context(&context.id).is_some());
                     known && !group.has_identity(&context.id, &context.identity.public())
                 })
@@ -522,7 +530,8 @@ impl Node {
             })
             .unwrap_or(Err(CommandError::KeyMissing(group_id)))?;
         let id = here.resolve(op);
-        turn.report(Report::Flow { flow: "f01", step: "context registered", subject: id.to_string() });
+        turn.report(Flow::here("f01", "context registered", id));
+        turn.report(Flow::to_all("f01", "op published", op));
         record.joined_by = Some(op);
         self.begin_context(turn, id, record, before)?;
         self.touched(turn, group_id.log());

@@ -10,6 +10,7 @@ use mesto_sync::{Ephemeral, Hello, Message, Peer, Proof, Summary};
 use super::pulls::Page;
 use super::{LogOwner, Node, Timer, Turn};
 use crate::context::Heard;
+use crate::flow::Flow;
 use crate::layout;
 use crate::log::Need;
 use crate::peers::Session;
@@ -78,6 +79,7 @@ impl Node {
             }
             Message::KeyPull { group, keys } => self.keys_asked(turn, peer, group, &keys),
             Message::KeyPage { group, keys } => {
+                turn.report(Flow::from("f08", "keys", peer, GroupId::from(group)));
                 self.with_group(turn, &group.into(), |group, work| group.take_keys(work, &keys));
             }
             Message::Join { group, claim } => self.join_asked(turn, peer, group.into(), claim),
@@ -119,7 +121,9 @@ impl Node {
         }
         let Some(link) = session.link(ours, peer) else { return };
         session.proved.insert(id);
-        turn.send(peer, Message::Proof(link.prove(&id.log(), &group.member)));
+        let proof = link.prove(&id.log(), &group.member);
+        turn.report(Flow::to("f07", "membership proven", peer, id));
+        turn.send(peer, Message::Proof(proof));
     }
 
     fn proof_heard(&mut self, turn: &mut Turn<'_>, peer: Peer, proof: &Proof) {
@@ -128,6 +132,7 @@ impl Node {
         let Some(link) = session.link(ours, peer) else { return };
         let Some(id) = self.groups.keys().copied().find(|group| link.accepts(&group.log(), proof)) else { return };
         session.claims.insert(id, proof.member);
+        turn.report(Flow::from("f07", "membership proven", peer, proof.member));
         self.prove(turn, peer, id);
         self.ask_to_join(turn, peer, id);
         self.welcome(turn, peer, id);
@@ -228,6 +233,7 @@ impl Node {
 
     fn keys_asked(&mut self, turn: &mut Turn<'_>, peer: Peer, log: LogId, wanted: &[mesto_governance::KeyId]) {
         let id = GroupId::from(log);
+        turn.report(Flow::from("f08", "keys asked for", peer, id));
         if !self.is_member_peer(&peer, &id) {
             return;
         }
@@ -235,6 +241,7 @@ impl Node {
         self.with_group(turn, &id, |group, work| {
             let keys = group.share_keys(work, &member, wanted);
             if !keys.is_empty() {
+                work.now(Flow::to("f08", "keys sent, sealed", peer, group.id).into());
                 work.after(Effect::Send(peer, Lane::Sync, Message::KeyPage { group: log, keys }));
             }
         });
@@ -247,6 +254,7 @@ impl Node {
         let wait = group.ask_again_in();
         let domains = group.wanted_domains();
         for peer in self.members_online(&id) {
+            turn.report(Flow::to("f08", "keys asked for", peer, id));
             turn.send(peer, Message::KeyPull { group: id.log(), keys: keys.clone() });
         }
         self.timers.set(Timer::Keys(id), turn.time.wall_ms + wait);
@@ -351,6 +359,7 @@ impl Node {
             && let Some(group) = self.group_of(&log)
             && self.is_member_peer(&peer, &group)
         {
+            turn.report(Flow::from("f12", "subscribed", peer, log));
             self.tell(turn, peer, log);
         }
     }
@@ -410,6 +419,7 @@ impl Node {
 
     fn heartbeat_heard(&mut self, turn: &mut Turn<'_>, from: Peer, heartbeat: mesto_sync::Heartbeat) {
         let log = heartbeat.summary.log;
+        turn.report(Flow::from("f11", "heartbeat", from, log));
         let Some(group) = self.group_of(&log) else { return };
         // A heartbeat is its signer's. Only if that is the very peer who passed it on does it tell about that peer.
         let is_own = self.sessions.get(&from).and_then(|s| s.claims.get(&group)) == Some(&heartbeat.member);
@@ -439,8 +449,10 @@ impl Node {
                 let known = self.groups.get(&id).is_some_and(|group| {
                     entries.iter().all(|entry| group.is_member(&entry.header().author))
                 });
+                turn.report(Flow::from("f10", "ops by gossip", from, id));
                 let taken = self.with_group(turn, &id, |group, work| group.ingest(work, from, entries));
                 if taken.is_some_and(|taken| taken > 0) {
+                    turn.report(Flow::here("f10", "ops folded", id));
                     self.touched(turn, log);
                 }
                 known

@@ -4,6 +4,7 @@ use mesto_oplog::{LogId, Verified};
 use mesto_sync::{Message, Peer, Protocol, Summary};
 
 use super::{LogOwner, Node, Timer, Turn};
+use crate::flow::Flow;
 use crate::log::Need;
 use crate::peers::{Pull, after};
 use crate::step::{Effect, Lane, Report};
@@ -97,6 +98,7 @@ impl Node {
         let Some(vector) = vector else { return };
         let pull = Pull { from: peer, deadline_ms: 0, vector, cursor: 0, taken: 0, known: 0 };
         let ask = self.ask_for_page(turn, log, pull);
+        turn.report(Flow::to("f11", "what is missing is asked for", peer, log));
         // What it tells, which entries we hold, must not outlive a crash that we forget them in.
         self.after_durable(turn, &log, ask);
     }
@@ -120,6 +122,7 @@ impl Node {
         let Some(pull) = fetch.active.take_if(|active| active.from == peer) else { return };
         fetch.bytes += len;
         fetch.round_trips += 1;
+        turn.report(Flow::from("f11", "a page", peer, log));
         let came = entries.len();
         // A careful round can bring again what we hold or have set aside, but no more than that: whoever sends
         // more only keeps us from asking others.

@@ -65,7 +65,7 @@ pub(super) fn is_farewell(world: &mut World, from: usize, to: usize, message: &M
     let Some((member, _)) = held(world, to, &group) else { return false };
     let ledger = Ledger::new(world.hosts[from].disk.snapshot(), group.log());
     let Some(governance) = fold(&ledger) else { return false };
-    if governance.state().standing(&member).is_some() {
+    if super::member_keys(world, to, group).iter().any(|key| governance.state().standing(key).is_some()) {
         return true;
     }
     let endings = governance.endings_of(&member);
