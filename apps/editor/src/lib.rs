@@ -159,13 +159,7 @@ impl Editor {
     /// what is new, carries its changes over that, and tries again.
     ///
     /// A page numbers its edits from 1 and repeats one whose answer it did not get: it is taken once.
-    pub fn edit(
-        &mut self,
-        session: String,
-        number: u64,
-        base: String,
-        changes: Vec<Change>,
-    ) -> Result<Edited, Error> {
+    pub fn edit(&mut self, session: String, number: u64, base: String, changes: Vec<Change>) -> Result<Edited, Error> {
         if session.len() > SESSION_BYTES_MAX {
             app::bail!(Error::BadSession);
         }
