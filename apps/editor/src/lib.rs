@@ -207,10 +207,12 @@ impl Editor {
     fn remember(&mut self, session: String, number: u64, version: String) {
         let known: Vec<(String, u64)> = self.done.iter().map(|(session, done)| (session, done.order)).collect();
         let order = known.iter().map(|(_, order)| order + 1).max().unwrap_or(0);
-        if known.len() >= SESSIONS_MAX && known.iter().all(|(other, _)| *other != session) {
-            if let Some((oldest, _)) = known.into_iter().min_by_key(|(_, order)| *order) {
-                self.done.remove(&oldest);
-            }
+        let is_new = known.iter().all(|(other, _)| *other != session);
+        if known.len() >= SESSIONS_MAX
+            && is_new
+            && let Some((oldest, _)) = known.into_iter().min_by_key(|(_, order)| *order)
+        {
+            self.done.remove(&oldest);
         }
         self.done.insert(&session, &Done { number, version, order });
     }
