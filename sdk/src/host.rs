@@ -6,16 +6,16 @@
 pub mod bindings;
 #[cfg(target_arch = "wasm32")]
 mod guest;
-#[cfg(target_arch = "wasm32")]
-mod opening;
 #[cfg(not(target_arch = "wasm32"))]
 mod local;
+#[cfg(target_arch = "wasm32")]
+mod opening;
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use bindings::mesto::app::state::{Collection as Handle, Entry, Unit};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use bindings::mesto::app::{env, output, private};
-#[cfg(target_arch = "wasm32")]
-pub(crate) use opening::{Kind, child, root};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use local::{Entry, Handle, Kind, Session, Unit, child, env, output, private, root, within};
+#[cfg(target_arch = "wasm32")]
+pub(crate) use opening::{Kind, child, root};

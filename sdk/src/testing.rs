@@ -9,8 +9,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use mesto_crdt::{
-    Author, Delta, DeltaId, Hlc, MemoryState, Op, RootHash, Sequences, Space, Transaction, TreeCache, WithSequences, next,
-    root,
+    Author, Delta, DeltaId, Hlc, MemoryState, Op, RootHash, Sequences, Space, Transaction, TreeCache, WithSequences,
+    next, root,
 };
 use serde_json::Value as Json;
 
@@ -302,8 +302,9 @@ impl<A: App> Replicas<A> {
     }
 
     fn difference(&self, a: usize, b: usize) -> String {
-        let leaves =
-            |replica: usize| -> BTreeMap<&[u8], &[u8]> { self.replicas[replica].state.read.pairs(Space::Leaf).collect() };
+        let leaves = |replica: usize| -> BTreeMap<&[u8], &[u8]> {
+            self.replicas[replica].state.read.pairs(Space::Leaf).collect()
+        };
         let (ours, theirs) = (leaves(a), leaves(b));
         let mut text = String::new();
         let keys = ours.keys().chain(theirs.keys()).collect::<std::collections::BTreeSet<_>>();

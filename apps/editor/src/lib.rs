@@ -159,13 +159,7 @@ impl Editor {
     /// what is new, carries its changes over that, and tries again.
     ///
     /// A page numbers its edits from 1 and repeats one whose answer it did not get: it is taken once.
-    pub fn edit(
-        &mut self,
-        session: String,
-        number: u64,
-        base: String,
-        changes: Vec<Change>,
-    ) -> Result<Edited, Error> {
+    pub fn edit(&mut self, session: String, number: u64, base: String, changes: Vec<Change>) -> Result<Edited, Error> {
         if session.len() > SESSION_BYTES_MAX {
             app::bail!(Error::BadSession);
         }
@@ -213,10 +207,12 @@ impl Editor {
     fn remember(&mut self, session: String, number: u64, version: String) {
         let known: Vec<(String, u64)> = self.done.iter().map(|(session, done)| (session, done.order)).collect();
         let order = known.iter().map(|(_, order)| order + 1).max().unwrap_or(0);
-        if known.len() >= SESSIONS_MAX && known.iter().all(|(other, _)| *other != session) {
-            if let Some((oldest, _)) = known.into_iter().min_by_key(|(_, order)| *order) {
-                self.done.remove(&oldest);
-            }
+        let is_new = known.iter().all(|(other, _)| *other != session);
+        if known.len() >= SESSIONS_MAX
+            && is_new
+            && let Some((oldest, _)) = known.into_iter().min_by_key(|(_, order)| *order)
+        {
+            self.done.remove(&oldest);
         }
         self.done.insert(&session, &Done { number, version, order });
     }

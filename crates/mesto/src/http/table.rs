@@ -10,7 +10,7 @@ use mesto_api::auth::{
 };
 use mesto_api::blob::{Blob, Uploaded};
 use mesto_api::call::{Called, RpcRequest};
-use mesto_api::context::{Context, ContextCreated, CreateContext, Say, Leaf, StartSync, Sync};
+use mesto_api::context::{Context, ContextCreated, CreateContext, Leaf, Say, StartSync, Sync};
 use mesto_api::event::{EventLine, Subscription};
 use mesto_api::group::{CreateGroup, Group, GroupCreated, Invite, Invited, Join, JoinGroup, LogLine, Member};
 use mesto_api::trace::Arrow;

@@ -313,7 +313,9 @@ fn a_stopped_call_leaves_the_runtime_as_it_was() {
 
 /// Inserts 256 characters into the text at a place.
 fn insert_at(at: u64) -> String {
-    format!("(call $text_splice (global.get $writing) (i32.const 0) (i64.const {at}) (i64.const 0) (i32.const 256) (i32.const 256))")
+    format!(
+        "(call $text_splice (global.get $writing) (i32.const 0) (i64.const {at}) (i64.const 0) (i32.const 256) (i32.const 256))"
+    )
 }
 
 #[test]
@@ -343,7 +345,9 @@ fn a_text_beyond_what_one_call_may_change() {
 
 #[test]
 fn what_is_kept_privately_beyond_its_limits() {
-    let keep = |key: u32, value: u32| format!("(call $keep (i32.const 256) (i32.const {key}) (i32.const 0) (i32.const {value}))");
+    let keep = |key: u32, value: u32| {
+        format!("(call $keep (i32.const 256) (i32.const {key}) (i32.const 0) (i32.const {value}))")
+    };
     let short = Limits { key_bytes: 8, value_bytes: 64, delta_bytes: 100, ..limits() };
     assert_eq!(stopped(short.clone(), &keep(9, 1)), limit("key_bytes", "8 bytes"));
     assert_eq!(stopped(short.clone(), &keep(1, 65)), limit("value_bytes", "64 bytes"));
