@@ -22,7 +22,6 @@ pub(super) async fn create(State(shared): Serving, Json(request): Json<CreateCon
         return Err(Refusal::new(ErrorCode::InvalidArgument, "`init` is not a JSON object"));
     }
     let command = Command::ContextCreate {
-        restricted: None,
         group: Selector(request.group),
         application: request.app.map(Selector),
         name: request.name,
