@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use crate::apps::{self, path_text};
 
@@ -27,8 +28,14 @@ fn the_editors_page_keeps_its_laws_and_is_what_its_sources_give() {
     succeeds(Command::new("node").args(["build.mjs", "--check"]).current_dir(&page));
 }
 
-/// The sources of the page, with what they need; `None` if that cannot be had here.
+/// The sources of the page, with what they need; `None` if that cannot be had here. Looked for once, as an install takes
+/// away what an earlier one brought.
 fn page() -> Option<PathBuf> {
+    static PAGE: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PAGE.get_or_init(find_page).clone()
+}
+
+fn find_page() -> Option<PathBuf> {
     let page = apps::source("editor").join("page");
     let version = Command::new("node").arg("--version").output().ok()?.stdout;
     let major = String::from_utf8_lossy(&version).trim_start_matches('v').split('.').next()?.parse::<u32>().ok()?;

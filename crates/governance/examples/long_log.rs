@@ -1,4 +1,4 @@
-//! What an op costs as a group's log grows: `cargo run --release -p mesto-governance --example growth`.
+//! What an op costs as a group's log grows: `cargo run --release -p mesto-governance --example long_log`.
 //!
 //! Prints one JSON object per history: microseconds per op for the first and the last thousand (signatures excluded),
 //! and the slowest single op, milliseconds for a fold from nothing, and microseconds for a clone that goes on by one op.
