@@ -118,10 +118,16 @@ codes! {
 }
 
 impl ErrorCode {
-    /// The code that best fits a JSON-RPC `type`, which is coarser than [`ErrorCode`].
+    /// The code that best fits a JSON-RPC error, whose `type` is coarser than [`ErrorCode`]: the one that the type names,
+    /// unless the number tells that it is another.
     #[must_use]
-    pub fn from_rpc_type(kind: &str) -> Self {
-        kind.parse().unwrap_or(Self::InternalError)
+    pub fn from_rpc(kind: &str, number: i32) -> Self {
+        let named = kind.parse().unwrap_or(Self::InternalError);
+        let is_told = |code: &&Self| code.rpc_type() == kind && code.rpc_code() == number;
+        if named.rpc_code() == number {
+            return named;
+        }
+        Self::ALL.iter().find(is_told).copied().unwrap_or(named)
     }
 }
 
@@ -213,7 +219,16 @@ mod tests {
             assert!(TYPES.contains(&code.rpc_type()), "{code}");
         }
         for kind in TYPES {
-            assert_eq!(ErrorCode::from_rpc_type(kind).as_str(), *kind);
+            assert_eq!(ErrorCode::from_rpc(kind, 0).as_str(), *kind);
         }
+    }
+
+    #[test]
+    fn the_number_of_a_json_rpc_error_tells_apart_what_its_type_does_not() {
+        let told = [ErrorCode::Unauthorized, ErrorCode::Forbidden, ErrorCode::IdentityNotFound, ErrorCode::NotJoined];
+        for code in told {
+            assert_eq!(ErrorCode::from_rpc(code.rpc_type(), code.rpc_code()), code);
+        }
+        assert_eq!(ErrorCode::from_rpc("InternalError", -32603), ErrorCode::InternalError);
     }
 }

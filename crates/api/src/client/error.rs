@@ -82,7 +82,7 @@ impl ClientError {
             Self::Rpc(error) => Problem {
                 hint: error.hint,
                 data: (!error.data.is_null()).then_some(error.data),
-                ..Problem::new(ErrorCode::from_rpc_type(&error.kind), error.message)
+                ..Problem::new(ErrorCode::from_rpc(&error.kind, error.code), error.message)
             },
             Self::Malformed(_) => Problem::new(ErrorCode::InternalError, detail)
                 .hint("is the node of the same version as this command? `mesto status` tells"),
