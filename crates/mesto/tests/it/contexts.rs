@@ -112,7 +112,7 @@ fn f02_what_fails_leaves_no_trace() {
     node.cli(&["call", &context, "set", r#"{"key":"tea","value":5}"#]).fails(1, "FunctionCallError");
     let long = "k".repeat(2_000);
     node.cli(&["call", &context, "set", &format!("key={long}"), "value=v"]).fails(1, "LimitExceeded");
-    node.cli(&["call", &context, "get", "key=tea", "--as", &"a".repeat(52)]).fails(4, "Unauthorized");
+    node.cli(&["call", &context, "get", "key=tea", "--as", &"a".repeat(52)]).fails(5, "IdentityNotFound");
     node.cli(&["call", "nowhere", "get", "key=tea"]).fails(5, "ContextNotFound");
     assert_eq!(shown(&node, &context), before);
 }
