@@ -25,10 +25,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     };
     apps::set_up()?;
     let mesto = build::mesto(workspace, Profile::Dev)?;
-    let bundles = Bundles {
-        kv: apps::build(workspace, &mesto, "kv")?,
-        editor: apps::build(workspace, &mesto, "editor")?,
-    };
+    let bundles =
+        Bundles { kv: apps::build(workspace, &mesto, "kv")?, editor: apps::build(workspace, &mesto, "editor")? };
 
     let stop = Stop::on_signal()?;
     let folder = tempfile::Builder::new().prefix("mesto-demo-").tempdir().context("cannot make a temporary folder")?;
@@ -112,7 +110,13 @@ fn begin_text(first: &Node, second: &Node, editor: &Path, shared: &Shared) -> Re
     second.cli(&["context", "join", &text, "--wait", "--timeout", "60s"])?;
     std::thread::scope(|scope| {
         let typed = [first, second].map(|node| {
-            scope.spawn(|| node.client()?.call(&text, "insert", &json!({ "at": 0, "text": format!("Hello from {}. ", node.name()) })))
+            scope.spawn(|| {
+                node.client()?.call(
+                    &text,
+                    "insert",
+                    &json!({ "at": 0, "text": format!("Hello from {}. ", node.name()) }),
+                )
+            })
         });
         typed.into_iter().try_for_each(|typist| match typist.join() {
             Ok(result) => result.map(|_| ()),

@@ -2,9 +2,9 @@
 
 use anyhow::{Result, bail};
 
-use crate::{apps, javascript};
 use crate::build::{self, Profile};
 use crate::workspace::{Workspace, run as run_command};
+use crate::{apps, javascript};
 
 /// The integration tests of the program are one binary of this name.
 const TESTS: &str = "it";

@@ -56,7 +56,9 @@ pub(crate) fn set_up_browser() {
         return;
     }
     if !may_install() {
-        eprintln!("xtask: there is no Chromium here: tests in browsers will be skipped. Install it, or set MESTO_BROWSER");
+        eprintln!(
+            "xtask: there is no Chromium here: tests in browsers will be skipped. Install it, or set MESTO_BROWSER"
+        );
         return;
     }
     eprintln!("xtask: installing Chromium with apt-get");

@@ -18,8 +18,8 @@ use ureq::{Agent, Body, RequestBuilder, SendBody};
 
 use crate::application::Application;
 use crate::auth::{
-    AddLoginKey, Challenge, Code, CreateToken, LoginKey, MakeCode, Refresh, Revoke, Revoked, Token, TokenAnswer, TokenCreated,
-    TokenPair, TokenRequest, Validated,
+    AddLoginKey, Challenge, Code, CreateToken, LoginKey, MakeCode, Refresh, Revoke, Revoked, Token, TokenAnswer,
+    TokenCreated, TokenPair, TokenRequest, Validated,
 };
 use crate::blob::{Blob, Uploaded};
 use crate::call::{Called, Execute, RpcRequest, RpcResponse};
@@ -255,7 +255,13 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError::Rpc`] if the call gave no result.
-    pub fn call(&self, context: &str, method: &str, args: &RawValue, identity: Option<&str>) -> Result<Called, ClientError> {
+    pub fn call(
+        &self,
+        context: &str,
+        method: &str,
+        args: &RawValue,
+        identity: Option<&str>,
+    ) -> Result<Called, ClientError> {
         let params = Execute {
             context_id: context.into(),
             method: method.into(),
@@ -265,7 +271,8 @@ impl Client {
         let malformed = |error: serde_json::Error| ClientError::Malformed(error.to_string());
         let params = serde_json::value::to_raw_value(&params).map_err(malformed)?;
         let id = serde_json::value::to_raw_value(&1).map_err(malformed)?;
-        let request = RpcRequest { jsonrpc: "2.0".into(), id: Some(&id), method: "execute".into(), params: Some(&params) };
+        let request =
+            RpcRequest { jsonrpc: "2.0".into(), id: Some(&id), method: "execute".into(), params: Some(&params) };
         let answer: RpcResponse<Called> = read(self.send_json("/jsonrpc", &request)?)?;
         match (answer.result, answer.error) {
             (Some(called), None) => Ok(called),
@@ -425,7 +432,11 @@ impl Client {
         self.with_json(self.agent.post(self.url(path)), body)
     }
 
-    fn with_json(&self, request: RequestBuilder<WithBody>, body: &impl Serialize) -> Result<Response<Body>, ClientError> {
+    fn with_json(
+        &self,
+        request: RequestBuilder<WithBody>,
+        body: &impl Serialize,
+    ) -> Result<Response<Body>, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| ClientError::Malformed(error.to_string()))?;
         let request = self.authorised(request).header("content-type", "application/json");
         self.answered(request.send(&body[..]))

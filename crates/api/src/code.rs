@@ -208,8 +208,16 @@ mod tests {
     #[test]
     fn every_status_is_one_of_the_documented_ones() {
         const TYPES: &[&str] = &[
-            "ParseError", "InvalidRequest", "MethodNotFound", "ContextNotFound", "FunctionCallError",
-            "Unauthorized", "Uninitialized", "ApplicationNotInstalled", "LimitExceeded", "UpgradeInProgress",
+            "ParseError",
+            "InvalidRequest",
+            "MethodNotFound",
+            "ContextNotFound",
+            "FunctionCallError",
+            "Unauthorized",
+            "Uninitialized",
+            "ApplicationNotInstalled",
+            "LimitExceeded",
+            "UpgradeInProgress",
             "InternalError",
         ];
         for code in ErrorCode::ALL {

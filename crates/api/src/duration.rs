@@ -49,7 +49,8 @@ mod tests {
 
     #[test]
     fn each_unit_means_what_it_says() {
-        for (text, seconds) in [("30s", 30), ("30", 30), ("5m", 300), ("24h", 86_400), ("7d", 604_800), ("1w", 604_800)] {
+        for (text, seconds) in [("30s", 30), ("30", 30), ("5m", 300), ("24h", 86_400), ("7d", 604_800), ("1w", 604_800)]
+        {
             assert_eq!(parse(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
         assert_eq!(parse("250ms"), Ok(Duration::from_millis(250)));

@@ -158,7 +158,9 @@ mod tests {
 
     #[test]
     fn each_emitted_event_is_a_line() {
-        let lines = mutation(json!([{"kind": "Set", "data": {"key": "k"}, "handler": null}, {"kind": "Len", "data": 2}])).lines();
+        let lines =
+            mutation(json!([{"kind": "Set", "data": {"key": "k"}, "handler": null}, {"kind": "Len", "data": 2}]))
+                .lines();
         assert_eq!(lines.len(), 2);
         assert_eq!(
             serde_json::to_value(&lines[0]).unwrap(),
@@ -177,7 +179,8 @@ mod tests {
     #[test]
     fn what_concerns_a_group_names_it() {
         let happened: Happened =
-            serde_json::from_value(json!({"groupId": "g", "seq": 1, "type": "MemberAdded", "data": {"memberId": "m"}})).unwrap();
+            serde_json::from_value(json!({"groupId": "g", "seq": 1, "type": "MemberAdded", "data": {"memberId": "m"}}))
+                .unwrap();
         let lines = happened.lines();
         assert_eq!(lines[0].payload, json!({"memberId": "m", "groupId": "g"}));
         assert_eq!(lines[0].context_id, None);

@@ -56,9 +56,7 @@ impl Limits {
 
     /// The most bytes that a `.mpk` of this length may unpack to.
     fn unpacked_bytes_for(&self, packed_bytes: u64) -> u64 {
-        let by_ratio = packed_bytes
-            .saturating_mul(self.ratio_max)
-            .max(self.ratio_floor_bytes);
+        let by_ratio = packed_bytes.saturating_mul(self.ratio_max).max(self.ratio_floor_bytes);
         by_ratio.min(self.unpacked_bytes_max)
     }
 }
@@ -152,9 +150,7 @@ pub enum ArchiveError {
     },
     /// A member gives a meaning to others that we do not support: PAX records beyond names and times,
     /// global PAX headers, long link names.
-    #[error(
-        "the bundle uses a tar extension that is not accepted here ({what}); pack it with `mesto bundle pack`"
-    )]
+    #[error("the bundle uses a tar extension that is not accepted here ({what}); pack it with `mesto bundle pack`")]
     UnsupportedExtension {
         /// Which extension.
         what: String,
@@ -189,14 +185,9 @@ pub fn unpack(bytes: &[u8], limits: &Limits) -> Result<BTreeMap<String, Vec<u8>>
 /// [`ArchiveError::PackedTooLarge`], [`ArchiveError::Read`].
 pub fn read_packed(stream: impl Read, limits: &Limits) -> Result<Vec<u8>, ArchiveError> {
     let mut bytes = Vec::new();
-    stream
-        .take(limits.packed_bytes_max.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(ArchiveError::Read)?;
+    stream.take(limits.packed_bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(ArchiveError::Read)?;
     if bytes.len() as u64 > limits.packed_bytes_max {
-        return Err(ArchiveError::PackedTooLarge {
-            max: limits.packed_bytes_max,
-        });
+        return Err(ArchiveError::PackedTooLarge { max: limits.packed_bytes_max });
     }
     Ok(bytes)
 }

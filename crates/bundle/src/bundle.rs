@@ -66,9 +66,7 @@ pub enum BundleError {
         found: u64,
     },
     /// A file has another hash than the manifest says.
-    #[error(
-        "the content of {path:?} does not fit its hash in the manifest; it was changed after signing"
-    )]
+    #[error("the content of {path:?} does not fit its hash in the manifest; it was changed after signing")]
     HashDiffers {
         /// The file.
         path: String,
@@ -92,34 +90,19 @@ impl Bundle {
     /// As [`Bundle::open`].
     pub fn open_within(bytes: &[u8], limits: &Limits) -> Result<Bundle, BundleError> {
         let mut files = archive::unpack(bytes, limits)?;
-        let manifest = files
-            .remove(MANIFEST_PATH)
-            .ok_or(ArchiveError::ManifestMissing)?;
+        let manifest = files.remove(MANIFEST_PATH).ok_or(ArchiveError::ManifestMissing)?;
         let manifest = Manifest::parse(&manifest)?;
         manifest.verify()?;
         check_files(&manifest, &files)?;
         let wasm_path = &manifest.wasm().path;
-        let wasm = files
-            .remove(wasm_path)
-            .ok_or_else(|| BundleError::FileMissing {
-                path: wasm_path.clone(),
-            })?;
+        let wasm = files.remove(wasm_path).ok_or_else(|| BundleError::FileMissing { path: wasm_path.clone() })?;
         let application_id = application_id(manifest.package(), &manifest.signer());
-        Ok(Bundle {
-            manifest,
-            wasm,
-            files,
-            blob_id: blob_id(bytes),
-            application_id,
-        })
+        Ok(Bundle { manifest, wasm, files, blob_id: blob_id(bytes), application_id })
     }
 
     /// The schema of the app's methods, state and events, if the bundle brings one.
     pub fn abi(&self) -> Option<&[u8]> {
-        self.manifest
-            .abi()
-            .and_then(|abi| self.files.get(&abi.path))
-            .map(Vec::as_slice)
+        self.manifest.abi().and_then(|abi| self.files.get(&abi.path)).map(Vec::as_slice)
     }
 }
 
@@ -170,10 +153,7 @@ pub fn build(
 /// # Errors
 ///
 /// [`BundleError`]; files that the manifest does not name are refused, not left out.
-pub fn pack_signed(
-    manifest: &Manifest,
-    files: &BTreeMap<String, Vec<u8>>,
-) -> Result<Vec<u8>, BundleError> {
+pub fn pack_signed(manifest: &Manifest, files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>, BundleError> {
     let mut content = files.clone();
     content.insert(MANIFEST_PATH.to_owned(), manifest.to_canonical_json()?);
     let packed = archive::pack(&content)?;
@@ -182,25 +162,16 @@ pub fn pack_signed(
 }
 
 fn check_files(manifest: &Manifest, files: &BTreeMap<String, Vec<u8>>) -> Result<(), BundleError> {
-    let named: BTreeMap<&str, &FileEntry> = manifest
-        .all_files()
-        .map(|entry| (entry.path.as_str(), entry))
-        .collect();
+    let named: BTreeMap<&str, &FileEntry> = manifest.all_files().map(|entry| (entry.path.as_str(), entry)).collect();
     if let Some(path) = files.keys().find(|path| !named.contains_key(path.as_str())) {
         return Err(BundleError::FileNotNamed { path: path.clone() });
     }
     for (path, entry) in named {
         let path = || path.to_owned();
-        let content = files
-            .get(&entry.path)
-            .ok_or_else(|| BundleError::FileMissing { path: path() })?;
+        let content = files.get(&entry.path).ok_or_else(|| BundleError::FileMissing { path: path() })?;
         let found = content.len() as u64;
         if found != entry.size {
-            return Err(BundleError::SizeDiffers {
-                path: path(),
-                named: entry.size,
-                found,
-            });
+            return Err(BundleError::SizeDiffers { path: path(), named: entry.size, found });
         }
         if Sha256::digest(content).as_slice() != entry.hash {
             return Err(BundleError::HashDiffers { path: path() });

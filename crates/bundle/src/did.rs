@@ -89,12 +89,8 @@ impl FromStr for SignerId {
         if base58.len() > TEXT_CHARS_MAX {
             return Err(DidError::NotBase58);
         }
-        let bytes = bs58::decode(base58)
-            .into_vec()
-            .map_err(|_| DidError::NotBase58)?;
-        let key = bytes
-            .strip_prefix(&MULTICODEC_ED25519)
-            .ok_or(DidError::NotEd25519)?;
+        let bytes = bs58::decode(base58).into_vec().map_err(|_| DidError::NotBase58)?;
+        let key = bytes.strip_prefix(&MULTICODEC_ED25519).ok_or(DidError::NotEd25519)?;
         let key: &[u8; 32] = key.try_into().map_err(|_| DidError::NotEd25519)?;
         SignerId::from_public_key(key)
     }
@@ -130,10 +126,7 @@ mod tests {
             let bytes: [u8; 32] = hex::decode(key).expect("hex").try_into().expect("32 bytes");
             let signer = SignerId::from_public_key(&bytes).expect("a usable key");
             assert_eq!(signer.to_string(), did);
-            assert_eq!(
-                did.parse::<SignerId>().expect("a did:key").public_key(),
-                bytes
-            );
+            assert_eq!(did.parse::<SignerId>().expect("a did:key").public_key(), bytes);
         }
     }
 
@@ -148,10 +141,7 @@ mod tests {
             (&format!("{did}{}", "1".repeat(100)), DidError::NotBase58),
             (&did[..did.len() - 4], DidError::NotEd25519),
             // A secp256k1 key of the did:key specification.
-            (
-                "did:key:zQ3shokFTS3brHcDQrn82RUDfCZESWL1ZdCEJwekUDPQiYBme",
-                DidError::NotEd25519,
-            ),
+            ("did:key:zQ3shokFTS3brHcDQrn82RUDfCZESWL1ZdCEJwekUDPQiYBme", DidError::NotEd25519),
         ];
         for (text, rule) in cases {
             assert_eq!(text.parse::<SignerId>(), Err(rule), "{text}");
@@ -162,10 +152,7 @@ mod tests {
     fn keys_under_which_anybody_can_sign_are_refused() {
         let mut identity = [0; 32];
         identity[0] = 1;
-        assert_eq!(
-            SignerId::from_public_key(&identity),
-            Err(DidError::UnusableKey)
-        );
+        assert_eq!(SignerId::from_public_key(&identity), Err(DidError::UnusableKey));
     }
 
     proptest! {

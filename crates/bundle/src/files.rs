@@ -77,33 +77,23 @@ pub enum FilesError {
 ///
 /// [`FilesError::KeyExists`], [`FilesError::Key`], [`FilesError::Io`]; after an error no half-written file stays.
 pub fn write_key(path: &Path, key: &SignerKey) -> Result<(), FilesError> {
-    let pem = key.to_pem().map_err(|source| FilesError::Key {
-        path: path.to_owned(),
-        source,
-    })?;
+    let pem = key.to_pem().map_err(|source| FilesError::Key { path: path.to_owned(), source })?;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path).map_err(|source| {
         if source.kind() == io::ErrorKind::AlreadyExists {
-            FilesError::KeyExists {
-                path: path.to_owned(),
-            }
+            FilesError::KeyExists { path: path.to_owned() }
         } else {
             at(path)(source)
         }
     })?;
-    file.write_all(pem.as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(|source| {
-            // It is our own file of a moment ago; if even removing it fails, the first error tells more.
-            let _ = fs::remove_file(path);
-            FilesError::Io {
-                path: path.to_owned(),
-                source,
-            }
-        })
+    file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()).map_err(|source| {
+        // It is our own file of a moment ago; if even removing it fails, the first error tells more.
+        let _ = fs::remove_file(path);
+        FilesError::Io { path: path.to_owned(), source }
+    })
 }
 
 /// Reads a key file.
@@ -115,13 +105,8 @@ pub fn read_key(path: &Path) -> Result<SignerKey, FilesError> {
     // Of full size at once: a string that grows leaves copies of the secret behind.
     let mut pem = Zeroizing::new(String::with_capacity(PEM_BYTES_MAX + 1));
     let file = File::open(path).map_err(at(path))?;
-    file.take(PEM_BYTES_MAX as u64 + 1)
-        .read_to_string(&mut pem)
-        .map_err(at(path))?;
-    SignerKey::from_pem(&pem).map_err(|source| FilesError::Key {
-        path: path.to_owned(),
-        source,
-    })
+    file.take(PEM_BYTES_MAX as u64 + 1).read_to_string(&mut pem).map_err(at(path))?;
+    SignerKey::from_pem(&pem).map_err(|source| FilesError::Key { path: path.to_owned(), source })
 }
 
 /// Reads and verifies a `.mpk`.
@@ -213,26 +198,15 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), FilesError> {
     };
     write().map_err(|source| {
         let _ = fs::remove_file(&part);
-        FilesError::Io {
-            path: path.to_owned(),
-            source,
-        }
+        FilesError::Io { path: path.to_owned(), source }
     })
 }
 
 /// The files that the bundle of this manifest will hold, or nothing if the component is not there.
-fn app_files(
-    folder: &Path,
-    template: &Template,
-) -> Result<Option<BTreeMap<String, Vec<u8>>>, FilesError> {
+fn app_files(folder: &Path, template: &Template) -> Result<Option<BTreeMap<String, Vec<u8>>>, FilesError> {
     let wasm = template.wasm_path()?;
-    check_path(wasm.as_bytes()).map_err(|rule| ManifestError::BadPath {
-        field: "wasm.path".to_owned(),
-        rule,
-    })?;
-    if fs::symlink_metadata(folder.join(wasm))
-        .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-    {
+    check_path(wasm.as_bytes()).map_err(|rule| ManifestError::BadPath { field: "wasm.path".to_owned(), rule })?;
+    if fs::symlink_metadata(folder.join(wasm)).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Ok(None);
     }
     let mut reading = Reading::new(folder);
@@ -255,11 +229,7 @@ struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     fn new(root: &'a Path) -> Self {
-        Reading {
-            root,
-            files: BTreeMap::new(),
-            bytes_left: Limits::DEFAULT.unpacked_bytes_max,
-        }
+        Reading { root, files: BTreeMap::new(), bytes_left: Limits::DEFAULT.unpacked_bytes_max }
     }
 
     /// Reads everything below a folder.
@@ -280,15 +250,11 @@ impl<'a> Reading<'a> {
             for entry in fs::read_dir(&full).map_err(at(&full))? {
                 let entry = entry.map_err(at(&full))?;
                 let name = entry.file_name();
-                let name = name.to_str().ok_or_else(|| FilesError::BadName {
-                    path: entry.path(),
-                    rule: PathError::NotUtf8,
-                })?;
+                let name = name
+                    .to_str()
+                    .ok_or_else(|| FilesError::BadName { path: entry.path(), rule: PathError::NotUtf8 })?;
                 let path = format!("{folder}/{name}");
-                check_path(path.as_bytes()).map_err(|rule| FilesError::BadName {
-                    path: entry.path(),
-                    rule,
-                })?;
+                check_path(path.as_bytes()).map_err(|rule| FilesError::BadName { path: entry.path(), rule })?;
                 if entry.file_type().map_err(at(&entry.path()))?.is_dir() {
                     folders.push(path);
                 } else {
@@ -305,16 +271,10 @@ impl<'a> Reading<'a> {
             return Ok(());
         }
         let full = self.root.join(path);
-        check_path(path.as_bytes()).map_err(|rule| FilesError::BadName {
-            path: full.clone(),
-            rule,
-        })?;
+        check_path(path.as_bytes()).map_err(|rule| FilesError::BadName { path: full.clone(), rule })?;
         self.no_link_on_the_way(path)?;
         if self.files.len() >= Limits::DEFAULT.files_max {
-            return Err(ArchiveError::TooManyFiles {
-                max: Limits::DEFAULT.files_max,
-            }
-            .into());
+            return Err(ArchiveError::TooManyFiles { max: Limits::DEFAULT.files_max }.into());
         }
         let content = read_bounded(&full, self.bytes_left)?;
         self.bytes_left = self.bytes_left.saturating_sub(content.len() as u64);
@@ -329,11 +289,7 @@ impl<'a> Reading<'a> {
         while let Some(segment) = segments.next() {
             full.push(segment);
             let kind = fs::symlink_metadata(&full).map_err(at(&full))?.file_type();
-            let plain = if segments.peek().is_some() {
-                kind.is_dir()
-            } else {
-                kind.is_file()
-            };
+            let plain = if segments.peek().is_some() { kind.is_dir() } else { kind.is_file() };
             if !plain {
                 return Err(FilesError::NotPlain { path: full });
             }
@@ -345,20 +301,14 @@ impl<'a> Reading<'a> {
 fn read_mpk(path: &Path) -> Result<Vec<u8>, FilesError> {
     let file = File::open(path).map_err(at(path))?;
     archive::read_packed(file, &Limits::DEFAULT).map_err(|error| {
-        if let ArchiveError::Read(source) = error {
-            at(path)(source)
-        } else {
-            FilesError::Archive(error)
-        }
+        if let ArchiveError::Read(source) = error { at(path)(source) } else { FilesError::Archive(error) }
     })
 }
 
 fn read_bounded(path: &Path, max: u64) -> Result<Vec<u8>, FilesError> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(at(path))?;
-    file.take(max.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(at(path))?;
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(at(path))?;
     if bytes.len() as u64 > max {
         return Err(ArchiveError::UnpackedTooLarge { max }.into());
     }
@@ -373,8 +323,5 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> FilesError + '_ {
-    move |source| FilesError::Io {
-        path: path.to_owned(),
-        source,
-    }
+    move |source| FilesError::Io { path: path.to_owned(), source }
 }

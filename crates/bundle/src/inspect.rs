@@ -62,11 +62,7 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
 
 impl Inspection {
     fn of_claims(bytes: &[u8], manifest: Option<&Manifest>) -> Inspection {
-        let files: Vec<FileEntry> = manifest
-            .into_iter()
-            .flat_map(Manifest::all_files)
-            .cloned()
-            .collect();
+        let files: Vec<FileEntry> = manifest.into_iter().flat_map(Manifest::all_files).cloned().collect();
         Inspection {
             valid: false,
             problem: None,
@@ -77,17 +73,11 @@ impl Inspection {
             version: manifest.map(|m| m.app_version().to_string()),
             min_runtime_version: manifest.map(|m| m.min_runtime_version().to_string()),
             size: bytes.len() as u64,
-            unpacked_size: manifest.map(|_| {
-                files
-                    .iter()
-                    .fold(0, |sum: u64, file| sum.saturating_add(file.size))
-            }),
+            unpacked_size: manifest.map(|_| files.iter().fold(0, |sum: u64, file| sum.saturating_add(file.size))),
             wasm: manifest.map(|m| m.wasm().path.clone()),
             abi: manifest.and_then(Manifest::abi).map(|abi| abi.path.clone()),
             web: manifest.and_then(Manifest::web).map(str::to_owned),
-            migrations: manifest
-                .map(|m| m.migrations().to_vec())
-                .unwrap_or_default(),
+            migrations: manifest.map(|m| m.migrations().to_vec()).unwrap_or_default(),
             files,
         }
     }
@@ -95,8 +85,6 @@ impl Inspection {
 
 fn claimed_manifest(bytes: &[u8]) -> Result<Manifest, BundleError> {
     let files = archive::unpack(bytes, &Limits::DEFAULT)?;
-    let manifest = files
-        .get(MANIFEST_PATH)
-        .ok_or(ArchiveError::ManifestMissing)?;
+    let manifest = files.get(MANIFEST_PATH).ok_or(ArchiveError::ManifestMissing)?;
     Ok(Manifest::parse(manifest)?)
 }

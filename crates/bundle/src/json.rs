@@ -54,26 +54,20 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
         if value > INTEGER_MAX {
-            return Err(E::custom(format_args!(
-                "{value} is beyond 2^53 - 1; write it as a string"
-            )));
+            return Err(E::custom(format_args!("{value} is beyond 2^53 - 1; write it as a string")));
         }
         Ok(Value::from(value))
     }
 
     fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Value, E> {
         if value.unsigned_abs() > INTEGER_MAX {
-            return Err(E::custom(format_args!(
-                "{value} is beyond 2^53 - 1; write it as a string"
-            )));
+            return Err(E::custom(format_args!("{value} is beyond 2^53 - 1; write it as a string")));
         }
         Ok(Value::from(value))
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value)
-            .map(Value::Number)
-            .ok_or_else(|| E::custom("a number is not finite"))
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number is not finite"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -96,9 +90,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
         let mut map = Map::new();
         while let Some((key, Strict(value))) = entries.next_entry::<String, Strict>()? {
             if map.contains_key(&key) {
-                return Err(A::Error::custom(format_args!(
-                    "the key {key:?} appears twice"
-                )));
+                return Err(A::Error::custom(format_args!("the key {key:?} appears twice")));
             }
             map.insert(key, value);
         }
@@ -127,16 +119,7 @@ mod tests {
 
     #[test]
     fn only_one_whole_object_is_accepted() {
-        for text in [
-            "",
-            "[]",
-            "null",
-            "1",
-            "{} {}",
-            "{",
-            "{\"a\":NaN}",
-            "\u{feff}{}",
-        ] {
+        for text in ["", "[]", "null", "1", "{} {}", "{", "{\"a\":NaN}", "\u{feff}{}"] {
             assert!(parse_object(text.as_bytes()).is_err(), "{text}");
         }
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(500), "]".repeat(500));
@@ -158,10 +141,7 @@ mod tests {
         ))
         .expect("the vector is hex");
         let map = parse_object(input.as_bytes()).expect("the example is strict JSON");
-        assert_eq!(
-            serde_json_canonicalizer::to_vec(&map).expect("it has a canonical form"),
-            canonical
-        );
+        assert_eq!(serde_json_canonicalizer::to_vec(&map).expect("it has a canonical form"), canonical);
     }
 
     /// RFC 8785, section 3.2.3: keys are ordered by their UTF-16 code units.
@@ -176,10 +156,7 @@ mod tests {
             "\"\u{1f600}\":\"Emoji: Grinning Face\",\"\u{fb33}\":\"Hebrew Letter Dalet With Dagesh\"}"
         );
         let map = parse_object(input.as_bytes()).expect("the example is strict JSON");
-        assert_eq!(
-            serde_json_canonicalizer::to_string(&map).expect("it has a canonical form"),
-            canonical
-        );
+        assert_eq!(serde_json_canonicalizer::to_string(&map).expect("it has a canonical form"), canonical);
     }
 
     /// RFC 8785, appendix B: doubles by their bits, and how they are written.
@@ -212,8 +189,7 @@ mod tests {
             (0x4314_3ff3_c1cb_0959, "1424953923781206.2"),
         ];
         for (bits, text) in samples {
-            let written =
-                serde_json_canonicalizer::to_string(&f64::from_bits(bits)).expect("it is finite");
+            let written = serde_json_canonicalizer::to_string(&f64::from_bits(bits)).expect("it is finite");
             assert_eq!(written, text, "{bits:016x}");
         }
     }

@@ -24,9 +24,7 @@ pub enum KeyError {
     #[error("the key file is longer than {PEM_BYTES_MAX} bytes; give an Ed25519 key in PKCS#8 PEM")]
     TooLong,
     /// The text is not an unencrypted Ed25519 private key in PKCS#8 PEM.
-    #[error(
-        "this is not an unencrypted Ed25519 private key in PKCS#8 PEM ({0}); `mesto key generate` makes one"
-    )]
+    #[error("this is not an unencrypted Ed25519 private key in PKCS#8 PEM ({0}); `mesto key generate` makes one")]
     NotPkcs8(pkcs8::Error),
     /// The PEM could not be written.
     #[error("the key cannot be encoded: {0}")]
@@ -48,9 +46,7 @@ impl SignerKey {
         if pem.len() > PEM_BYTES_MAX {
             return Err(KeyError::TooLong);
         }
-        SigningKey::from_pkcs8_pem(pem.trim_start())
-            .map(SignerKey)
-            .map_err(KeyError::NotPkcs8)
+        SigningKey::from_pkcs8_pem(pem.trim_start()).map(SignerKey).map_err(KeyError::NotPkcs8)
     }
 
     /// The key as PKCS#8 PEM, version 1: every OpenSSL reads it, while several refuse version 2.
@@ -59,10 +55,7 @@ impl SignerKey {
     ///
     /// [`KeyError::Encode`], which a key of fixed length does not cause.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, KeyError> {
-        let pair = KeypairBytes {
-            secret_key: self.0.to_bytes(),
-            public_key: None,
-        };
+        let pair = KeypairBytes { secret_key: self.0.to_bytes(), public_key: None };
         pair.to_pkcs8_pem(LineEnding::LF).map_err(KeyError::Encode)
     }
 
@@ -91,8 +84,7 @@ mod tests {
     const RFC_8410_V1: &str = "-----BEGIN PRIVATE KEY-----\n\
         MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
         -----END PRIVATE KEY-----\n";
-    const RFC_8410_PUBLIC: &str =
-        "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
+    const RFC_8410_PUBLIC: &str = "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
 
     #[test]
     fn the_key_of_rfc_8410_is_read_and_written_as_there() {
@@ -109,28 +101,16 @@ mod tests {
         assert_eq!(read.signer(), SignerId::from(key.verifying_key()));
 
         let other = SigningKey::from_bytes(&[8; 32]).verifying_key();
-        let liar = KeypairBytes {
-            secret_key: key.to_bytes(),
-            public_key: Some(pkcs8::PublicKeyBytes(other.to_bytes())),
-        };
+        let liar =
+            KeypairBytes { secret_key: key.to_bytes(), public_key: Some(pkcs8::PublicKeyBytes(other.to_bytes())) };
         let pem = liar.to_pkcs8_pem(LineEnding::LF).expect("it encodes");
-        assert!(matches!(
-            SignerKey::from_pem(&pem),
-            Err(KeyError::NotPkcs8(_))
-        ));
+        assert!(matches!(SignerKey::from_pem(&pem), Err(KeyError::NotPkcs8(_))));
     }
 
     #[test]
     fn other_texts_are_refused() {
-        for text in [
-            "",
-            "hello",
-            "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n",
-        ] {
-            assert!(
-                matches!(SignerKey::from_pem(text), Err(KeyError::NotPkcs8(_))),
-                "{text}"
-            );
+        for text in ["", "hello", "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n"] {
+            assert!(matches!(SignerKey::from_pem(text), Err(KeyError::NotPkcs8(_))), "{text}");
         }
         let explained = format!("a key for notes\n\n{RFC_8410_V1}");
         assert!(SignerKey::from_pem(&explained).is_ok());
@@ -138,10 +118,7 @@ mod tests {
         assert!(SignerKey::from_pem(&public).is_err());
         let encrypted = RFC_8410_V1.replace("PRIVATE", "ENCRYPTED PRIVATE");
         assert!(SignerKey::from_pem(&encrypted).is_err());
-        assert!(matches!(
-            SignerKey::from_pem(&"x".repeat(PEM_BYTES_MAX + 1)),
-            Err(KeyError::TooLong)
-        ));
+        assert!(matches!(SignerKey::from_pem(&"x".repeat(PEM_BYTES_MAX + 1)), Err(KeyError::TooLong)));
     }
 
     #[test]

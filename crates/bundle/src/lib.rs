@@ -50,7 +50,5 @@ pub use bundle::{Bundle, BundleError, application_id, blob_id, build, id_text, p
 pub use did::{DidError, SignerId};
 pub use inspect::{Inspection, inspect};
 pub use key::{KeyError, SignerKey};
-pub use manifest::{
-    FileEntry, Manifest, ManifestError, Migration, SignError, SignatureError, Template,
-};
+pub use manifest::{FileEntry, Manifest, ManifestError, Migration, SignError, SignatureError, Template};
 pub use path::{PATH_BYTES_MAX, PathError, check_path};

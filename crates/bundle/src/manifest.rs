@@ -153,9 +153,7 @@ pub enum ManifestError {
         path: String,
     },
     /// `web` names a page that is not among `files`, or is outside `web/`.
-    #[error(
-        "`web` in manifest.json must be the path of a page under `web/` that `files` lists; found {found:?}"
-    )]
+    #[error("`web` in manifest.json must be the path of a page under `web/` that `files` lists; found {found:?}")]
     BadWebPage {
         /// The path as written.
         found: String,
@@ -188,9 +186,7 @@ pub enum ManifestError {
     #[error("`signature.algorithm` in manifest.json must be \"ed25519\"")]
     UnknownAlgorithm,
     /// The signature block has a key beyond the three that it must have; nothing signs the block itself.
-    #[error(
-        "`signature.{key}` in manifest.json is not covered by the signature; move it to the top level"
-    )]
+    #[error("`signature.{key}` in manifest.json is not covered by the signature; move it to the top level")]
     UnsignedKey {
         /// The key.
         key: String,
@@ -283,9 +279,7 @@ impl Manifest {
 
     /// Every file that the bundle holds beside `manifest.json`.
     pub fn all_files(&self) -> impl Iterator<Item = &FileEntry> {
-        std::iter::once(&self.view.wasm)
-            .chain(&self.view.abi)
-            .chain(&self.view.files)
+        std::iter::once(&self.view.wasm).chain(&self.view.abi).chain(&self.view.files)
     }
 }
 

@@ -48,10 +48,7 @@ pub fn check_path(path: &[u8]) -> Result<&str, PathError> {
     let text = std::str::from_utf8(path).map_err(|_| PathError::NotUtf8)?;
     // `\` and `:` are separators and drives on Windows; refusing them everywhere keeps a bundle's
     // meaning independent of the machine that unpacks it.
-    if text
-        .chars()
-        .any(|c| c == '\\' || c == ':' || c.is_control())
-    {
+    if text.chars().any(|c| c == '\\' || c == ':' || c.is_control()) {
         return Err(PathError::ForbiddenCharacter);
     }
     if text.starts_with('/') {
@@ -69,8 +66,7 @@ pub fn check_path(path: &[u8]) -> Result<&str, PathError> {
 
 /// The folders above a path, innermost first: `a/b/c` gives `a/b`, `a`.
 pub(crate) fn folders_of(path: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(path.rsplit_once('/'), |(folder, _)| folder.rsplit_once('/'))
-        .map(|(folder, _)| folder)
+    std::iter::successors(path.rsplit_once('/'), |(folder, _)| folder.rsplit_once('/')).map(|(folder, _)| folder)
 }
 
 #[cfg(test)]
@@ -79,13 +75,7 @@ mod tests {
 
     #[test]
     fn plain_relative_paths_are_accepted() {
-        for path in [
-            "a",
-            "web/index.html",
-            "web/.well-known/x",
-            "web/ä b.txt",
-            "a..b/c.",
-        ] {
+        for path in ["a", "web/index.html", "web/.well-known/x", "web/ä b.txt", "a..b/c."] {
             assert_eq!(check_path(path.as_bytes()), Ok(path));
         }
         assert!(check_path(&[b'a'; PATH_BYTES_MAX]).is_ok());
@@ -110,12 +100,7 @@ mod tests {
             ("a\u{85}b".as_bytes(), PathError::ForbiddenCharacter),
         ];
         for (path, rule) in cases {
-            assert_eq!(
-                check_path(path),
-                Err(rule),
-                "{}",
-                String::from_utf8_lossy(path)
-            );
+            assert_eq!(check_path(path), Err(rule), "{}", String::from_utf8_lossy(path));
         }
     }
 

@@ -98,9 +98,8 @@ impl FromStr for Card {
         if text.len() > CARD_TEXT_LEN_MAX || body.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(CardError::Altered);
         }
-        let bytes = data_encoding::BASE32_NOPAD
-            .decode(body.to_ascii_uppercase().as_bytes())
-            .map_err(|_| CardError::Altered)?;
+        let bytes =
+            data_encoding::BASE32_NOPAD.decode(body.to_ascii_uppercase().as_bytes()).map_err(|_| CardError::Altered)?;
         let (&version, fields) = bytes.split_first().ok_or(CardError::Altered)?;
         if version != CARD_VERSION {
             return Err(CardError::UnknownVersion(version));
@@ -108,7 +107,11 @@ impl FromStr for Card {
         let card = Self::try_from_slice(fields).map_err(|_| CardError::Altered)?;
         card.check()?;
         let message = message(&card.member, &card.sealing_key, &card.peer, &card.addresses);
-        if key::verify(&card.member, CARD_DOMAIN, &message, &card.by_member) { Ok(card) } else { Err(CardError::Altered) }
+        if key::verify(&card.member, CARD_DOMAIN, &message, &card.by_member) {
+            Ok(card)
+        } else {
+            Err(CardError::Altered)
+        }
     }
 }
 

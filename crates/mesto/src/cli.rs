@@ -30,8 +30,8 @@ mod run;
 mod secret;
 mod session;
 mod token;
-mod user;
 mod trace;
+mod user;
 mod wait;
 
 use std::ffi::OsString;
@@ -343,7 +343,15 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_a_usage_error() {
-        for line in ["mesto", "mesto nothing", "mesto call", "mesto init --port 1", "mesto group create --policy never", "mesto join t --timeout soon", "mesto -q -v status"] {
+        for line in [
+            "mesto",
+            "mesto nothing",
+            "mesto call",
+            "mesto init --port 1",
+            "mesto group create --policy never",
+            "mesto join t --timeout soon",
+            "mesto -q -v status",
+        ] {
             let error = parse(line).err().unwrap();
             assert_eq!(error.exit_code(), 2, "{line}");
         }

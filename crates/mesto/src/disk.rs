@@ -134,7 +134,13 @@ impl DiskStore {
                     .manual_journal_persist(true)
             })
         };
-        let keyspaces = [open(Keyspace::Meta)?, open(Keyspace::Log)?, open(Keyspace::State)?, open(Keyspace::Tree)?, open(Keyspace::Private)?];
+        let keyspaces = [
+            open(Keyspace::Meta)?,
+            open(Keyspace::Log)?,
+            open(Keyspace::State)?,
+            open(Keyspace::Tree)?,
+            open(Keyspace::Private)?,
+        ];
         Ok(Opened { keyspaces, database, failed: AtomicBool::new(false) })
     }
 

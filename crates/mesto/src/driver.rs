@@ -15,9 +15,9 @@ mod apps;
 mod brief;
 mod core;
 mod execute;
+mod flows;
 mod handle;
 mod inbound;
-mod flows;
 mod metrics;
 mod outbound;
 mod ports;
@@ -34,11 +34,11 @@ use mesto_sync::Peer;
 use crate::blobs::Blobs;
 use crate::disk::{Committer, DiskStore};
 use crate::home::{Config, Home};
-use crate::net::{NetConfig, Network, NetworkOwner, NetEvent};
+use crate::net::{NetConfig, NetEvent, Network, NetworkOwner};
 
 pub use apps::{InstallError, InstalledApp};
-pub use handle::{ConnectError, ContextEvent, ContextEventKind, Handle};
 pub(crate) use flows::Happening;
+pub use handle::{ConnectError, ContextEvent, ContextEventKind, Handle};
 pub use metrics::Metrics;
 
 /// How long a clean shutdown may take before it is cut short.

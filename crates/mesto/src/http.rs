@@ -30,8 +30,8 @@ mod session;
 mod sse;
 mod table;
 mod told;
-mod trace;
 mod topics;
+mod trace;
 mod wait;
 mod ws;
 

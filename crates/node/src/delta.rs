@@ -84,7 +84,8 @@ impl DeltaBody {
         let wire = Wire { bundle: payload.bundle, ops: encode_ops(&payload.ops), events: payload.events.clone() };
         let plain = borsh::to_vec(&wire).map_err(malformed)?;
         let id = key.id();
-        let sealed = key.encrypt(&nonce, &associated(header, &governance, &id), &plain).map_err(|_| DeltaError::Sealed)?;
+        let sealed =
+            key.encrypt(&nonce, &associated(header, &governance, &id), &plain).map_err(|_| DeltaError::Sealed)?;
         let mut bytes = vec![VERSION];
         Self { governance, key: id, nonce, sealed }.serialize(&mut bytes).map_err(malformed)?;
         Ok(bytes)
@@ -116,7 +117,10 @@ impl DeltaBody {
         let plain = key.decrypt(&self.nonce, &associated, &self.sealed).map_err(|_| DeltaError::Sealed)?;
         let wire = Wire::try_from_slice(&plain).map_err(|e| DeltaError::Malformed(e.to_string()))?;
         if wire.events.len() > EVENTS_MAX {
-            return Err(DeltaError::Malformed(format!("{} events exceed the limit of {EVENTS_MAX}", wire.events.len())));
+            return Err(DeltaError::Malformed(format!(
+                "{} events exceed the limit of {EVENTS_MAX}",
+                wire.events.len()
+            )));
         }
         let ops = decode_ops(&wire.ops).map_err(|e| DeltaError::Malformed(e.to_string()))?;
         Ok(Payload { bundle: wire.bundle, ops, events: wire.events })

@@ -47,12 +47,7 @@ pub(crate) struct Departure {
 
 impl Flight {
     /// Begins a step over `snapshot`.
-    pub(crate) fn begin<'a>(
-        &self,
-        snapshot: &Arc<dyn Snapshot>,
-        time: Time,
-        entropy: &'a mut Entropy,
-    ) -> Work<'a> {
+    pub(crate) fn begin<'a>(&self, snapshot: &Arc<dyn Snapshot>, time: Time, entropy: &'a mut Entropy) -> Work<'a> {
         Work {
             time,
             entropy,

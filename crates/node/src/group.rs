@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mesto_governance::action::{Action, ContextRef};
-use mesto_governance::keys::{EpochKey, SealingKey};
 use mesto_governance::fold::{Applied, Rejected};
+use mesto_governance::keys::{EpochKey, SealingKey};
 use mesto_governance::{Change, ContextId, Governance, GroupId, GroupState, KeyId, Op};
 use mesto_oplog::dag::{Admission, Next};
 use mesto_oplog::entry::{Draft, Kind};
@@ -342,12 +342,7 @@ impl Group {
     }
 
     /// The action that binds `identity` to us in `context`.
-    pub(crate) fn join_context(
-        &self,
-        context: ContextRef,
-        nonce: &[u8; 32],
-        identity: &SigningKey,
-    ) -> Action {
+    pub(crate) fn join_context(&self, context: ContextRef, nonce: &[u8; 32], identity: &SigningKey) -> Action {
         Action::ContextJoined(mesto_governance::action::ContextJoined::new(
             context,
             nonce,

@@ -1,5 +1,6 @@
 //! One log in the store: its graph, its entries, and the entries that wait for others.
 
+use mesto_governance::KeyId;
 use mesto_oplog::dag::{Admission, ChainEntry, Dag, DagRead, Inserted, Refusal};
 use mesto_oplog::entry::Kind;
 use mesto_oplog::missing::{self, Assume};
@@ -7,7 +8,6 @@ use mesto_oplog::parking::{Limits, Parked, Parking};
 use mesto_oplog::placement::{ChainIx, Placement};
 use mesto_oplog::vector::AuthorVector;
 use mesto_oplog::{EntryId, LogId, Signed, Verified};
-use mesto_governance::KeyId;
 use mesto_sync::Peer;
 use mesto_sync::message::{PAGE_BYTES_MAX, PAGE_ENTRIES_MAX};
 
@@ -202,14 +202,17 @@ impl Log {
     pub(crate) fn newest(&self, view: &View, limit: usize) -> Vec<Verified> {
         let read = LogView { view, log: self.id() };
         let from = self.dag.count().saturating_sub(limit as u64);
-        let mut entries: Vec<_> =
-            read.by_arrival(from, limit).iter().filter_map(|id| read.entry(id)).collect();
+        let mut entries: Vec<_> = read.by_arrival(from, limit).iter().filter_map(|id| read.entry(id)).collect();
         entries.reverse();
         entries
     }
 
     /// All entries in the order of arrival, page by page.
-    pub(crate) fn replay(&self, view: &View, mut each: impl FnMut(Verified) -> Result<(), String>) -> Result<(), String> {
+    pub(crate) fn replay(
+        &self,
+        view: &View,
+        mut each: impl FnMut(Verified) -> Result<(), String>,
+    ) -> Result<(), String> {
         let read = LogView { view, log: self.id() };
         let mut from = 0;
         while from < self.dag.count() {
@@ -219,7 +222,8 @@ impl Log {
             }
             from += ids.len() as u64;
             for id in ids {
-                let entry = read.entry(&id).ok_or_else(|| format!("entry {id} of log {} is not in the store", self.id()))?;
+                let entry =
+                    read.entry(&id).ok_or_else(|| format!("entry {id} of log {} is not in the store", self.id()))?;
                 each(entry)?;
             }
         }

@@ -164,10 +164,14 @@ impl Node {
             let id = ContextId::from_bytes(id);
             node.adopt_context(Context::open(&view, id, record)?);
         }
-        node.joins = records(&view, layout::JOINS)?.into_iter().map(|(id, join)| (GroupId::from_bytes(id), join)).collect();
-        node.cards = records(&view, layout::CARDS)?.into_iter().map(|(id, card)| (PublicKey::from_bytes(id), card)).collect();
-        node.known_peers = records(&view, layout::PEERS)?.into_iter().map(|(id, at)| (Peer::from_bytes(id), at)).collect();
-        let mut turn = Turn { time, entropy, snapshot, step: Step::default(), news: VecDeque::new(), wanted: VecDeque::new() };
+        node.joins =
+            records(&view, layout::JOINS)?.into_iter().map(|(id, join)| (GroupId::from_bytes(id), join)).collect();
+        node.cards =
+            records(&view, layout::CARDS)?.into_iter().map(|(id, card)| (PublicKey::from_bytes(id), card)).collect();
+        node.known_peers =
+            records(&view, layout::PEERS)?.into_iter().map(|(id, at)| (Peer::from_bytes(id), at)).collect();
+        let mut turn =
+            Turn { time, entropy, snapshot, step: Step::default(), news: VecDeque::new(), wanted: VecDeque::new() };
         node.begin(&mut turn);
         node.finish(&mut turn);
         Ok((node, turn.step))

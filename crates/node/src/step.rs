@@ -6,11 +6,11 @@ use mesto_oplog::{EntryId, PublicKey};
 use mesto_sync::{Gossip, Message, Peer, Saying};
 
 use crate::command::{AppVersion, Command, CommandError, Reply};
-use crate::flow::Flow;
 use crate::executor::{Call, CallError, Event, Outcome};
+use crate::flow::Flow;
+use crate::state::{ContextState, Version};
 use crate::store::Batch;
 use crate::verify::{CheckedGossip, CheckedMessage};
-use crate::state::{ContextState, Version};
 
 /// The time of a step.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]

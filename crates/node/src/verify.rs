@@ -1,8 +1,8 @@
 //! From bytes to values that may travel inward. Pure and costly (signatures), so the shell does it on its
 //! worker threads before a step.
 
-use mesto_oplog::{Signed, Verified};
 use mesto_oplog::entry::{DecodeError, VerifyError};
+use mesto_oplog::{Signed, Verified};
 use mesto_sync::{Ephemeral, Gossip, GossipError, Heartbeat, Message, MessageError};
 
 /// A message whose entries are verified.

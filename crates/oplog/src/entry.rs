@@ -54,9 +54,7 @@ impl Kind {
 }
 
 /// A hybrid-logical-clock reading: 48 bits of milliseconds since 1970, 16 bits of counter.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, BorshSerialize, BorshDeserialize)]
 pub struct Stamp(pub u64);
 
 impl Stamp {
@@ -186,11 +184,7 @@ struct Inner {
 
 impl Inner {
     fn log(&self) -> LogId {
-        if self.header.log == LogId::default() {
-            LogId::from_bytes(*self.id.as_bytes())
-        } else {
-            self.header.log
-        }
+        if self.header.log == LogId::default() { LogId::from_bytes(*self.id.as_bytes()) } else { self.header.log }
     }
 }
 

@@ -190,11 +190,7 @@ mod tests {
         assert_eq!(Proof::decode(&proof.encode()), Ok(proof.clone()));
         let [first, second] = proof.entries();
         assert_eq!(Proof::of(second, first), Ok(proof.clone()));
-        let swapped = Wire {
-            version: PROOF_VERSION,
-            first: second.bytes().to_vec(),
-            second: first.bytes().to_vec(),
-        };
+        let swapped = Wire { version: PROOF_VERSION, first: second.bytes().to_vec(), second: first.bytes().to_vec() };
         assert_eq!(Proof::decode(&borsh::to_vec(&swapped).expect("memory")), Err(ProofError::Unordered));
     }
 

@@ -51,9 +51,7 @@ pub fn from_text(text: &str) -> Result<[u8; 32], PrefixError> {
     if text.len() != ID_TEXT_LEN || text.bytes().any(|b| b.is_ascii_uppercase()) {
         return Err(refuse());
     }
-    let bytes = data_encoding::BASE32_NOPAD
-        .decode(text.to_ascii_uppercase().as_bytes())
-        .map_err(|_| refuse())?;
+    let bytes = data_encoding::BASE32_NOPAD.decode(text.to_ascii_uppercase().as_bytes()).map_err(|_| refuse())?;
     bytes.try_into().map_err(|_| refuse())
 }
 
@@ -152,9 +150,7 @@ id_type! {
 
 /// Distinguishes the lives of one author's chain: random, and new after a restore from a backup, so that a
 /// restored node never signs a second entry for a place in a chain that it has forgotten.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, BorshSerialize, BorshDeserialize)]
 pub struct Incarnation(pub u64);
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub mod vector;
 
 pub use chain::{Base, Chain, ChainKey, Tip};
 pub use dag::{Admission, ChainEntry, Dag, DagRead, Inserted, Next, Ready, Refusal};
-pub use entry::{DecodeError, Draft, Header, Kind, Signed, SignError, Stamp, Verified, VerifyError};
+pub use entry::{DecodeError, Draft, Header, Kind, SignError, Signed, Stamp, Verified, VerifyError};
 pub use equivocation::Proof;
 pub use id::{EntryId, Incarnation, LogId, PrefixError, PublicKey};
 pub use key::SigningKey;

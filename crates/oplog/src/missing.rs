@@ -44,7 +44,10 @@ pub struct Lacking {
 #[derive(Clone, Debug)]
 enum Rest {
     /// Everything from one arrival up to before another.
-    Everything { next: u64, end: u64 },
+    Everything {
+        next: u64,
+        end: u64,
+    },
     Stretches(Vec<Stretch>),
 }
 

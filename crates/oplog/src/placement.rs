@@ -10,9 +10,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::entry::Stamp;
 
 /// Number of a chain within one log on this node, in the order in which the chains were first seen.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, BorshSerialize, BorshDeserialize)]
 pub struct ChainIx(pub u32);
 
 /// A causal past: for each chain with entries in it the largest `seq`, ascending by chain.

@@ -217,10 +217,7 @@ mod tests {
         let mut longer = vector().encode();
         longer.push(0);
         assert!(AuthorVector::decode(&longer).is_err());
-        assert_eq!(
-            AuthorVector::decode(&vec![0; VECTOR_LEN_MAX + 1]),
-            Err(VectorError::TooLong(VECTOR_LEN_MAX + 1))
-        );
+        assert_eq!(AuthorVector::decode(&vec![0; VECTOR_LEN_MAX + 1]), Err(VectorError::TooLong(VECTOR_LEN_MAX + 1)));
     }
 
     /// A log with chains of these authors and lives, each of the given length.

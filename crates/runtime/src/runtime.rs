@@ -222,13 +222,7 @@ impl Runtime {
         Machine { engine: &self.engine, limits: &self.limits, ticks_max, instances }
     }
 
-    fn run(
-        &self,
-        app: &App,
-        ticks_max: Option<u64>,
-        call: &Call,
-        state: State,
-    ) -> Result<Outcome, CallError> {
+    fn run(&self, app: &App, ticks_max: Option<u64>, call: &Call, state: State) -> Result<Outcome, CallError> {
         let not_found = || CallError::MethodNotFound(call.method.clone());
         let (method, view) = match call.kind {
             MethodKind::Init => match app.methods.init() {

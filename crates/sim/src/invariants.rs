@@ -232,7 +232,9 @@ fn is_there(world: &World, host: usize, done: &Acknowledged) -> bool {
     let snapshot = world.hosts[host].disk.snapshot();
     let has = |key: Vec<u8>| snapshot.get(Keyspace::Meta, &key).is_some();
     match done {
-        Acknowledged::Group(group) => has(layout::group(group)) && Ledger::new(snapshot.clone(), group.log()).dag().is_some(),
+        Acknowledged::Group(group) => {
+            has(layout::group(group)) && Ledger::new(snapshot.clone(), group.log()).dag().is_some()
+        }
         Acknowledged::Joining(group) => has(layout::group(group)) && has(layout::join(group)),
         Acknowledged::Context(context) => {
             let bytes = snapshot.get(Keyspace::Meta, &layout::context(context));
@@ -433,8 +435,9 @@ pub(crate) fn compare(world: &mut World) {
         let contexts = contexts.into_iter().map(|(id, of)| (id.log(), Some(id), Some(GroupId::from_bytes(of.group))));
         let groups = ledger::groups(&snapshot).into_iter().map(|(id, _)| (id.log(), None, None));
         for (log, context, group) in contexts.chain(groups) {
-            let ops: Vec<EntryId> =
-                group.map(|group| Ledger::new(snapshot.clone(), group.log()).ids().into_iter().collect()).unwrap_or_default();
+            let ops: Vec<EntryId> = group
+                .map(|group| Ledger::new(snapshot.clone(), group.log()).ids().into_iter().collect())
+                .unwrap_or_default();
             let ledger = Ledger::new(snapshot.clone(), log);
             let ids: Vec<EntryId> = ledger.ids().into_iter().collect();
             let heads = ledger.dag().map(|dag| dag.heads().collect()).unwrap_or_default();
@@ -506,14 +509,22 @@ fn settled_group(world: &mut World, group: GroupId, infos: &[(usize, GroupInfo)]
             Some(Reply::Seats(seats)) => seats,
             _ => continue,
         };
-        infos.retain(|(_, info)| seats.iter().any(|seat| seat.reads && info.identity.is_some_and(|of| seat.identities.contains(&of))));
+        infos.retain(|(_, info)| {
+            seats.iter().any(|seat| seat.reads && info.identity.is_some_and(|of| seat.identities.contains(&of)))
+        });
         settled_context((world.has_liar(), world.profile.politics), id, &infos)?;
     }
     Ok(())
 }
 
-fn settled_context((has_liar, has_politics): (bool, bool), id: ContextId, infos: &[(usize, ContextInfo)]) -> Result<(), String> {
-    let Some((reference, best)) = infos.iter().max_by_key(|(_, info)| info.entries + info.voided) else { return Ok(()) };
+fn settled_context(
+    (has_liar, has_politics): (bool, bool),
+    id: ContextId,
+    infos: &[(usize, ContextInfo)],
+) -> Result<(), String> {
+    let Some((reference, best)) = infos.iter().max_by_key(|(_, info)| info.entries + info.voided) else {
+        return Ok(());
+    };
     for (host, info) in infos {
         if (&info.heads, info.root, info.entries, info.voided) != (&best.heads, best.root, best.entries, best.voided) {
             return Err(format!(

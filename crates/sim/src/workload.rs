@@ -5,8 +5,8 @@ mod politics;
 use std::collections::BTreeMap;
 
 use mesto_governance::{ApplicationId, BlobId, Capabilities, Capability, ContextId, GroupId, Role as MemberRole};
-use mesto_node::command::{AppVersion, Command, CommandError, ContextInfo, GroupInfo, Policy, Reply, Selector};
 use mesto_node::Ticket;
+use mesto_node::command::{AppVersion, Command, CommandError, ContextInfo, GroupInfo, Policy, Reply, Selector};
 
 use crate::executor::{App, POISON};
 use crate::host::Role;
@@ -261,7 +261,9 @@ impl Workload {
         let method = if failing {
             self.random.pick(&["set", "nest", "refuse", "write", "fly"])
         } else {
-            self.random.pick(&["set", "set", "set", "remove", "clear", "incr", "incr", "add", "drop", "nest", "tally", "write", "idle"])
+            self.random.pick(&[
+                "set", "set", "set", "remove", "clear", "incr", "incr", "add", "drop", "nest", "tally", "write", "idle",
+            ])
         };
         let mark = if failing { POISON } else { "v" };
         (method.copied().unwrap_or("set"), format!(r#"{{"key":"k{key}","value":"{mark}{number}","by":{by}}}"#))
@@ -312,4 +314,3 @@ fn bundle(random: &mut Random) -> (AppVersion, Vec<u8>) {
     };
     (app, bytes)
 }
-

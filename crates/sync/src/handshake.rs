@@ -79,11 +79,7 @@ impl Link {
     #[must_use]
     pub fn prove(&self, group: &LogId, key: &SigningKey) -> Proof {
         let message = transcript(group, &self.ours, &self.theirs, &self.our_nonce, &self.their_nonce);
-        Proof {
-            tag: tag(group, &self.their_nonce),
-            member: key.public(),
-            signature: key.sign(PROOF_DOMAIN, &message),
-        }
+        Proof { tag: tag(group, &self.their_nonce), member: key.public(), signature: key.sign(PROOF_DOMAIN, &message) }
     }
 
     /// Whether `proof` shows that they hold the key of `proof.member`, for `group` and this connection.
@@ -91,8 +87,7 @@ impl Link {
     #[must_use]
     pub fn accepts(&self, group: &LogId, proof: &Proof) -> bool {
         let message = transcript(group, &self.theirs, &self.ours, &self.their_nonce, &self.our_nonce);
-        proof.tag == tag(group, &self.our_nonce)
-            && key::verify(&proof.member, PROOF_DOMAIN, &message, &proof.signature)
+        proof.tag == tag(group, &self.our_nonce) && key::verify(&proof.member, PROOF_DOMAIN, &message, &proof.signature)
     }
 }
 

@@ -225,9 +225,10 @@ impl Message {
             }
             Self::Addresses { peers, .. } => {
                 at_most("peers", peers.len(), ADDRESSES_PEERS_MAX)?;
-                peers.iter().flat_map(|(_, addresses)| addresses).try_for_each(|address| {
-                    at_most("bytes of an address", address.len(), ADDRESS_LEN_MAX)
-                })?;
+                peers
+                    .iter()
+                    .flat_map(|(_, addresses)| addresses)
+                    .try_for_each(|address| at_most("bytes of an address", address.len(), ADDRESS_LEN_MAX))?;
                 peers.iter().try_for_each(|(_, addresses)| at_most("addresses", addresses.len(), ADDRESSES_MAX))
             }
             Self::BlobChunk { bytes, .. } => at_most("bytes of a chunk", bytes.len(), BLOB_CHUNK_LEN_MAX),
@@ -285,13 +286,21 @@ mod tests {
             Message::Hello(Hello { version: 1, nonce: [1; 32], tags: vec![[2; 16]] }),
             Message::Proof(Proof { tag: [1; 16], member: PublicKey::from_bytes([2; 32]), signature: [3; 64] }),
             Message::Summaries(vec![summary()]),
-            Message::Page { log: LogId::from_bytes([1; 32]), entries: vec![vec![7, 8]], next: Some(7), summary: summary() },
+            Message::Page {
+                log: LogId::from_bytes([1; 32]),
+                entries: vec![vec![7, 8]],
+                next: Some(7),
+                summary: summary(),
+            },
             Message::KeyPull { group: LogId::from_bytes([1; 32]), keys: vec![KeyId::from_bytes([2; 32])] },
             Message::Joined {
                 group: LogId::from_bytes([1; 32]),
                 refused: Some(Refusal { is_final: true, reason: "expired".into() }),
             },
-            Message::Addresses { group: LogId::from_bytes([1; 32]), peers: vec![(Peer::from_bytes([1; 32]), vec!["/ip4".into()])] },
+            Message::Addresses {
+                group: LogId::from_bytes([1; 32]),
+                peers: vec![(Peer::from_bytes([1; 32]), vec!["/ip4".into()])],
+            },
             Message::BlobPull { blob: BlobId::from_bytes([1; 32]), offset: 5 },
             Message::BlobChunk { blob: BlobId::from_bytes([1; 32]), size: 9, offset: 5, bytes: vec![1, 2] },
             Message::BlobAbsent { blob: BlobId::from_bytes([1; 32]) },

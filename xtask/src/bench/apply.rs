@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{Setup, reference};
 use super::load::{self, Until};
 use super::process::cpu;
 use super::report::{Reference, Report};
+use super::{Setup, reference};
 use crate::network::wait_until_equal;
 
 /// Deltas of each part.
@@ -40,7 +40,9 @@ pub(crate) fn measure(setup: &Setup, report: &mut Report) -> Result<()> {
     let applying_us = each_us(cpu(reader.pid())? - started_cpu);
     report.add(format!("back after {DELTAS} deltas, in step after"), elapsed, "s", None);
     let floor = reference::signatures(&setup.mesto)?;
-    let verifying = || floor.as_ref().map(|floor| Reference { what: "verifying alone".to_owned(), value: floor.verified_per_second });
+    let verifying = || {
+        floor.as_ref().map(|floor| Reference { what: "verifying alone".to_owned(), value: floor.verified_per_second })
+    };
     report.add("  applied", DELTAS as f64 / elapsed, "/s", verifying());
     report.add("  CPU of the reader, each", applying_us, "us", beside());
 

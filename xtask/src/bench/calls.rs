@@ -79,15 +79,19 @@ fn followed(setup: &Setup, report: &mut Report, node: &Node, shared: &Shared) ->
     setup.stop.check()?;
     let begun = Instant::now();
     let both = std::thread::scope(|scope| {
-        let writers = [node, second].map(|writer| {
-            scope.spawn(move || load::set(writer, context, writer.name(), 8, Until::Calls(2_000)))
-        });
+        let writers = [node, second]
+            .map(|writer| scope.spawn(move || load::set(writer, context, writer.name(), 8, Until::Calls(2_000))));
         writers.map(|writer| writer.join().unwrap_or_else(|_| Err(anyhow!("a client panicked"))))
     });
     for seen in both {
         seen?;
     }
-    report.add("2 x 2,000 kv.set from 8 clients each on two nodes", 4_000.0 / begun.elapsed().as_secs_f64(), "/s", None);
+    report.add(
+        "2 x 2,000 kv.set from 8 clients each on two nodes",
+        4_000.0 / begun.elapsed().as_secs_f64(),
+        "/s",
+        None,
+    );
     let (_, behind) = settle()?;
     report.add("  all three equal after the last answer", behind.as_secs_f64() * 1000.0, "ms", None);
     Ok(())

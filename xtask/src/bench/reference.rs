@@ -59,10 +59,9 @@ pub(crate) struct Signatures {
 pub(crate) fn signatures(mesto: &Path) -> Result<Option<Signatures>> {
     let answer = alone(mesto, &["bench-signatures"])?;
     let of = |key: &str| answer.as_ref().and_then(|answer| answer.get(key)).and_then(Value::as_f64);
-    Ok(of("signedPerSecond").zip(of("verifiedPerSecond")).map(|(signed_per_second, verified_per_second)| Signatures {
-        signed_per_second,
-        verified_per_second,
-    }))
+    Ok(of("signedPerSecond")
+        .zip(of("verifiedPerSecond"))
+        .map(|(signed_per_second, verified_per_second)| Signatures { signed_per_second, verified_per_second }))
 }
 
 /// What a part of the program tells of itself.

@@ -57,9 +57,9 @@ impl ClientError {
     pub(super) fn of_transport(url: &str, error: ureq::Error) -> Self {
         let url = url.to_owned();
         match error {
-            ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) | ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => {
-                Self::NotReachable { url, reason: error.to_string() }
-            }
+            ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve)
+            | ureq::Error::HostNotFound
+            | ureq::Error::ConnectionFailed => Self::NotReachable { url, reason: error.to_string() },
             ureq::Error::Timeout(_) => Self::TimedOut { url },
             ureq::Error::Io(error) => Self::NotReachable { url, reason: error.to_string() },
             ureq::Error::BadUri(_) | ureq::Error::Http(_) => Self::BadUrl(url),
@@ -74,9 +74,8 @@ impl ClientError {
         match self {
             Self::BadUrl(_) | Self::NotHttp(_) => Problem::new(ErrorCode::UsageError, detail),
             Self::Download { .. } => Problem::new(ErrorCode::NotReachable, detail),
-            Self::NotReachable { .. } => {
-                Problem::new(ErrorCode::NotReachable, detail).hint("start one with `mesto run`, or name another with --api")
-            }
+            Self::NotReachable { .. } => Problem::new(ErrorCode::NotReachable, detail)
+                .hint("start one with `mesto run`, or name another with --api"),
             Self::TimedOut { .. } => Problem::new(ErrorCode::TimedOut, detail),
             Self::Refused(problem) => *problem,
             Self::Rpc(error) => Problem {

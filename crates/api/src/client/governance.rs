@@ -30,7 +30,12 @@ impl Client {
     }
 
     /// Changes what a member may do.
-    pub fn set_capabilities(&self, group: &str, member: &str, request: &SetCapabilities) -> Result<Member, ClientError> {
+    pub fn set_capabilities(
+        &self,
+        group: &str,
+        member: &str,
+        request: &SetCapabilities,
+    ) -> Result<Member, ClientError> {
         self.put(&format!("{}/capabilities", of_member(group, member)), request)
     }
 

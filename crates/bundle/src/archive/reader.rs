@@ -15,30 +15,18 @@ const EXTENSION_BYTES_MAX: u64 = 16 * 1024;
 const SHOWN_CHARS_MAX: usize = 80;
 
 /// PAX records that say nothing about where or what a file is.
-const HARMLESS_RECORDS: [&str; 8] = [
-    "atime", "ctime", "mtime", "uid", "gid", "uname", "gname", "comment",
-];
+const HARMLESS_RECORDS: [&str; 8] = ["atime", "ctime", "mtime", "uid", "gid", "uname", "gname", "comment"];
 
-pub(super) fn unpack(
-    bytes: &[u8],
-    limits: &Limits,
-) -> Result<BTreeMap<String, Vec<u8>>, ArchiveError> {
+pub(super) fn unpack(bytes: &[u8], limits: &Limits) -> Result<BTreeMap<String, Vec<u8>>, ArchiveError> {
     let packed_bytes = bytes.len() as u64;
     if packed_bytes > limits.packed_bytes_max {
-        return Err(ArchiveError::PackedTooLarge {
-            max: limits.packed_bytes_max,
-        });
+        return Err(ArchiveError::PackedTooLarge { max: limits.packed_bytes_max });
     }
     let allowed = limits.unpacked_bytes_for(packed_bytes);
     let mut plain = GzDecoder::new(bytes).take(allowed.saturating_add(1));
-    let result = Walk {
-        limits,
-        allowed,
-        files: BTreeMap::new(),
-        members: 0,
-    }
-    .run(&mut plain)
-    .and_then(|files| only_zeros_follow(&mut plain).map(|()| files));
+    let result = Walk { limits, allowed, files: BTreeMap::new(), members: 0 }
+        .run(&mut plain)
+        .and_then(|files| only_zeros_follow(&mut plain).map(|()| files));
     // The cap looks like a premature end to the tar reader, so it explains any error before it.
     if plain.limit() == 0 {
         return Err(too_large(limits, allowed));
@@ -57,13 +45,9 @@ pub(super) fn unpack(
 
 fn too_large(limits: &Limits, allowed: u64) -> ArchiveError {
     if allowed < limits.unpacked_bytes_max {
-        ArchiveError::RatioTooHigh {
-            max: limits.ratio_max,
-        }
+        ArchiveError::RatioTooHigh { max: limits.ratio_max }
     } else {
-        ArchiveError::UnpackedTooLarge {
-            max: limits.unpacked_bytes_max,
-        }
+        ArchiveError::UnpackedTooLarge { max: limits.unpacked_bytes_max }
     }
 }
 
@@ -108,26 +92,16 @@ impl Walk<'_> {
         Ok(self.files)
     }
 
-    fn member<R: Read>(
-        &mut self,
-        entry: Entry<'_, R>,
-        pending: Pending,
-    ) -> Result<(), ArchiveError> {
+    fn member<R: Read>(&mut self, entry: Entry<'_, R>, pending: Pending) -> Result<(), ArchiveError> {
         let kind = entry.header().entry_type();
         if kind.is_pax_global_extensions() || kind.is_gnu_longlink() {
-            return Err(ArchiveError::UnsupportedExtension {
-                what: format!("tar type {:?}", kind.as_byte() as char),
-            });
+            return Err(ArchiveError::UnsupportedExtension { what: format!("tar type {:?}", kind.as_byte() as char) });
         }
         self.members += 1;
         if self.members > self.limits.files_max {
-            return Err(ArchiveError::TooManyFiles {
-                max: self.limits.files_max,
-            });
+            return Err(ArchiveError::TooManyFiles { max: self.limits.files_max });
         }
-        let name = pending
-            .name()?
-            .unwrap_or_else(|| entry.header().path_bytes().into_owned());
+        let name = pending.name()?.unwrap_or_else(|| entry.header().path_bytes().into_owned());
         if kind.is_symlink() || kind.is_hard_link() {
             return Err(ArchiveError::Link { name: shown(&name) });
         }
@@ -135,10 +109,7 @@ impl Walk<'_> {
             return self.folder(&entry, &name);
         }
         if !kind.is_file() {
-            return Err(ArchiveError::SpecialFile {
-                name: shown(&name),
-                kind: kind.as_byte() as char,
-            });
+            return Err(ArchiveError::SpecialFile { name: shown(&name), kind: kind.as_byte() as char });
         }
         let path = self.path(&name)?;
         if self.files.contains_key(&path) {
@@ -163,30 +134,18 @@ impl Walk<'_> {
 
     fn path(&self, name: &[u8]) -> Result<String, ArchiveError> {
         if name.len() > self.limits.path_bytes_max {
-            return Err(ArchiveError::PathTooLong {
-                name: shown(name),
-                max: self.limits.path_bytes_max,
-            });
+            return Err(ArchiveError::PathTooLong { name: shown(name), max: self.limits.path_bytes_max });
         }
         match check_path(name) {
             Ok(path) => Ok(path.to_owned()),
-            Err(rule) => Err(ArchiveError::BadPath {
-                name: shown(name),
-                rule,
-            }),
+            Err(rule) => Err(ArchiveError::BadPath { name: shown(name), rule }),
         }
     }
 
-    fn content<R: Read>(
-        &self,
-        mut entry: Entry<'_, R>,
-        path: &str,
-    ) -> Result<Vec<u8>, ArchiveError> {
+    fn content<R: Read>(&self, mut entry: Entry<'_, R>, path: &str) -> Result<Vec<u8>, ArchiveError> {
         let size = entry.size();
         if path == MANIFEST_PATH && size > self.limits.manifest_bytes_max {
-            return Err(ArchiveError::ManifestTooLarge {
-                max: self.limits.manifest_bytes_max,
-            });
+            return Err(ArchiveError::ManifestTooLarge { max: self.limits.manifest_bytes_max });
         }
         if size > self.allowed {
             return Err(too_large(self.limits, self.allowed));
@@ -194,14 +153,8 @@ impl Walk<'_> {
         // The claimed size is not reserved: a vector that grows with the bytes that came costs a
         // copy, a reservation on a stranger's word costs memory.
         let mut content = Vec::new();
-        entry
-            .read_to_end(&mut content)
-            .map_err(ArchiveError::Damaged)?;
-        if content.len() as u64 == size {
-            Ok(content)
-        } else {
-            Err(cut_short())
-        }
+        entry.read_to_end(&mut content).map_err(ArchiveError::Damaged)?;
+        if content.len() as u64 == size { Ok(content) } else { Err(cut_short()) }
     }
 }
 
@@ -227,13 +180,8 @@ impl Pending {
                 if path.replace(record.value_bytes().to_vec()).is_some() {
                     return Err(ArchiveError::AmbiguousName);
                 }
-            } else if !HARMLESS_RECORDS
-                .iter()
-                .any(|harmless| harmless.as_bytes() == key)
-            {
-                return Err(ArchiveError::UnsupportedExtension {
-                    what: format!("PAX record {:?}", shown(key)),
-                });
+            } else if !HARMLESS_RECORDS.iter().any(|harmless| harmless.as_bytes() == key) {
+                return Err(ArchiveError::UnsupportedExtension { what: format!("PAX record {:?}", shown(key)) });
             }
         }
         match self.pax.replace(PaxName(path)) {
@@ -255,19 +203,11 @@ impl Pending {
 fn extension<R: Read>(mut entry: Entry<'_, R>) -> Result<Vec<u8>, ArchiveError> {
     let size = entry.size();
     if size > EXTENSION_BYTES_MAX {
-        return Err(ArchiveError::UnsupportedExtension {
-            what: format!("{size} bytes of description of one file"),
-        });
+        return Err(ArchiveError::UnsupportedExtension { what: format!("{size} bytes of description of one file") });
     }
     let mut content = Vec::new();
-    entry
-        .read_to_end(&mut content)
-        .map_err(ArchiveError::Damaged)?;
-    if content.len() as u64 == size {
-        Ok(content)
-    } else {
-        Err(cut_short())
-    }
+    entry.read_to_end(&mut content).map_err(ArchiveError::Damaged)?;
+    if content.len() as u64 == size { Ok(content) } else { Err(cut_short()) }
 }
 
 /// Reads to the end, which also makes gzip check its own length and CRC.
@@ -289,24 +229,16 @@ fn only_zeros_follow(plain: &mut impl Read) -> Result<(), ArchiveError> {
 fn no_file_is_a_folder(files: &BTreeMap<String, Vec<u8>>) -> Result<(), ArchiveError> {
     for path in files.keys() {
         if let Some(folder) = folders_of(path).find(|folder| files.contains_key(*folder)) {
-            return Err(ArchiveError::FileAndFolder {
-                path: folder.to_owned(),
-            });
+            return Err(ArchiveError::FileAndFolder { path: folder.to_owned() });
         }
     }
     Ok(())
 }
 
 fn cut_short() -> ArchiveError {
-    ArchiveError::Damaged(io::Error::new(
-        io::ErrorKind::UnexpectedEof,
-        "a file is cut short",
-    ))
+    ArchiveError::Damaged(io::Error::new(io::ErrorKind::UnexpectedEof, "a file is cut short"))
 }
 
 fn shown(name: &[u8]) -> String {
-    String::from_utf8_lossy(name)
-        .chars()
-        .take(SHOWN_CHARS_MAX)
-        .collect()
+    String::from_utf8_lossy(name).chars().take(SHOWN_CHARS_MAX).collect()
 }

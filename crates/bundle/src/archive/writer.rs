@@ -24,50 +24,33 @@ const PAX_NAME: &str = "pax-header";
 /// nobody can open; the ratio is the reader's to judge.
 pub fn pack(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>, ArchiveError> {
     let limits = Limits::DEFAULT;
-    let manifest = files
-        .get(MANIFEST_PATH)
-        .ok_or(ArchiveError::ManifestMissing)?;
+    let manifest = files.get(MANIFEST_PATH).ok_or(ArchiveError::ManifestMissing)?;
     if manifest.len() as u64 > limits.manifest_bytes_max {
-        return Err(ArchiveError::ManifestTooLarge {
-            max: limits.manifest_bytes_max,
-        });
+        return Err(ArchiveError::ManifestTooLarge { max: limits.manifest_bytes_max });
     }
     if files.len() > limits.files_max {
-        return Err(ArchiveError::TooManyFiles {
-            max: limits.files_max,
-        });
+        return Err(ArchiveError::TooManyFiles { max: limits.files_max });
     }
     let content: u64 = files.values().map(|file| file.len() as u64).sum();
     if content > limits.unpacked_bytes_max {
-        return Err(ArchiveError::UnpackedTooLarge {
-            max: limits.unpacked_bytes_max,
-        });
+        return Err(ArchiveError::UnpackedTooLarge { max: limits.unpacked_bytes_max });
     }
-    let mut gzip = GzBuilder::new()
-        .mtime(0)
-        .operating_system(GZIP_OS_UNKNOWN)
-        .write(Vec::new(), Compression::best());
+    let mut gzip = GzBuilder::new().mtime(0).operating_system(GZIP_OS_UNKNOWN).write(Vec::new(), Compression::best());
     // The manifest first, so that a reader of a stream meets it before anything large.
     write_file(&mut gzip, MANIFEST_PATH, manifest)?;
     for (path, file) in files.iter().filter(|(path, _)| *path != MANIFEST_PATH) {
         write_file(&mut gzip, path, file)?;
     }
-    gzip.write_all(&[0; 2 * BLOCK_BYTES])
-        .map_err(ArchiveError::Damaged)?;
+    gzip.write_all(&[0; 2 * BLOCK_BYTES]).map_err(ArchiveError::Damaged)?;
     let packed = gzip.finish().map_err(ArchiveError::Damaged)?;
     if packed.len() as u64 > limits.packed_bytes_max {
-        return Err(ArchiveError::PackedTooLarge {
-            max: limits.packed_bytes_max,
-        });
+        return Err(ArchiveError::PackedTooLarge { max: limits.packed_bytes_max });
     }
     Ok(packed)
 }
 
 fn write_file(tar: &mut impl Write, path: &str, content: &[u8]) -> Result<(), ArchiveError> {
-    check_path(path.as_bytes()).map_err(|rule| ArchiveError::BadPath {
-        name: path.to_owned(),
-        rule,
-    })?;
+    check_path(path.as_bytes()).map_err(|rule| ArchiveError::BadPath { name: path.to_owned(), rule })?;
     let mut header = header(EntryType::Regular, content.len());
     if header.set_path(path).is_err() {
         // ustar splits a name at a `/` into 155 + 100 bytes; where no split fits, PAX gives the name.
@@ -120,11 +103,7 @@ mod tests {
     fn the_length_of_a_pax_record_counts_itself() {
         for n in 0..2000 {
             let record = pax_record("path", &"a".repeat(n));
-            let length: usize = record
-                .split(' ')
-                .next()
-                .and_then(|s| s.parse().ok())
-                .expect("it begins with a number");
+            let length: usize = record.split(' ').next().and_then(|s| s.parse().ok()).expect("it begins with a number");
             assert_eq!(length, record.len());
         }
     }

@@ -1,9 +1,6 @@
 //! Reading the typed view out of the manifest's JSON, field by field, so that an error can name the field.
 
-use super::{
-    FILES_MAX, FileEntry, MIGRATIONS_MAX, ManifestError, Migration, PACKAGE_CHARS_MAX,
-    VERSION_CHARS_MAX,
-};
+use super::{FILES_MAX, FileEntry, MIGRATIONS_MAX, ManifestError, Migration, PACKAGE_CHARS_MAX, VERSION_CHARS_MAX};
 use crate::archive::MANIFEST_PATH;
 use crate::did::SignerId;
 use crate::path::check_path;
@@ -36,16 +33,10 @@ pub(super) struct View {
 
 impl View {
     pub(super) fn read(raw: &Map<String, Value>) -> Result<View, ManifestError> {
-        let top = Object {
-            map: raw,
-            prefix: String::new(),
-        };
+        let top = Object { map: raw, prefix: String::new() };
         format_version(&top)?;
         let wasm = file_entry(&top.object("wasm")?)?;
-        let abi = top
-            .optional_object("abi")?
-            .map(|abi| file_entry(&abi))
-            .transpose()?;
+        let abi = top.optional_object("abi")?.map(|abi| file_entry(&abi)).transpose()?;
         let files = file_list(&top)?;
         each_path_once(&wasm, abi.as_ref(), &files)?;
         let signature = top.object("signature")?;
@@ -71,8 +62,7 @@ impl View {
 pub(super) fn is_package(name: &str) -> bool {
     name.len() <= PACKAGE_CHARS_MAX
         && name.split('.').all(|part| {
-            part.bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
                 && !part.is_empty()
                 && !part.starts_with('-')
                 && !part.ends_with('-')
@@ -96,36 +86,20 @@ impl<'a> Object<'a> {
     }
 
     fn required(&self, key: &str) -> Result<&'a Value, ManifestError> {
-        self.map.get(key).ok_or_else(|| ManifestError::Missing {
-            field: self.name(key),
-        })
+        self.map.get(key).ok_or_else(|| ManifestError::Missing { field: self.name(key) })
     }
 
     fn text(&self, key: &str) -> Result<&'a str, ManifestError> {
-        self.required(key)?
-            .as_str()
-            .ok_or_else(|| self.wrong_type(key, "a string"))
+        self.required(key)?.as_str().ok_or_else(|| self.wrong_type(key, "a string"))
     }
 
     fn optional_text(&self, key: &str) -> Result<Option<&'a str>, ManifestError> {
-        self.optional(key)
-            .map(|value| {
-                value
-                    .as_str()
-                    .ok_or_else(|| self.wrong_type(key, "a string"))
-            })
-            .transpose()
+        self.optional(key).map(|value| value.as_str().ok_or_else(|| self.wrong_type(key, "a string"))).transpose()
     }
 
     fn object(&self, key: &str) -> Result<Object<'a>, ManifestError> {
-        let map = self
-            .required(key)?
-            .as_object()
-            .ok_or_else(|| self.wrong_type(key, "an object"))?;
-        Ok(Object {
-            map,
-            prefix: format!("{}.", self.name(key)),
-        })
+        let map = self.required(key)?.as_object().ok_or_else(|| self.wrong_type(key, "an object"))?;
+        Ok(Object { map, prefix: format!("{}.", self.name(key)) })
     }
 
     fn optional_object(&self, key: &str) -> Result<Option<Object<'a>>, ManifestError> {
@@ -137,60 +111,35 @@ impl<'a> Object<'a> {
         let Some(value) = self.optional(key) else {
             return Ok(Vec::new());
         };
-        let items = value
-            .as_array()
-            .ok_or_else(|| self.wrong_type(key, "a list"))?;
+        let items = value.as_array().ok_or_else(|| self.wrong_type(key, "a list"))?;
         if items.len() > max {
-            return Err(ManifestError::TooMany {
-                field: self.name(key),
-                max,
-            });
+            return Err(ManifestError::TooMany { field: self.name(key), max });
         }
         let object = |(i, item): (usize, &'a Value)| {
             let name = format!("{key}[{i}]");
-            let map = item
-                .as_object()
-                .ok_or_else(|| self.wrong_type(&name, "an object"))?;
-            Ok(Object {
-                map,
-                prefix: format!("{}.", self.name(&name)),
-            })
+            let map = item.as_object().ok_or_else(|| self.wrong_type(&name, "an object"))?;
+            Ok(Object { map, prefix: format!("{}.", self.name(&name)) })
         };
         items.iter().enumerate().map(object).collect()
     }
 
     fn wrong_type(&self, key: &str, expected: &'static str) -> ManifestError {
-        ManifestError::WrongType {
-            field: self.name(key),
-            expected,
-        }
+        ManifestError::WrongType { field: self.name(key), expected }
     }
 }
 
 fn format_version(top: &Object<'_>) -> Result<(), ManifestError> {
     let found = top.text("version")?;
     let known = match found.strip_prefix("1.") {
-        Some(minor) => {
-            !minor.is_empty() && minor.len() <= 4 && minor.bytes().all(|b| b.is_ascii_digit())
-        }
+        Some(minor) => !minor.is_empty() && minor.len() <= 4 && minor.bytes().all(|b| b.is_ascii_digit()),
         None => found == "1",
     };
-    if known {
-        Ok(())
-    } else {
-        Err(ManifestError::UnknownVersion {
-            found: shown(found),
-        })
-    }
+    if known { Ok(()) } else { Err(ManifestError::UnknownVersion { found: shown(found) }) }
 }
 
 fn package(top: &Object<'_>) -> Result<String, ManifestError> {
     let name = top.text("package")?;
-    if is_package(name) {
-        Ok(name.to_owned())
-    } else {
-        Err(ManifestError::BadPackage { found: shown(name) })
-    }
+    if is_package(name) { Ok(name.to_owned()) } else { Err(ManifestError::BadPackage { found: shown(name) }) }
 }
 
 fn version(object: &Object<'_>, key: &str) -> Result<Version, ManifestError> {
@@ -205,57 +154,30 @@ fn parse_version(text: &str, field: String) -> Result<Version, ManifestError> {
 }
 
 fn file_list(top: &Object<'_>) -> Result<Vec<FileEntry>, ManifestError> {
-    top.objects("files", FILES_MAX)?
-        .iter()
-        .map(file_entry)
-        .collect()
+    top.objects("files", FILES_MAX)?.iter().map(file_entry).collect()
 }
 
 fn file_entry(entry: &Object<'_>) -> Result<FileEntry, ManifestError> {
     let path = entry.text("path")?;
     if let Err(rule) = check_path(path.as_bytes()) {
-        return Err(ManifestError::BadPath {
-            field: entry.name("path"),
-            rule,
-        });
+        return Err(ManifestError::BadPath { field: entry.name("path"), rule });
     }
     if path == MANIFEST_PATH {
-        return Err(ManifestError::NamesItself {
-            field: entry.name("path"),
-        });
+        return Err(ManifestError::NamesItself { field: entry.name("path") });
     }
-    let size = entry
-        .required("size")?
-        .as_u64()
-        .ok_or_else(|| entry.wrong_type("size", "a count of bytes"))?;
+    let size = entry.required("size")?.as_u64().ok_or_else(|| entry.wrong_type("size", "a count of bytes"))?;
     let hash = entry.text("hash")?;
-    let hash = lower_hex(hash).ok_or_else(|| ManifestError::BadHash {
-        field: entry.name("hash"),
-    })?;
-    Ok(FileEntry {
-        path: path.to_owned(),
-        size,
-        hash,
-    })
+    let hash = lower_hex(hash).ok_or_else(|| ManifestError::BadHash { field: entry.name("hash") })?;
+    Ok(FileEntry { path: path.to_owned(), size, hash })
 }
 
-fn each_path_once(
-    wasm: &FileEntry,
-    abi: Option<&FileEntry>,
-    files: &[FileEntry],
-) -> Result<(), ManifestError> {
+fn each_path_once(wasm: &FileEntry, abi: Option<&FileEntry>, files: &[FileEntry]) -> Result<(), ManifestError> {
     let mut seen = BTreeSet::from([wasm.path.as_str()]);
     let abi = abi.map(|abi| ("abi.path".to_owned(), abi));
-    let files = files
-        .iter()
-        .enumerate()
-        .map(|(i, file)| (format!("files[{i}].path"), file));
+    let files = files.iter().enumerate().map(|(i, file)| (format!("files[{i}].path"), file));
     for (field, file) in abi.into_iter().chain(files) {
         if !seen.insert(&file.path) {
-            return Err(ManifestError::DuplicatePath {
-                field,
-                path: file.path.clone(),
-            });
+            return Err(ManifestError::DuplicatePath { field, path: file.path.clone() });
         }
     }
     Ok(())
@@ -276,55 +198,32 @@ fn migrations(top: &Object<'_>) -> Result<Vec<Migration>, ManifestError> {
     let read = |item: &Object<'_>| {
         let method = item.text("method")?;
         if !is_method(method) {
-            return Err(ManifestError::BadMethod {
-                field: item.name("method"),
-            });
+            return Err(ManifestError::BadMethod { field: item.name("method") });
         }
-        let from = item
-            .optional_text("from")?
-            .map(|text| parse_version(text, item.name("from")))
-            .transpose()?;
-        Ok(Migration {
-            method: method.to_owned(),
-            from,
-        })
+        let from = item.optional_text("from")?.map(|text| parse_version(text, item.name("from"))).transpose()?;
+        Ok(Migration { method: method.to_owned(), from })
     };
-    top.objects("migrations", MIGRATIONS_MAX)?
-        .iter()
-        .map(read)
-        .collect()
+    top.objects("migrations", MIGRATIONS_MAX)?.iter().map(read).collect()
 }
 
 fn is_method(name: &str) -> bool {
     name.len() <= METHOD_CHARS_MAX
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
 fn signature_block(block: &Object<'_>) -> Result<([u8; 32], [u8; 64]), ManifestError> {
-    if let Some(key) = block
-        .map
-        .keys()
-        .find(|key| !["algorithm", "publicKey", "signature"].contains(&key.as_str()))
-    {
+    if let Some(key) = block.map.keys().find(|key| !["algorithm", "publicKey", "signature"].contains(&key.as_str())) {
         return Err(ManifestError::UnsignedKey { key: shown(key) });
     }
     if block.text("algorithm")? != "ed25519" {
         return Err(ManifestError::UnknownAlgorithm);
     }
-    Ok((
-        base64_bytes(block, "publicKey")?,
-        base64_bytes(block, "signature")?,
-    ))
+    Ok((base64_bytes(block, "publicKey")?, base64_bytes(block, "signature")?))
 }
 
 fn base64_bytes<const N: usize>(object: &Object<'_>, key: &str) -> Result<[u8; N], ManifestError> {
-    let bad = || ManifestError::BadBase64 {
-        field: object.name(key),
-        bytes: N,
-    };
+    let bad = || ManifestError::BadBase64 { field: object.name(key), bytes: N };
     let text = object.text(key)?;
     if text.len() > N * 2 {
         return Err(bad());
@@ -356,21 +255,7 @@ mod tests {
         for name in ["kv", "org.example.notes", "a-b.c0", &"a".repeat(128)] {
             assert!(is_package(name), "{name}");
         }
-        for name in [
-            "",
-            ".",
-            "a.",
-            ".a",
-            "a..b",
-            "A",
-            "a_b",
-            "a/b",
-            "-a",
-            "a-",
-            "ä",
-            "a b",
-            &"a".repeat(129),
-        ] {
+        for name in ["", ".", "a.", ".a", "a..b", "A", "a_b", "a/b", "-a", "a-", "ä", "a b", &"a".repeat(129)] {
             assert!(!is_package(name), "{name}");
         }
     }

@@ -18,9 +18,7 @@ pub enum SignatureError {
     #[error("the signature's key is not that of `signerId`; one of them was changed after signing")]
     SignerMismatch,
     /// The signature is not one of this signer over this content.
-    #[error(
-        "the signature does not fit the manifest: it was changed after signing, or another key signed it"
-    )]
+    #[error("the signature does not fit the manifest: it was changed after signing, or another key signed it")]
     Forged,
     /// The content has no canonical form.
     #[error("the manifest has no canonical form: {0}")]
@@ -55,10 +53,7 @@ pub(super) fn verify(raw: &Map<String, Value>, view: &View) -> Result<(), Signat
     }
     let digest = digest(raw).map_err(SignatureError::NotCanonical)?;
     let signature = Signature::from_bytes(&view.signature);
-    view.signer
-        .verifying_key()
-        .verify_strict(&digest, &signature)
-        .map_err(|_| SignatureError::Forged)
+    view.signer.verifying_key().verify_strict(&digest, &signature).map_err(|_| SignatureError::Forged)
 }
 
 impl Template {
@@ -75,13 +70,8 @@ impl Template {
             None | Some(Value::Null) => {}
             Some(named) if named.as_str() == Some(signer.to_string().as_str()) => {}
             Some(named) => {
-                let named = named
-                    .as_str()
-                    .map_or_else(|| named.to_string(), str::to_owned);
-                return Err(SignError::OtherSigner {
-                    named,
-                    key: signer.to_string(),
-                });
+                let named = named.as_str().map_or_else(|| named.to_string(), str::to_owned);
+                return Err(SignError::OtherSigner { named, key: signer.to_string() });
             }
         }
         raw.insert("signerId".to_owned(), Value::String(signer.to_string()));

@@ -16,12 +16,7 @@ pub struct Template(Map<String, Value>);
 
 impl Template {
     /// A manifest of the required keys. Their form is checked when it is signed.
-    pub fn new(
-        package: &str,
-        app_version: &str,
-        min_runtime_version: &str,
-        wasm_path: &str,
-    ) -> Template {
+    pub fn new(package: &str, app_version: &str, min_runtime_version: &str, wasm_path: &str) -> Template {
         let mut map = Map::new();
         map.insert("version".to_owned(), FORMAT_VERSION.into());
         map.insert("package".to_owned(), package.into());
@@ -40,9 +35,7 @@ impl Template {
         if json.len() > MANIFEST_BYTES_MAX {
             return Err(ManifestError::TooLong);
         }
-        json::parse_object(json)
-            .map(Template)
-            .map_err(ManifestError::NotJson)
+        json::parse_object(json).map(Template).map_err(ManifestError::NotJson)
     }
 
     /// Names the file that holds the app's schema.
@@ -85,28 +78,18 @@ impl Template {
     ///
     /// [`ManifestError::Missing`] or [`ManifestError::WrongType`] if the manifest does not name the
     /// component, [`ManifestError::NoSuchFile`] if the component or the schema is not among `files`.
-    pub fn describe_files(
-        &mut self,
-        files: &BTreeMap<String, Vec<u8>>,
-    ) -> Result<(), ManifestError> {
+    pub fn describe_files(&mut self, files: &BTreeMap<String, Vec<u8>>) -> Result<(), ManifestError> {
         let mut named = BTreeSet::new();
         for field in ["wasm", "abi"] {
             if field == "abi" && self.0.get(field).is_none_or(Value::is_null) {
                 continue;
             }
             let path = self.named_path(field)?.to_owned();
-            let content = files.get(&path).ok_or_else(|| ManifestError::NoSuchFile {
-                field: format!("{field}.path"),
-                path: path.clone(),
-            })?;
-            let old = self
-                .0
-                .get(field)
-                .and_then(Value::as_object)
-                .cloned()
-                .unwrap_or_default();
-            self.0
-                .insert(field.to_owned(), described(old, &path, content));
+            let content = files
+                .get(&path)
+                .ok_or_else(|| ManifestError::NoSuchFile { field: format!("{field}.path"), path: path.clone() })?;
+            let old = self.0.get(field).and_then(Value::as_object).cloned().unwrap_or_default();
+            self.0.insert(field.to_owned(), described(old, &path, content));
             named.insert(path);
         }
         let mut old = self.listed_files();
@@ -148,16 +131,12 @@ impl Template {
     fn named_path(&self, field: &str) -> Result<&str, ManifestError> {
         let missing = |field: String| ManifestError::Missing { field };
         let entry = self.0.get(field).ok_or_else(|| missing(field.to_owned()))?;
-        let entry = entry.as_object().ok_or_else(|| ManifestError::WrongType {
-            field: field.to_owned(),
-            expected: "an object",
-        })?;
+        let entry = entry
+            .as_object()
+            .ok_or_else(|| ManifestError::WrongType { field: field.to_owned(), expected: "an object" })?;
         let field = format!("{field}.path");
         let path = entry.get("path").ok_or_else(|| missing(field.clone()))?;
-        path.as_str().ok_or(ManifestError::WrongType {
-            field,
-            expected: "a string",
-        })
+        path.as_str().ok_or(ManifestError::WrongType { field, expected: "a string" })
     }
 
     /// The entries of `files` that have a path, by path. What is malformed is left for the check at signing.
@@ -175,9 +154,6 @@ impl Template {
 fn described(mut entry: Map<String, Value>, path: &str, content: &[u8]) -> Value {
     entry.insert("path".to_owned(), path.into());
     entry.insert("size".to_owned(), content.len().into());
-    entry.insert(
-        "hash".to_owned(),
-        hex::encode(Sha256::digest(content)).into(),
-    );
+    entry.insert("hash".to_owned(), hex::encode(Sha256::digest(content)).into());
     Value::Object(entry)
 }

@@ -56,9 +56,6 @@ pub(crate) fn with_manifest(change: impl FnOnce(&mut Map<String, Value>)) -> Vec
     altered(|files| {
         let mut json = json_of(&signed());
         change(&mut json);
-        files.insert(
-            "manifest.json".to_owned(),
-            serde_json::to_vec(&json).unwrap(),
-        );
+        files.insert("manifest.json".to_owned(), serde_json::to_vec(&json).unwrap());
     })
 }

@@ -2,8 +2,7 @@
 
 use crate::app::{altered, files, key, mpk, other_key, template, with_manifest};
 use mesto_bundle::files::{
-    FilesError, inspect_bundle, open_bundle, pack_folder, read_key, read_tree, replace_file,
-    sign_manifest, write_key,
+    FilesError, inspect_bundle, open_bundle, pack_folder, read_key, read_tree, replace_file, sign_manifest, write_key,
 };
 use mesto_bundle::{Bundle, BundleError, ManifestError, SignError, SignerKey, inspect};
 use serde_json::{Value, json};
@@ -42,25 +41,13 @@ fn a_key_file_is_private_and_never_overwritten() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
     assert_eq!(read_key(&path).unwrap().signer(), key().signer());
-    assert!(matches!(
-        write_key(&path, &other_key()),
-        Err(FilesError::KeyExists { .. })
-    ));
+    assert!(matches!(write_key(&path, &other_key()), Err(FilesError::KeyExists { .. })));
     assert_eq!(read_key(&path).unwrap().signer(), key().signer());
-    assert!(matches!(
-        write_key(&folder.path().join("no/key.pem"), &key()),
-        Err(FilesError::Io { .. })
-    ));
-    assert!(matches!(
-        read_key(&folder.path().join("none.pem")),
-        Err(FilesError::Io { .. })
-    ));
+    assert!(matches!(write_key(&folder.path().join("no/key.pem"), &key()), Err(FilesError::Io { .. })));
+    assert!(matches!(read_key(&folder.path().join("none.pem")), Err(FilesError::Io { .. })));
     fs::write(&path, "not a key").unwrap();
     assert!(matches!(read_key(&path), Err(FilesError::Key { .. })));
 }
@@ -71,10 +58,7 @@ fn a_key_is_not_written_through_a_dangling_link() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key.pem");
     std::os::unix::fs::symlink(folder.path().join("elsewhere"), &path).unwrap();
-    assert!(matches!(
-        write_key(&path, &key()),
-        Err(FilesError::KeyExists { .. })
-    ));
+    assert!(matches!(write_key(&path, &key()), Err(FilesError::KeyExists { .. })));
     assert!(!folder.path().join("elsewhere").exists());
 }
 
@@ -90,11 +74,7 @@ fn sign_and_pack_give_what_build_gives() {
     replace_file(&out, &packed).unwrap();
     assert_eq!(open_bundle(&out).unwrap(), Bundle::open(&mpk()).unwrap());
     assert!(inspect_bundle(&out).unwrap().valid);
-    assert!(
-        fs::read_dir(folder.path())
-            .unwrap()
-            .all(|entry| !entry.unwrap().path().ends_with(".part"))
-    );
+    assert!(fs::read_dir(folder.path()).unwrap().all(|entry| !entry.unwrap().path().ends_with(".part")));
 }
 
 #[test]
@@ -108,10 +88,7 @@ fn signing_again_follows_the_files() {
     let bundle = Bundle::open(&pack_folder(folder.path()).unwrap()).unwrap();
     assert_eq!(bundle.wasm, b"rebuilt");
     assert!(!bundle.files.contains_key("web/app.js"));
-    assert!(matches!(
-        sign_manifest(&manifest, &other_key()),
-        Err(FilesError::Sign(SignError::OtherSigner { .. }))
-    ));
+    assert!(matches!(sign_manifest(&manifest, &other_key()), Err(FilesError::Sign(SignError::OtherSigner { .. }))));
 }
 
 #[test]
@@ -134,39 +111,21 @@ fn a_complete_manifest_is_signed_without_its_files() {
     json.remove("signature");
     write_json(&path, &Value::Object(json));
     assert_eq!(sign_manifest(&path, &key()).unwrap(), complete);
-    write_json(
-        &path,
-        &json!({"version": "1.0", "wasm": {"path": "app.wasm"}}),
-    );
+    write_json(&path, &json!({"version": "1.0", "wasm": {"path": "app.wasm"}}));
     let error = sign_manifest(&path, &key()).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            FilesError::Sign(SignError::Manifest(ManifestError::Missing { .. }))
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, FilesError::Sign(SignError::Manifest(ManifestError::Missing { .. }))), "{error}");
 }
 
 #[test]
 fn an_unsigned_or_incomplete_folder_is_not_packed() {
     let (folder, manifest) = app_folder();
-    assert!(matches!(
-        pack_folder(folder.path()),
-        Err(FilesError::Manifest(ManifestError::Missing { .. }))
-    ));
+    assert!(matches!(pack_folder(folder.path()), Err(FilesError::Manifest(ManifestError::Missing { .. }))));
     sign_manifest(&manifest, &key()).unwrap();
     fs::write(folder.path().join("web/new.js"), b"").unwrap();
-    assert!(matches!(
-        pack_folder(folder.path()),
-        Err(FilesError::Bundle(BundleError::FileNotNamed { .. }))
-    ));
+    assert!(matches!(pack_folder(folder.path()), Err(FilesError::Bundle(BundleError::FileNotNamed { .. }))));
     fs::remove_file(folder.path().join("web/new.js")).unwrap();
     fs::remove_file(folder.path().join("abi.json")).unwrap();
-    assert!(matches!(
-        pack_folder(folder.path()),
-        Err(FilesError::Io { .. })
-    ));
+    assert!(matches!(pack_folder(folder.path()), Err(FilesError::Io { .. })));
 }
 
 #[cfg(unix)]
@@ -177,33 +136,20 @@ fn links_are_not_followed_into_a_bundle() {
     fs::write(outside.path().join("secret"), b"secret").unwrap();
 
     let (folder, manifest) = app_folder();
-    symlink(
-        outside.path().join("secret"),
-        folder.path().join("web/page"),
-    )
-    .unwrap();
-    assert!(matches!(
-        sign_manifest(&manifest, &key()),
-        Err(FilesError::NotPlain { .. })
-    ));
+    symlink(outside.path().join("secret"), folder.path().join("web/page")).unwrap();
+    assert!(matches!(sign_manifest(&manifest, &key()), Err(FilesError::NotPlain { .. })));
 
     let (folder, manifest) = app_folder();
     symlink(outside.path(), folder.path().join("dir")).unwrap();
     let mut json: Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
     json["files"] = json!([{"path": "dir/secret"}]);
     write_json(&manifest, &json);
-    assert!(matches!(
-        sign_manifest(&manifest, &key()),
-        Err(FilesError::NotPlain { .. })
-    ));
+    assert!(matches!(sign_manifest(&manifest, &key()), Err(FilesError::NotPlain { .. })));
 
     let (folder, _) = app_folder();
     fs::remove_dir_all(folder.path().join("web")).unwrap();
     symlink(outside.path(), folder.path().join("web")).unwrap();
-    assert!(matches!(
-        read_tree(folder.path(), "web"),
-        Err(FilesError::NotPlain { .. })
-    ));
+    assert!(matches!(read_tree(folder.path(), "web"), Err(FilesError::NotPlain { .. })));
 }
 
 #[test]
@@ -213,17 +159,11 @@ fn paths_of_a_hostile_manifest_do_not_leave_the_folder() {
         let mut json: Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
         json["files"] = json!([{"path": path}]);
         write_json(&manifest, &json);
-        assert!(matches!(
-            sign_manifest(&manifest, &key()),
-            Err(FilesError::BadName { .. })
-        ));
+        assert!(matches!(sign_manifest(&manifest, &key()), Err(FilesError::BadName { .. })));
         json["files"] = json!([]);
         json["wasm"]["path"] = path.into();
         write_json(&manifest, &json);
-        assert!(matches!(
-            sign_manifest(&manifest, &key()),
-            Err(FilesError::Manifest(ManifestError::BadPath { .. }))
-        ));
+        assert!(matches!(sign_manifest(&manifest, &key()), Err(FilesError::Manifest(ManifestError::BadPath { .. }))));
         json["wasm"]["path"] = "app.wasm".into();
         write_json(&manifest, &json);
     }
@@ -233,10 +173,7 @@ fn paths_of_a_hostile_manifest_do_not_leave_the_folder() {
 fn a_folder_of_pages_is_read_with_the_paths_of_the_bundle() {
     let (folder, _) = app_folder();
     let pages = read_tree(folder.path(), "web").unwrap();
-    assert_eq!(
-        pages.keys().collect::<Vec<_>>(),
-        ["web/app.js", "web/index.html"]
-    );
+    assert_eq!(pages.keys().collect::<Vec<_>>(), ["web/app.js", "web/index.html"]);
     assert!(read_tree(folder.path(), "none").unwrap().is_empty());
 }
 
@@ -252,10 +189,7 @@ fn the_report_on_a_valid_bundle_has_the_names_that_scripts_use() {
     assert_eq!(report["version"], "1.2.0");
     assert_eq!(report["minRuntimeVersion"], "0.1.0");
     assert_eq!(report["size"], mpk().len());
-    assert_eq!(
-        report["unpackedSize"],
-        files().values().map(Vec::len).sum::<usize>()
-    );
+    assert_eq!(report["unpackedSize"], files().values().map(Vec::len).sum::<usize>());
     assert_eq!(report["wasm"], "app.wasm");
     assert_eq!(report["abi"], "abi.json");
     assert_eq!(report["web"], "web/index.html");
@@ -271,9 +205,7 @@ fn the_report_on_an_invalid_bundle_repeats_its_claims_but_gives_no_application()
     assert!(report.problem.unwrap().contains("changed after signing"));
     assert_eq!(report.version.as_deref(), Some("9.0.0"));
     assert_eq!(report.application_id, None);
-    let report = inspect(&altered(|files| {
-        drop(files.insert("app.wasm".to_owned(), vec![]))
-    }));
+    let report = inspect(&altered(|files| drop(files.insert("app.wasm".to_owned(), vec![]))));
     assert!(!report.valid && report.application_id.is_none() && report.package.is_some());
     let report = inspect(b"junk");
     assert!(!report.valid && report.package.is_none() && report.files.is_empty());

@@ -1,10 +1,6 @@
 //! What holds for bundles as their users see them: built, opened, attacked, kept over versions.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test stops at the first surprise"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 mod app;
 mod archives;

@@ -11,8 +11,7 @@ pub(crate) struct Tar(Vec<u8>);
 impl Tar {
     /// Adds a member with a name of at most 100 bytes, as it stands.
     pub(crate) fn member(mut self, kind: u8, name: &[u8], content: &[u8]) -> Tar {
-        self.0
-            .extend_from_slice(&header(kind, name, content.len() as u64));
+        self.0.extend_from_slice(&header(kind, name, content.len() as u64));
         self.0.extend_from_slice(content);
         self.0.resize(self.0.len().next_multiple_of(512), 0);
         self
@@ -28,8 +27,7 @@ impl Tar {
 
     /// Adds a header that promises `size` bytes, and nothing after it.
     pub(crate) fn promise(mut self, name: &str, size: u64) -> Tar {
-        self.0
-            .extend_from_slice(&header(b'0', name.as_bytes(), size));
+        self.0.extend_from_slice(&header(b'0', name.as_bytes(), size));
         self
     }
 

@@ -89,7 +89,8 @@ fn pairs(words: &[String], is_string: &dyn Fn(&str) -> bool) -> Result<Box<RawVa
             return Err(Failure::usage(format!("`{key}` is given twice")));
         }
     }
-    serde_json::value::to_raw_value(&arguments).map_err(|error| Failure::new(ErrorCode::InternalError, error.to_string()))
+    serde_json::value::to_raw_value(&arguments)
+        .map_err(|error| Failure::new(ErrorCode::InternalError, error.to_string()))
 }
 
 /// Whether `method` takes text under `key`, by the app's schema.

@@ -47,8 +47,12 @@ impl Blob {
         match self {
             Self::Put { file } => put(&client, &file, output),
             Self::Get { id, output: path } => get(&client, &id, path, output),
-            Self::Rm { id } => output.object(&client.delete_blob(&id)?, |blob| fields([("removed", blob.blob_id.clone()), ("size", bytes(blob.size))])),
-            Self::Ls => output.list(&client.blobs()?, ["blob", "size"], |blob| [blob.blob_id.clone(), bytes(blob.size)]),
+            Self::Rm { id } => output.object(&client.delete_blob(&id)?, |blob| {
+                fields([("removed", blob.blob_id.clone()), ("size", bytes(blob.size))])
+            }),
+            Self::Ls => {
+                output.list(&client.blobs()?, ["blob", "size"], |blob| [blob.blob_id.clone(), bytes(blob.size)])
+            }
         }
     }
 }
@@ -105,7 +109,9 @@ fn receive(body: BlobBody, mut progress: Progress, to: &mut dyn Write, name: &Pa
         let count = match reader.read(&mut piece) {
             Ok(0) => break,
             Ok(count) => count,
-            Err(error) => return Err(Failure::new(ErrorCode::NotReachable, format!("the node stopped sending: {error}"))),
+            Err(error) => {
+                return Err(Failure::new(ErrorCode::NotReachable, format!("the node stopped sending: {error}")));
+            }
         };
         let bytes = piece.get(..count).unwrap_or_default();
         hasher.update(bytes);

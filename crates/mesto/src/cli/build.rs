@@ -73,7 +73,8 @@ impl Build {
         let mut contents = files::read_tree(&self.dir, WEB_FOLDER).map_err(of_files)?;
         contents.insert(WASM_PATH.to_owned(), wasm);
         contents.insert(SCHEMA_PATH.to_owned(), schema);
-        let template = Template::new(&about.package, &about.version, RUNTIME_VERSION_MIN, WASM_PATH).with_abi(SCHEMA_PATH);
+        let template =
+            Template::new(&about.package, &about.version, RUNTIME_VERSION_MIN, WASM_PATH).with_abi(SCHEMA_PATH);
         let packed = pack(template, &contents, &key)?;
         let bundle = Bundle::open(&packed).map_err(of_bundle)?;
         let path = self.output.unwrap_or_else(|| default_bundle_path(&about.package, &about.version));
@@ -104,7 +105,8 @@ fn compile(dir: &Path) -> Result<Vec<u8>, Failure> {
     let toolchain = mesto_guests::ensure_toolchain().map_err(|error| {
         Failure::new(ErrorCode::BuildFailed, error.to_string()).hint("`mesto doctor` tells what is missing")
     })?;
-    let module = mesto_guests::build(&toolchain, dir).map_err(|error| Failure::new(ErrorCode::BuildFailed, error.to_string()))?;
+    let module = mesto_guests::build(&toolchain, dir)
+        .map_err(|error| Failure::new(ErrorCode::BuildFailed, error.to_string()))?;
     mesto_runtime::componentize(&module).map_err(|error| Failure::new(ErrorCode::BuildFailed, error.to_string()))
 }
 
@@ -136,10 +138,12 @@ impl About {
     fn read(dir: &Path) -> Result<Self, Failure> {
         let path = dir.join("Cargo.toml");
         let document = read_toml(&path)?;
-        let missing = |key: &str| Failure::new(ErrorCode::BuildFailed, format!("{}: there is no `{key}`", path.display()));
+        let missing =
+            |key: &str| Failure::new(ErrorCode::BuildFailed, format!("{}: there is no `{key}`", path.display()));
         let package = document.get("package").ok_or_else(|| missing("package"))?;
         let text = |value: Option<&toml_edit::Item>| value.and_then(|value| value.as_str()).map(str::to_owned);
-        let own = package.get("metadata").and_then(|metadata| metadata.get("mesto")).and_then(|ours| ours.get("package"));
+        let own =
+            package.get("metadata").and_then(|metadata| metadata.get("mesto")).and_then(|ours| ours.get("package"));
         let name = text(own)
             .or_else(|| text(package.get("name")).map(|name| name.replace('_', "-").to_lowercase()))
             .ok_or_else(|| missing("package.name"))?;
@@ -191,7 +195,10 @@ fn developer_key(session: &Session, output: &Output) -> Result<SignerKey, Failur
     }
     let key = key::generate()?;
     files::write_key(&path, &key).map_err(of_files)?;
-    output.note(&format!("made {} to sign your apps with: keep a copy, other versions need the same key", path.display()));
+    output.note(&format!(
+        "made {} to sign your apps with: keep a copy, other versions need the same key",
+        path.display()
+    ));
     Ok(key)
 }
 
@@ -212,7 +219,8 @@ mod tests {
     fn a_crate_says_what_its_app_is_called() {
         let plain = about("[package]\nname = \"my_App\"\nversion = \"1.0.0\"\n").unwrap();
         assert_eq!((plain.package.as_str(), plain.version.as_str()), ("my-app", "1.0.0"));
-        let named = about("[package]\nname = \"x\"\nversion.workspace = true\n[package.metadata.mesto]\npackage = \"org.x\"\n");
+        let named =
+            about("[package]\nname = \"x\"\nversion.workspace = true\n[package.metadata.mesto]\npackage = \"org.x\"\n");
         let named = named.unwrap();
         assert_eq!((named.package.as_str(), named.version.as_str()), ("org.x", "3.2.1"));
     }

@@ -69,7 +69,9 @@ impl Bundle {
                 let report = files::inspect_bundle(&file).map_err(of_files)?;
                 show(output, &report)?;
                 match report.problem {
-                    Some(problem) => Err(Failure::new(ErrorCode::InvalidBundle, format!("{}: {problem}", file.display()))),
+                    Some(problem) => {
+                        Err(Failure::new(ErrorCode::InvalidBundle, format!("{}: {problem}", file.display())))
+                    }
                     None => Ok(()),
                 }
             }
@@ -101,7 +103,9 @@ pub(super) fn of_files(error: FilesError) -> Failure {
     let detail = error.to_string();
     match error {
         FilesError::Io { path, source } => Failure::file(&path, &source),
-        FilesError::Key { .. } => Failure::new(ErrorCode::InvalidKeyFile, detail).hint("make one with `mesto key generate -o FILE`"),
+        FilesError::Key { .. } => {
+            Failure::new(ErrorCode::InvalidKeyFile, detail).hint("make one with `mesto key generate -o FILE`")
+        }
         FilesError::KeyExists { .. } => Failure::new(ErrorCode::FileError, detail),
         _ => Failure::new(ErrorCode::InvalidBundle, detail),
     }

@@ -93,7 +93,13 @@ impl Context {
         match self {
             Self::Create { group, app, name, restricted, init } => {
                 let init = init.map(|text| arguments::object(&text)).transpose()?;
-                let created = client.create_context(&CreateContext { group, app, name, restricted: restricted.then_some(true), init })?;
+                let created = client.create_context(&CreateContext {
+                    group,
+                    app,
+                    name,
+                    restricted: restricted.then_some(true),
+                    init,
+                })?;
                 show_created(output, &created)
             }
             Self::Join { context, wait } => {
@@ -153,7 +159,9 @@ impl Context {
 }
 
 fn show_created(output: &Output, created: &api::ContextCreated) -> Result<(), Failure> {
-    output.object(created, |created| fields([("context", created.context_id.clone()), ("identity", created.identity.clone())]))
+    output.object(created, |created| {
+        fields([("context", created.context_id.clone()), ("identity", created.identity.clone())])
+    })
 }
 
 fn describe(context: &api::Context) -> String {

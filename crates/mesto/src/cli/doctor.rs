@@ -75,7 +75,9 @@ pub(crate) fn run(session: &Session, output: &Output) -> Result<(), Failure> {
     output.object(&report, |report| report.checks.iter().map(line).collect::<Vec<_>>().join("\n"))?;
     match report.checks.iter().filter(|check| check.verdict == Verdict::Fail).count() {
         0 => Ok(()),
-        failed => Err(Failure::new(ErrorCode::CheckFailed, format!("{failed} of {} checks failed", report.checks.len()))),
+        failed => {
+            Err(Failure::new(ErrorCode::CheckFailed, format!("{failed} of {} checks failed", report.checks.len())))
+        }
     }
 }
 
@@ -126,7 +128,9 @@ fn api(node: &NodeInfo, session: &Session) -> Check {
         return Check::fail("api", error.to_string(), "look into the node's log");
     }
     match session.client().and_then(|client| Ok(client.status()?)) {
-        Ok(status) if status.version == env!("CARGO_PKG_VERSION") => Check::ok("api", format!("answers at {}", node.api)),
+        Ok(status) if status.version == env!("CARGO_PKG_VERSION") => {
+            Check::ok("api", format!("answers at {}", node.api))
+        }
         Ok(status) => Check::warn(
             "api",
             format!("the node is of version {}, this command of {}", status.version, env!("CARGO_PKG_VERSION")),
@@ -140,7 +144,9 @@ fn api(node: &NodeInfo, session: &Session) -> Check {
 fn lock(home: &Home) -> Check {
     match home.lock() {
         Ok(_) => Check::ok("store", "is free"),
-        Err(LockError::InUse { .. }) => Check::warn("store", "a node is just starting or stopping", "look again in a moment"),
+        Err(LockError::InUse { .. }) => {
+            Check::warn("store", "a node is just starting or stopping", "look again in a moment")
+        }
         Err(error @ LockError::Io { .. }) => Check::fail("store", error.to_string(), "check who owns the folder"),
     }
 }

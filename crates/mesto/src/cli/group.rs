@@ -120,16 +120,21 @@ impl Group {
                     fields([("group", created.group_id.clone()), ("member", created.member_id.clone())])
                 })
             }
-            Self::Ls => output.list(&client.groups()?, ["group", "name", "role", "members", "contexts", "app"], |group| {
-                [
-                    short(&group.group_id),
-                    or_dash(group.name.as_deref()),
-                    or_dash(group.role.as_deref()),
-                    group.members.to_string(),
-                    group.contexts.to_string(),
-                    group.target.as_ref().map_or_else(|| "-".to_owned(), |app| format!("{} {}", app.package, app.version)),
-                ]
-            }),
+            Self::Ls => {
+                output.list(&client.groups()?, ["group", "name", "role", "members", "contexts", "app"], |group| {
+                    [
+                        short(&group.group_id),
+                        or_dash(group.name.as_deref()),
+                        or_dash(group.role.as_deref()),
+                        group.members.to_string(),
+                        group.contexts.to_string(),
+                        group
+                            .target
+                            .as_ref()
+                            .map_or_else(|| "-".to_owned(), |app| format!("{} {}", app.package, app.version)),
+                    ]
+                })
+            }
             Self::Show { group } => output.object(&client.group(&group)?, |group| {
                 fields([
                     ("group", group.group_id.clone()),
@@ -140,7 +145,10 @@ impl Group {
                     ("contexts", group.contexts.to_string()),
                     (
                         "app",
-                        group.target.as_ref().map_or_else(|| "-".to_owned(), |app| format!("{} {}", app.package, app.version)),
+                        group
+                            .target
+                            .as_ref()
+                            .map_or_else(|| "-".to_owned(), |app| format!("{} {}", app.package, app.version)),
                     ),
                     ("new members may", group.default_capabilities.join(", ")),
                     ("new contexts are", group.default_visibility.clone()),
@@ -183,7 +191,8 @@ impl Whoami {
             return output.object(&card, |card| card.card.clone());
         }
         output.object(&session.client()?.identity(self.group.as_deref())?, |identity| {
-            let mut text = fields([("peer", identity.peer_id.clone()), ("member", or_dash(identity.member_id.as_deref()))]);
+            let mut text =
+                fields([("peer", identity.peer_id.clone()), ("member", or_dash(identity.member_id.as_deref()))]);
             if self.group.is_none() && identity.memberships.len() > 1 {
                 for membership in &identity.memberships {
                     text.push_str(&format!("\n  in {}  {}", short(&membership.group_id), membership.member_id));

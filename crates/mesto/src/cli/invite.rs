@@ -51,7 +51,12 @@ impl Invite {
             match QrCode::new(invited.ticket.as_bytes()) {
                 // Inverted, because most terminals are dark: cameras want the quiet zone to be the light part.
                 Ok(code) => output.note(
-                    &code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).quiet_zone(true).build(),
+                    &code
+                        .render::<Dense1x2>()
+                        .dark_color(Dense1x2::Light)
+                        .light_color(Dense1x2::Dark)
+                        .quiet_zone(true)
+                        .build(),
                 ),
                 Err(_) => output.note("(the ticket is too long for a QR code)"),
             }

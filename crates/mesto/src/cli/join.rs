@@ -1,11 +1,11 @@
 //! `mesto join`.
 
-use mesto_api::ErrorCode;
-use mesto_api::group::{self, JoinContexts, JoinGroup};
 use super::failure::Failure;
 use super::output::{Output, fields};
 use super::session::Session;
 use super::wait::Wait;
+use mesto_api::ErrorCode;
+use mesto_api::group::{self, JoinContexts, JoinGroup};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Join {

@@ -14,8 +14,9 @@ const LIBRARIES: &str = ",libp2p=warn,quinn=warn,fjall=warn,lsm_tree=warn,wasmti
 /// Begins to log what `directives` let through: a level, or tracing's directives. `-q` and `-v` stand above a level.
 pub(super) fn begin(directives: &str, output: &Output) -> Result<(), Failure> {
     let bad = |error: &dyn std::fmt::Display| {
-        Failure::new(ErrorCode::InvalidConfiguration, format!("`{directives}` says not what to log: {error}"))
-            .hint("MESTO_LOG and the setting `log` take error, warn, info, debug, trace, or directives like mesto=debug")
+        Failure::new(ErrorCode::InvalidConfiguration, format!("`{directives}` says not what to log: {error}")).hint(
+            "MESTO_LOG and the setting `log` take error, warn, info, debug, trace, or directives like mesto=debug",
+        )
     };
     let level_only = directives.parse::<tracing::Level>().is_ok();
     let wanted = match (level_only, output.quiet(), output.verbose()) {

@@ -80,8 +80,8 @@ impl Output {
 
     /// Prints one object of a stream.
     pub(crate) fn json_line(&self, value: &impl Serialize) -> Result<(), Failure> {
-        let mut line = serde_json::to_string(value)
-            .map_err(|error| Failure::new(ErrorCode::InternalError, error.to_string()))?;
+        let mut line =
+            serde_json::to_string(value).map_err(|error| Failure::new(ErrorCode::InternalError, error.to_string()))?;
         line.push('\n');
         self.data(line.as_bytes())
     }

@@ -63,20 +63,21 @@ impl Run {
         // Before anything is started, so that a signal during the start is not lost.
         let mut stop = stop_signal()?;
         let listener = TcpListener::bind(config.api_listen).await.map_err(|error| {
-            let code = if error.kind() == std::io::ErrorKind::AddrInUse { ErrorCode::AddressInUse } else { ErrorCode::InternalError };
+            let code = if error.kind() == std::io::ErrorKind::AddrInUse {
+                ErrorCode::AddressInUse
+            } else {
+                ErrorCode::InternalError
+            };
             Failure::new(code, format!("the API cannot listen on {}: {error}", config.api_listen))
                 .hint("choose another address with --api-listen; port 0 takes any free one")
         })?;
-        let address = listener.local_addr().map_err(|error| Failure::new(ErrorCode::InternalError, error.to_string()))?;
+        let address =
+            listener.local_addr().map_err(|error| Failure::new(ErrorCode::InternalError, error.to_string()))?;
         let (token, secret) = (home.token()?, home.api_secret()?);
         let (driver, handle) = Driver::start(home, config).await?;
         let listen = handle.listen().await;
-        let info = NodeInfo {
-            pid: std::process::id(),
-            api: format!("http://{address}"),
-            peer_id: handle.peer_id(),
-            listen,
-        };
+        let info =
+            NodeInfo { pid: std::process::id(), api: format!("http://{address}"), peer_id: handle.peer_id(), listen };
         let options = http::Options {
             logins: http::Settings { token, secret, book: home.auth_file(), issuer: info.peer_id.clone() },
             rules: http::Rules {
@@ -160,9 +161,8 @@ impl From<StartError> for Failure {
         let detail = error.to_string();
         match error {
             StartError::Home(error) => error.into(),
-            StartError::Network(NetError::AddressInUse { .. }) => {
-                Self::new(ErrorCode::AddressInUse, detail).hint("choose another address with --listen; port 0 takes any free one")
-            }
+            StartError::Network(NetError::AddressInUse { .. }) => Self::new(ErrorCode::AddressInUse, detail)
+                .hint("choose another address with --listen; port 0 takes any free one"),
             _ => Self::new(ErrorCode::InternalError, detail),
         }
     }

@@ -80,7 +80,9 @@ fn no_node(folder: &Path, detail: &str) -> Failure {
     let hint = if folder.join("config.toml").exists() {
         format!("start it with `mesto --home {home} run`")
     } else {
-        format!("make it with `mesto --home {home} init` and start it with `mesto --home {home} run`, or name another with --api")
+        format!(
+            "make it with `mesto --home {home} init` and start it with `mesto --home {home} run`, or name another with --api"
+        )
     };
     Failure::new(ErrorCode::NotReachable, detail).hint(hint)
 }
@@ -90,7 +92,9 @@ impl From<HomeError> for Failure {
         let detail = error.to_string();
         match error {
             HomeError::NotInitialised(_) => Self::new(ErrorCode::HomeMissing, detail),
-            HomeError::Exposed(_) | HomeError::Damaged { .. } | HomeError::Io { .. } => Self::new(ErrorCode::FileError, detail),
+            HomeError::Exposed(_) | HomeError::Damaged { .. } | HomeError::Io { .. } => {
+                Self::new(ErrorCode::FileError, detail)
+            }
         }
     }
 }
@@ -99,7 +103,9 @@ impl From<InitError> for Failure {
     fn from(error: InitError) -> Self {
         let detail = error.to_string();
         match error {
-            InitError::AlreadyInitialised(_) | InitError::HoldsForeignFiles { .. } => Self::new(ErrorCode::HomeExists, detail),
+            InitError::AlreadyInitialised(_) | InitError::HoldsForeignFiles { .. } => {
+                Self::new(ErrorCode::HomeExists, detail)
+            }
             InitError::Config(error) => error.into(),
             InitError::Io { .. } => Self::new(ErrorCode::FileError, detail),
             InitError::NoRandomness(_) => Self::new(ErrorCode::InternalError, detail),

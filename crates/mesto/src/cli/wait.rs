@@ -23,15 +23,21 @@ pub(crate) struct Wait {
 impl Wait {
     /// Asks until the answer is there or the time is over. `ask` gets how long it may take; what it gives
     /// while there is no answer says what is missing.
-    pub(crate) fn until<T>(&self, mut ask: impl FnMut(Duration) -> Result<Result<T, String>, Failure>) -> Result<T, Failure> {
+    pub(crate) fn until<T>(
+        &self,
+        mut ask: impl FnMut(Duration) -> Result<Result<T, String>, Failure>,
+    ) -> Result<T, Failure> {
         let deadline = Instant::now() + self.timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match ask(left.min(QUESTION_MAX))? {
                 Ok(answer) => return Ok(answer),
                 Err(missing) if left.is_zero() => {
-                    return Err(Failure::new(ErrorCode::TimedOut, format!("{missing}, after waiting for {:?}", self.timeout))
-                        .hint("it goes on by itself; wait longer with --timeout"));
+                    return Err(Failure::new(
+                        ErrorCode::TimedOut,
+                        format!("{missing}, after waiting for {:?}", self.timeout),
+                    )
+                    .hint("it goes on by itself; wait longer with --timeout"));
                 }
                 Err(_) => {}
             }

@@ -79,7 +79,8 @@ impl Apps {
                 let read = self.blobs.read(version.bundle, BUNDLE_LEN_MAX);
                 let bytes = read.inspect_err(|error| tracing::warn!(%error, "a bundle cannot be read")).ok()??;
                 let app = self.prepare(&bytes);
-                let app = app.inspect_err(|error| tracing::warn!(bundle = %version.bundle, %error, "a bundle cannot be run"));
+                let app =
+                    app.inspect_err(|error| tracing::warn!(bundle = %version.bundle, %error, "a bundle cannot be run"));
                 self.keep(app.ok()?)
             })
             .collect()

@@ -6,9 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use mesto_node::store::{Batch, CommitError, Snapshot};
-use mesto_node::{
-    CommandError, Effect, Entropy, Input, MachineId, MethodKind, Node, Reply, Step, Ticket, Time,
-};
+use mesto_node::{CommandError, Effect, Entropy, Input, MachineId, MethodKind, Node, Reply, Step, Ticket, Time};
 
 use super::brief::Brief;
 use super::execute::{Job, Jobs};

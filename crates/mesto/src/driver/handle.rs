@@ -11,8 +11,8 @@ use mesto_governance::{BlobId, ContextId, GroupId};
 use mesto_node::command::{AppVersion, Called, Noun};
 use mesto_node::store::Snapshot;
 use mesto_node::{
-    Call, CallError, Command, CommandError, ContextState, Event, Executor, Input, MethodKind, Notice, Reply, Saying, Selector,
-    View,
+    Call, CallError, Command, CommandError, ContextState, Event, Executor, Input, MethodKind, Notice, Reply, Saying,
+    Selector, View,
 };
 use mesto_oplog::{EntryId, PublicKey};
 use tokio::sync::{broadcast, oneshot, watch};
@@ -178,7 +178,9 @@ impl Shared {
             Notice::Ephemeral { context, group, author, sent_ms, saying } => {
                 (Some(context), group, ContextEventKind::Ephemeral { author, sent_ms, saying })
             }
-            Notice::SyncStatus { context, group, root } => (Some(context), group, ContextEventKind::SyncStatus { root }),
+            Notice::SyncStatus { context, group, root } => {
+                (Some(context), group, ContextEventKind::SyncStatus { root })
+            }
             Notice::MemberAdded { group, member } => (None, group, ContextEventKind::MemberAdded { member }),
             Notice::MemberRemoved { group, member } => (None, group, ContextEventKind::MemberRemoved { member }),
             Notice::ContextAdded { group, context } => (Some(context), group, ContextEventKind::ContextAdded),
@@ -283,7 +285,12 @@ impl Handle {
     ///
     /// # Errors
     /// If the context is not here.
-    pub async fn state_page(&self, context: &Selector, after: Option<&[u8]>, limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CommandError> {
+    pub async fn state_page(
+        &self,
+        context: &Selector,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CommandError> {
         let (id, _, _) = self.callable(context).await?;
         let snapshot = Arc::clone(&self.shared.durable.read().unwrap_or_else(PoisonError::into_inner));
         let state = mesto_node::ContextState::new(mesto_node::View::durable(snapshot), &id);

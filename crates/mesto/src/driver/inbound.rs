@@ -22,8 +22,17 @@ const THREADS: usize = 2;
 
 /// Something to verify.
 enum Unverified {
-    Message { peer: Peer, bytes: Vec<u8>, credit: Credit },
-    Gossip { topic: String, from: Peer, token: MessageToken, bytes: Vec<u8> },
+    Message {
+        peer: Peer,
+        bytes: Vec<u8>,
+        credit: Credit,
+    },
+    Gossip {
+        topic: String,
+        from: Peer,
+        token: MessageToken,
+        bytes: Vec<u8>,
+    },
     /// Passed on unchanged, so that it stays in order with the messages of its peer.
     Input(Input),
 }

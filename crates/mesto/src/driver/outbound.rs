@@ -134,12 +134,7 @@ async fn run(outbound: Outbound, mut inbox: mpsc::UnboundedReceiver<Outgoing>) {
 }
 
 /// Blobs have a task of their own: the disk and a slow reader hold up nobody else.
-async fn run_blobs(
-    network: Network,
-    mut inbox: mpsc::UnboundedReceiver<Outgoing>,
-    apps: Arc<Apps>,
-    signals: Signals,
-) {
+async fn run_blobs(network: Network, mut inbox: mpsc::UnboundedReceiver<Outgoing>, apps: Arc<Apps>, signals: Signals) {
     while let Some(errand) = inbox.recv().await {
         match errand {
             Outgoing::ServeBlob { peer, blob, offset } => serve(&network, &apps, peer, blob, offset).await,

@@ -182,7 +182,11 @@ mod tests {
         assert_eq!(versions.of(&context(1), &root(3)).version.sequences.len(), 0);
         assert_eq!(versions.of(&context(2), &root(1)).version.sequences.len(), 0);
         versions.settle(&context(1), &root(2));
-        assert_eq!(versions.of(&context(1), &root(1)).version.sequences.len(), 0, "nobody reads what is older than what is durable");
+        assert_eq!(
+            versions.of(&context(1), &root(1)).version.sequences.len(),
+            0,
+            "nobody reads what is older than what is durable"
+        );
         assert_eq!(versions.of(&context(1), &root(2)).version.sequences.len(), 1);
     }
 
@@ -196,7 +200,11 @@ mod tests {
         for n in 2..9 {
             assert_eq!(versions.of(&context(1), &root(n)).state, Known::Context);
         }
-        assert_eq!(versions.inside().by_context[&context(1)].versions.len(), 2, "versions that nobody read are not gathered");
+        assert_eq!(
+            versions.inside().by_context[&context(1)].versions.len(),
+            2,
+            "versions that nobody read are not gathered"
+        );
     }
 
     #[test]

@@ -38,7 +38,9 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
 pub(super) fn parse<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Refusal> {
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
         Category::Data => Refusal::new(ErrorCode::InvalidArgument, error.to_string()),
-        Category::Io | Category::Syntax | Category::Eof => Refusal::new(ErrorCode::ParseError, format!("this is not JSON: {error}")),
+        Category::Io | Category::Syntax | Category::Eof => {
+            Refusal::new(ErrorCode::ParseError, format!("this is not JSON: {error}"))
+        }
     })
 }
 

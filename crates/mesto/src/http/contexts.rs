@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::body::{self, Json};
 use super::refusal::Refusal;
 use super::wait::Wait;
-use super::{Shared, Serving, convert};
+use super::{Serving, Shared, convert};
 
 pub(super) async fn create(State(shared): Serving, Json(request): Json<CreateContext>) -> Result<Response, Refusal> {
     let init = request.init.map_or_else(|| b"{}".to_vec(), |init| init.get().as_bytes().to_vec());
@@ -40,7 +40,10 @@ pub(super) struct OfGroup {
     group: Option<String>,
 }
 
-pub(super) async fn list(State(shared): Serving, Query(OfGroup { group }): Query<OfGroup>) -> Result<Response, Refusal> {
+pub(super) async fn list(
+    State(shared): Serving,
+    Query(OfGroup { group }): Query<OfGroup>,
+) -> Result<Response, Refusal> {
     of_group(&shared, group).await
 }
 
@@ -143,9 +146,14 @@ pub(super) struct Page {
 }
 
 /// The state as it is stored, page by page.
-pub(super) async fn state(State(shared): Serving, Path(context): Path<String>, Query(page): Query<Page>) -> Result<Response, Refusal> {
+pub(super) async fn state(
+    State(shared): Serving,
+    Path(context): Path<String>,
+    Query(page): Query<Page>,
+) -> Result<Response, Refusal> {
     let after = page.cursor.map(hex::decode).transpose();
-    let after = after.map_err(|_| Refusal::new(ErrorCode::InvalidArgument, "`cursor` is not one that this route gave"))?;
+    let after =
+        after.map_err(|_| Refusal::new(ErrorCode::InvalidArgument, "`cursor` is not one that this route gave"))?;
     let limit = page.limit.unwrap_or(LEAVES_DEFAULT).clamp(1, LEAVES_MAX);
     let leaves = shared.node.state_page(&Selector(context), after.as_deref(), limit).await?;
     let next_cursor = leaves.last().filter(|_| leaves.len() == limit).map(|(key, _)| hex::encode(key));

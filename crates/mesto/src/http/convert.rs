@@ -41,7 +41,11 @@ pub(super) fn policy_of(policy: Policy) -> command::Policy {
 }
 
 fn capabilities(held: Capabilities) -> Vec<String> {
-    Capability::ALL.into_iter().filter(|capability| held.has(*capability)).map(|capability| capability.name().to_owned()).collect()
+    Capability::ALL
+        .into_iter()
+        .filter(|capability| held.has(*capability))
+        .map(|capability| capability.name().to_owned())
+        .collect()
 }
 
 pub(super) fn texts(ids: &[EntryId]) -> Vec<String> {
@@ -127,7 +131,12 @@ pub(super) fn join(join: &command::JoinInfo) -> Join {
         group_id: join.group.to_string(),
         member_id: join.member.to_string(),
         contexts: join.contexts.iter().map(|(context, _)| context.to_string()).collect(),
-        contexts_pending: join.contexts.iter().filter(|(_, ready)| !ready).map(|(context, _)| context.to_string()).collect(),
+        contexts_pending: join
+            .contexts
+            .iter()
+            .filter(|(_, ready)| !ready)
+            .map(|(context, _)| context.to_string())
+            .collect(),
         joined: join.joined,
         ready: join.ready,
         refused: join.refused.clone(),
@@ -156,7 +165,10 @@ pub(super) fn context(context: &command::ContextInfo) -> Context {
     }
 }
 
-pub(super) fn context_created(context: mesto_governance::ContextId, identity: mesto_oplog::PublicKey) -> ContextCreated {
+pub(super) fn context_created(
+    context: mesto_governance::ContextId,
+    identity: mesto_oplog::PublicKey,
+) -> ContextCreated {
     ContextCreated { context_id: context.to_string(), identity: identity.to_string() }
 }
 

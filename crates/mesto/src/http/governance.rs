@@ -4,9 +4,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use mesto_api::ErrorCode;
 use mesto_api::context::{Allow, Seat, SetVisibility};
-use mesto_api::group::{
-    Acted, AddMember, Card, Invitation, Member, SetAlias, SetCapabilities, SetGroup, SetRole,
-};
+use mesto_api::group::{Acted, AddMember, Card, Invitation, Member, SetAlias, SetCapabilities, SetGroup, SetRole};
 use mesto_governance::Role;
 use mesto_node::command::{Command, ContextAct, GroupAct, Reply, Selector, Settings};
 
@@ -105,13 +103,7 @@ fn of_contexts(routes: Routes) -> Routes {
         )
         .on(Post, "/admin-api/contexts/{context}/leave", In(ContextManage), leave_context, data::<Acted>("Leave it"))
         .on(Get, "/admin-api/contexts/{context}/members", In(ContextRead), seats, list::<Seat>("Who is in it"))
-        .on(
-            Get,
-            "/admin-api/contexts/{context}/allowlist",
-            In(ContextRead),
-            allowlist,
-            list::<Seat>("Who may join it"),
-        )
+        .on(Get, "/admin-api/contexts/{context}/allowlist", In(ContextRead), allowlist, list::<Seat>("Who may join it"))
         .on(
             Post,
             "/admin-api/contexts/{context}/allowlist",
@@ -189,7 +181,9 @@ async fn show_member(shared: &Shared, group: String, member: &str) -> Result<Res
     });
     match (named.next(), named.next()) {
         (Some(row), None) => body::data(convert::member(row)),
-        (Some(_), Some(_)) => Err(Refusal::new(ErrorCode::Ambiguous, format!("`{member}` could be any of several members"))),
+        (Some(_), Some(_)) => {
+            Err(Refusal::new(ErrorCode::Ambiguous, format!("`{member}` could be any of several members")))
+        }
         (None, _) => Err(super::refusal::unknown(mesto_node::command::Noun::Member, member)),
     }
 }
@@ -211,7 +205,10 @@ async fn add_member(
     decide_about(&shared, group, act).await
 }
 
-async fn remove_member(State(shared): Serving, Path((group, member)): Path<(String, String)>) -> Result<Response, Refusal> {
+async fn remove_member(
+    State(shared): Serving,
+    Path((group, member)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
     body::data(convert::acted(&decide(&shared, group, GroupAct::RemoveMember(Selector(member))).await?))
 }
 
@@ -240,7 +237,11 @@ async fn set_alias(
     decide_about(&shared, group, GroupAct::NameMember(Selector(member), alias)).await
 }
 
-async fn settings(State(shared): Serving, Path(group): Path<String>, Json(request): Json<SetGroup>) -> Result<Response, Refusal> {
+async fn settings(
+    State(shared): Serving,
+    Path(group): Path<String>,
+    Json(request): Json<SetGroup>,
+) -> Result<Response, Refusal> {
     let act = GroupAct::Set(Settings {
         name: request.name,
         default_capabilities: request.default_capabilities.as_deref().map(capabilities).transpose()?,
@@ -303,15 +304,26 @@ fn selectors(members: Vec<String>) -> Result<Vec<Selector>, Refusal> {
     Ok(members.into_iter().map(Selector).collect())
 }
 
-async fn allow(State(shared): Serving, Path(context): Path<String>, Json(request): Json<Allow>) -> Result<Response, Refusal> {
+async fn allow(
+    State(shared): Serving,
+    Path(context): Path<String>,
+    Json(request): Json<Allow>,
+) -> Result<Response, Refusal> {
     decide_in(&shared, context, ContextAct::Allow(selectors(request.members)?)).await
 }
 
-async fn disallow(State(shared): Serving, Path(context): Path<String>, Json(request): Json<Allow>) -> Result<Response, Refusal> {
+async fn disallow(
+    State(shared): Serving,
+    Path(context): Path<String>,
+    Json(request): Json<Allow>,
+) -> Result<Response, Refusal> {
     decide_in(&shared, context, ContextAct::Disallow(selectors(request.members)?)).await
 }
 
-async fn disallow_one(State(shared): Serving, Path((context, member)): Path<(String, String)>) -> Result<Response, Refusal> {
+async fn disallow_one(
+    State(shared): Serving,
+    Path((context, member)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
     decide_in(&shared, context, ContextAct::Disallow(vec![Selector(member)])).await
 }
 

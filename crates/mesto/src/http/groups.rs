@@ -12,7 +12,7 @@ use mesto_node::command::{Command, GroupInfo, JoinInfo, Reply, Selector};
 use super::body::{self, Json};
 use super::refusal::Refusal;
 use super::wait::Wait;
-use super::{Shared, Serving, contexts, convert};
+use super::{Serving, Shared, contexts, convert};
 
 /// How long a ticket is good for if nobody says: a day, so that it can be handed over in person.
 const EXPIRES_MS_DEFAULT: u64 = 24 * 60 * 60 * 1000;
@@ -118,7 +118,8 @@ pub(super) async fn join_status(
             }
         }
     };
-    let done = |join: &JoinInfo| join.refused.is_some() || (join.ready && join.contexts.iter().all(|(_, ready)| *ready));
+    let done =
+        |join: &JoinInfo| join.refused.is_some() || (join.ready && join.contexts.iter().all(|(_, ready)| *ready));
     body::data(convert::join(&wait.until(&shared.node, look, done).await?))
 }
 

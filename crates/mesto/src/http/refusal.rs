@@ -80,10 +80,11 @@ impl From<CommandError> for Refusal {
             }
             CommandError::Denied(_) => Self::new(ErrorCode::Forbidden, detail),
             CommandError::Invalid(_) => Self::new(ErrorCode::InvalidArgument, detail),
-            CommandError::BadTicket(_) => Self::new(ErrorCode::InvalidTicket, detail).hint("copy the whole ticket, or ask for a new one"),
-            CommandError::BadCard(_) => {
-                Self::new(ErrorCode::InvalidCard, detail).hint("`mesto whoami --new` on the other machine makes one; copy all of it")
+            CommandError::BadTicket(_) => {
+                Self::new(ErrorCode::InvalidTicket, detail).hint("copy the whole ticket, or ask for a new one")
             }
+            CommandError::BadCard(_) => Self::new(ErrorCode::InvalidCard, detail)
+                .hint("`mesto whoami --new` on the other machine makes one; copy all of it"),
             CommandError::TicketExpired(at_ms) => {
                 let at = mesto_api::time::rfc3339(at_ms);
                 Self::new(ErrorCode::TicketExpired, format!("the ticket expired at {at}")).hint("ask for a new one")
@@ -91,14 +92,15 @@ impl From<CommandError> for Refusal {
             CommandError::NotJoined(context) => {
                 Self::new(ErrorCode::NotJoined, detail).hint(format!("join it with `mesto context join {context}`"))
             }
-            CommandError::NotReady(_) => Self::new(ErrorCode::Uninitialized, detail).hint("it arrives by itself; try again soon"),
+            CommandError::NotReady(_) => {
+                Self::new(ErrorCode::Uninitialized, detail).hint("it arrives by itself; try again soon")
+            }
             CommandError::NotInstalled(_) => {
                 Self::new(ErrorCode::ApplicationNotInstalled, detail).hint("install it with `mesto app install FILE`")
             }
             CommandError::NoApplication => Self::new(ErrorCode::NoApplication, detail).hint("name one with --app"),
-            CommandError::KeyMissing(_) => {
-                Self::new(ErrorCode::KeyMissing, detail).hint("it arrives from any member that is online; try again soon")
-            }
+            CommandError::KeyMissing(_) => Self::new(ErrorCode::KeyMissing, detail)
+                .hint("it arrives from any member that is online; try again soon"),
             CommandError::Busy { .. } | CommandError::TooFast { .. } => Self::new(ErrorCode::LimitExceeded, detail),
             CommandError::Call(error) => error.into(),
             CommandError::Stopping => Self::new(ErrorCode::Stopping, detail),
@@ -132,7 +134,9 @@ pub(super) fn unknown(noun: Noun, selector: &str) -> Refusal {
         Noun::Group => (ErrorCode::GroupNotFound, "group", "`mesto group ls` lists them"),
         Noun::Context => (ErrorCode::ContextNotFound, "context", "`mesto context ls` lists them"),
         Noun::Application => (ErrorCode::ApplicationNotFound, "application", "`mesto app ls` lists them"),
-        Noun::Identity => (ErrorCode::IdentityNotFound, "identity of this node", "`mesto context show CONTEXT` shows it"),
+        Noun::Identity => {
+            (ErrorCode::IdentityNotFound, "identity of this node", "`mesto context show CONTEXT` shows it")
+        }
         Noun::Member => (
             ErrorCode::MemberNotFound,
             "member",
@@ -166,7 +170,9 @@ mod tests {
 
     #[test]
     fn an_unknown_thing_ends_with_status_5_and_an_ambiguous_prefix_with_2() {
-        for noun in [Noun::Group, Noun::Context, Noun::Application, Noun::Identity, Noun::Peer, Noun::Member, Noun::Invitation] {
+        for noun in
+            [Noun::Group, Noun::Context, Noun::Application, Noun::Identity, Noun::Peer, Noun::Member, Noun::Invitation]
+        {
             let unknown = code(CommandError::Unknown { noun, selector: "x".into() });
             assert_eq!((unknown.exit_status(), unknown.http_status()), (5, 404));
             let candidates = vec!["abcd".to_owned(), "abce".to_owned()];

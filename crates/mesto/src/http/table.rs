@@ -13,8 +13,8 @@ use mesto_api::call::{Called, RpcRequest};
 use mesto_api::context::{Context, ContextCreated, CreateContext, Leaf, Say, StartSync, Sync};
 use mesto_api::event::{EventLine, Subscription};
 use mesto_api::group::{CreateGroup, Group, GroupCreated, Invite, Invited, Join, JoinGroup, LogLine, Member};
-use mesto_api::trace::Arrow;
 use mesto_api::node::{Connect, Connected, Health, Identity, NodeStatus, Peer, Usage};
+use mesto_api::trace::Arrow;
 use serde_json::Value;
 
 use super::auth::Auth;
@@ -64,7 +64,9 @@ fn of_node(routes: Routes) -> Routes {
             "/admin-api/trace",
             Right(NodeRead),
             trace::trace,
-            list::<Arrow>("A flow that happened").query("flow", "Which, `f01` to `f23`.").query("after", "Only arrows after this number."),
+            list::<Arrow>("A flow that happened")
+                .query("flow", "Which, `f01` to `f23`.")
+                .query("after", "Only arrows after this number."),
         )
         .on(Get, "/admin-api/peers", Right(NodeRead), node::peers, list::<Peer>("The connected peers"))
         .on(
@@ -288,7 +290,8 @@ fn of_contexts(routes: Routes) -> Routes {
             "/admin-api/contexts/{context}/ephemeral",
             In(ContextExecute),
             ephemeral::say,
-            data::<Value>("Tell something to whoever listens now, on all members' nodes; it is kept nowhere").takes::<Say>(),
+            data::<Value>("Tell something to whoever listens now, on all members' nodes; it is kept nowhere")
+                .takes::<Say>(),
         )
         .on(
             Get,

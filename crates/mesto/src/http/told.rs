@@ -94,7 +94,8 @@ fn kind_and_data(kind: &ContextEventKind) -> (&'static str, Value) {
         }
         ContextEventKind::Ephemeral { author, sent_ms, saying } => {
             let payload: Value = serde_json::from_slice(&saying.payload).unwrap_or(Value::Null);
-            let said = json!({ "kind": saying.kind, "payload": payload, "author": author.to_string(), "sentMs": sent_ms });
+            let said =
+                json!({ "kind": saying.kind, "payload": payload, "author": author.to_string(), "sentMs": sent_ms });
             ("Ephemeral", said)
         }
         ContextEventKind::SyncStatus { root } => ("SyncStatus", json!({ "rootHash": to_text(root) })),

@@ -22,8 +22,12 @@ pub(super) struct Which {
     after: u64,
 }
 
-pub(super) async fn trace(State(shared): Serving, Query(Which { flow, after }): Query<Which>) -> Result<Response, Refusal> {
-    let name = name(&flow).ok_or_else(|| groups::invalid(format!("`{flow}` is not a flow: there are f01 to f{FLOWS}")))?;
+pub(super) async fn trace(
+    State(shared): Serving,
+    Query(Which { flow, after }): Query<Which>,
+) -> Result<Response, Refusal> {
+    let name =
+        name(&flow).ok_or_else(|| groups::invalid(format!("`{flow}` is not a flow: there are f01 to f{FLOWS}")))?;
     body::list(shared.node.flows(&name, after).iter().map(arrow).collect())
 }
 

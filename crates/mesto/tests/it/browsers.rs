@@ -17,7 +17,9 @@ fn f23_two_people_write_one_text_in_two_browsers() {
     let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../browser");
     let mut play = Command::new("node");
     play.args(["--test", "browser/nodes.test.mjs"]).current_dir(&page);
-    play.env("MESTO_PROGRAM", env!("CARGO_BIN_EXE_mesto")).env("MESTO_BUNDLE", apps::editor()).env("MESTO_ARTEFACTS", shots);
+    play.env("MESTO_PROGRAM", env!("CARGO_BIN_EXE_mesto"))
+        .env("MESTO_BUNDLE", apps::editor())
+        .env("MESTO_ARTEFACTS", shots);
     succeeds(&mut play);
 }
 

@@ -32,7 +32,10 @@ fn f16_a_reader_is_added_by_a_card_and_what_it_calls_leaves_nothing() {
     anna.cli(&["member", "add", &shared.group, "mestocard1aaaa"]).fails(1, "InvalidCard");
     anna.cli(&["member", "add", &shared.group, "nobody"]).fails(5, "MemberNotFound");
     let row = anna.cli(&["member", "add", &shared.group, &text_of_card, "--role", "readonly"]).ok();
-    assert_eq!((&row["role"], &row["memberId"], &row["inherited"]), (&json!("readonly"), &json!(member), &json!(false)));
+    assert_eq!(
+        (&row["role"], &row["memberId"], &row["inherited"]),
+        (&json!("readonly"), &json!(member), &json!(false))
+    );
     assert_eq!(row["origin"], shared.group.as_str());
     anna.cli(&["member", "add", &shared.group, &text_of_card]).fails(2, "InvalidArgument");
 
@@ -74,8 +77,13 @@ fn f17_capabilities_give_exactly_what_they_say() {
 
     anna.cli(&["member", "alias", &shared.group, &member, "boris"]).ok();
     let row = anna.cli(&["member", "caps", &shared.group, "boris", "create-contexts,join-open-contexts"]).ok();
-    assert_eq!((&row["alias"], &row["capabilities"]), (&json!("boris"), &json!(["create-contexts", "join-open-contexts"])));
-    becomes(&boris, &shared.group, &member, "the right arrives", |row| row.is_some_and(|row| row["capabilities"][0] == "create-contexts"));
+    assert_eq!(
+        (&row["alias"], &row["capabilities"]),
+        (&json!("boris"), &json!(["create-contexts", "join-open-contexts"]))
+    );
+    becomes(&boris, &shared.group, &member, "the right arrives", |row| {
+        row.is_some_and(|row| row["capabilities"][0] == "create-contexts")
+    });
     boris.cli(&["context", "create", &shared.group, "--name", "notes"]).ok();
     boris.cli(&["invite", &shared.group]).fails(4, "Forbidden");
     boris.cli(&["group", "settings", &shared.group, "--name", "mine"]).fails(4, "Forbidden");
@@ -84,7 +92,9 @@ fn f17_capabilities_give_exactly_what_they_say() {
     let group = anna.cli(&["group", "show", "ours"]).ok();
     assert_eq!(group["defaultCapabilities"], json!(["invite-members"]));
     anna.cli(&["member", "caps", &shared.group, "boris"]).ok();
-    becomes(&boris, &shared.group, &member, "the right goes", |row| row.is_some_and(|row| row["capabilities"] == json!([])));
+    becomes(&boris, &shared.group, &member, "the right goes", |row| {
+        row.is_some_and(|row| row["capabilities"] == json!([]))
+    });
     boris.cli(&["context", "create", &shared.group]).fails(4, "Forbidden");
 }
 
@@ -96,8 +106,12 @@ fn f03_a_revoked_invitation_lets_nobody_in() {
     let invited = anna.cli(&["invite", &group, "--role", "readonly", "--uses", "2"]).ok();
     let id = text(&invited, "invitationId");
     let listed = anna.cli(&["invite", "ls", &group]).ok();
-    let row = listed.as_array().and_then(|rows| rows.iter().find(|row| row["invitationId"] == id.as_str())).expect("listed");
-    assert_eq!((&row["role"], &row["uses"], &row["used"], &row["revoked"]), (&json!("readonly"), &json!(2), &json!(0), &json!(false)));
+    let row =
+        listed.as_array().and_then(|rows| rows.iter().find(|row| row["invitationId"] == id.as_str())).expect("listed");
+    assert_eq!(
+        (&row["role"], &row["uses"], &row["used"], &row["revoked"]),
+        (&json!("readonly"), &json!(2), &json!(0), &json!(false))
+    );
     anna.cli(&["invite", "revoke", &group, "abcdefgh"]).fails(5, "InvitationNotFound");
     anna.cli(&["invite", "revoke", &group, &id[..12]]).ok();
     let error = boris.cli(&["join", &text(&invited, "ticket"), "--wait"]).fails(1, "JoinRefused");
@@ -161,12 +175,17 @@ fn f18_what_a_removed_member_wrote_while_cut_off_is_void_everywhere() {
     becomes(&clara, &shared.group, &member, "clara learns it", |row| row.is_none());
     becomes(&boris, &shared.group, &member, "boris learns it", |row| row.is_none());
     for node in [&anna, &clara, &boris] {
-        eventually("what boris wrote is void", ARRIVES_WITHIN, || (number(&shown(node, &shared.context), "voided") == 2).then_some(()));
+        eventually("what boris wrote is void", ARRIVES_WITHIN, || {
+            (number(&shown(node, &shared.context), "voided") == 2).then_some(())
+        });
     }
     let after = equal(&[&anna, &clara, &boris], &shared.context, 2);
     assert_eq!(number(&after, "stateEntries"), 1);
     for node in [&anna, &clara, &boris] {
-        assert_eq!((get(node, &shared.context, "tea"), get(node, &shared.context, "coffee")), (json!("green"), Value::Null));
+        assert_eq!(
+            (get(node, &shared.context, "tea"), get(node, &shared.context, "coffee")),
+            (json!("green"), Value::Null)
+        );
     }
     let anna = anna.kill().start();
     assert_eq!(number(&shown(&anna, &shared.context), "voided"), 2, "verdicts outlive a crash");
@@ -198,21 +217,29 @@ fn f04_a_restricted_context_is_for_its_allowlist() {
     join(&anna, &boris, &shared);
     join(&anna, &clara, &shared);
     let (of_boris, of_clara) = (me(&boris, &shared.group), me(&clara, &shared.group));
-    let secret = text(&anna.cli(&["context", "create", &shared.group, "--name", "secret", "--restricted"]).ok(), "contextId");
+    let secret =
+        text(&anna.cli(&["context", "create", &shared.group, "--name", "secret", "--restricted"]).ok(), "contextId");
     set(&anna, &secret, "plan", "b");
     eventually("boris lists it", ARRIVES_WITHIN, || {
         let listed = boris.cli(&["context", "ls", &shared.group]).ok();
-        listed.as_array()?.iter().find(|context| context["contextId"] == secret.as_str() && context["visibility"] == "restricted").map(drop)
+        listed
+            .as_array()?
+            .iter()
+            .find(|context| context["contextId"] == secret.as_str() && context["visibility"] == "restricted")
+            .map(drop)
     });
     boris.cli(&["context", "join", "secret"]).fails(4, "Forbidden");
     boris.cli(&["context", "allow", "secret", &of_boris]).fails(4, "Forbidden");
     anna.cli(&["context", "allow", "secret", &of_boris]).ok();
-    eventually("boris may join", ARRIVES_WITHIN, || (boris.cli(&["context", "join", "secret", "--wait"]).status == Some(0)).then_some(()));
+    eventually("boris may join", ARRIVES_WITHIN, || {
+        (boris.cli(&["context", "join", "secret", "--wait"]).status == Some(0)).then_some(())
+    });
     equal(&[&anna, &boris], &secret, 2);
     assert_eq!(get(&boris, &secret, "plan"), "b");
     clara.cli(&["context", "join", "secret"]).fails(4, "Forbidden");
     let seats = anna.cli(&["context", "members", "secret"]).ok();
-    let seat = |member: &str| seats.as_array().and_then(|seats| seats.iter().find(|seat| seat["memberId"] == member).cloned());
+    let seat =
+        |member: &str| seats.as_array().and_then(|seats| seats.iter().find(|seat| seat["memberId"] == member).cloned());
     assert!(seat(&of_boris).is_some_and(|seat| seat["writes"] == true && seat["allowed"] == true));
     assert_eq!(seat(&of_clara), None);
 
@@ -224,7 +251,9 @@ fn f04_a_restricted_context_is_for_its_allowlist() {
     std::thread::sleep(std::time::Duration::from_millis(1_500));
     assert_eq!(get(&boris, &secret, "plan"), "b", "what was written since then is not for boris");
     anna.cli(&["context", "visibility", "secret", "open"]).ok();
-    eventually("clara may join", ARRIVES_WITHIN, || (clara.cli(&["context", "join", "secret", "--wait"]).status == Some(0)).then_some(()));
+    eventually("clara may join", ARRIVES_WITHIN, || {
+        (clara.cli(&["context", "join", "secret", "--wait"]).status == Some(0)).then_some(())
+    });
     assert_eq!(get(&clara, &secret, "plan"), "d");
     anna.cli(&["context", "rm", "secret"]).ok();
     eventually("it is gone", ARRIVES_WITHIN, || {

@@ -49,7 +49,8 @@ impl Context {
     /// Makes the first state, if that is ours to do and not under way: after a restart, and when it failed before and
     /// somebody asks for the context again.
     pub(crate) fn resume_init(&mut self, work: &mut Work<'_>) {
-        if self.running.is_none() && self.calls.iter().all(|call| !call.is_init)
+        if self.running.is_none()
+            && self.calls.iter().all(|call| !call.is_init)
             && let Some(args) = self.record.init.clone()
         {
             self.calls.push_front(WaitingCall { ticket: None, method: String::new(), args, is_init: true });
@@ -200,11 +201,8 @@ impl Context {
             let root = self.root.0;
             return Ok(Called { output: outcome.output, committed, delta: None, root, events: outcome.events });
         };
-        let payload = Payload {
-            bundle: self.bundle.unwrap_or_default(),
-            ops: outcome.ops,
-            events: outcome.events.clone(),
-        };
+        let payload =
+            Payload { bundle: self.bundle.unwrap_or_default(), ops: outcome.ops, events: outcome.events.clone() };
         // More heads than a delta can name came up meanwhile: those that the call started with do as well.
         if view.heads.len() > PARENTS_MAX {
             view.heads = governance;
@@ -255,9 +253,7 @@ impl Context {
                 max: format!("{DELTA_BODY_LEN_MAX} bytes (the changes have {})", encode_ops(&payload.ops).len()),
             }));
         }
-        let entry = Draft { header, body }
-            .sign(&self.identity)
-            .map_err(|e| CommandError::Invalid(e.to_string()))?;
+        let entry = Draft { header, body }.sign(&self.identity).map_err(|e| CommandError::Invalid(e.to_string()))?;
         self.take_own(work, &entry, &view.heads, payload)?;
         self.publish(work, &entry);
         Ok(entry.id())

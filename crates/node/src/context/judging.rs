@@ -71,7 +71,11 @@ impl Context {
 
     /// Finds which deltas are void now and brings the state to where it would be if just the others had ever been
     /// applied. Whether anything changed.
-    pub(super) fn settle(&mut self, work: &mut Work<'_>, transaction: &mut Transaction<'_>) -> Result<bool, ApplyError> {
+    pub(super) fn settle(
+        &mut self,
+        work: &mut Work<'_>,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<bool, ApplyError> {
         let Some(view) = self.governance.as_mut() else { return Ok(false) };
         let read = LogView { view: &work.view, log: self.log.id() };
         let void = self.verdicts.settle(Arc::make_mut(&mut view.governance), self.id, &self.log.dag, &read);

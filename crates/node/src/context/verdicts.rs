@@ -128,7 +128,13 @@ impl Verdicts {
     }
 
     /// Which deltas are void, as governance and the log are now.
-    pub(super) fn settle(&self, governance: &mut Governance, context: ContextId, dag: &Dag, read: &dyn DagRead) -> Void {
+    pub(super) fn settle(
+        &self,
+        governance: &mut Governance,
+        context: ContextId,
+        dag: &Dag,
+        read: &dyn DagRead,
+    ) -> Void {
         let stretches = self.stretches(governance, context, dag, read);
         if stretches.iter().all(|stretch| stretch.kept_to >= stretch.last) {
             return Void::new();
@@ -136,7 +142,13 @@ impl Verdicts {
         settle(&stretches, dag, read)
     }
 
-    fn stretches(&self, governance: &mut Governance, context: ContextId, dag: &Dag, read: &dyn DagRead) -> Vec<Stretch> {
+    fn stretches(
+        &self,
+        governance: &mut Governance,
+        context: ContextId,
+        dag: &Dag,
+        read: &dyn DagRead,
+    ) -> Vec<Stretch> {
         let mut said: BTreeMap<(&[u8; 32], &[EntryId]), Warrant> = BTreeMap::new();
         let mut stretches = Vec::new();
         let mut next = self.knowledge.iter().skip(1);

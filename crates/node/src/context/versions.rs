@@ -107,9 +107,8 @@ impl Context {
                 stamp: hlc(entry.header().stamp),
                 ops: &payload.ops,
             };
-            let in_past = |id: &DeltaId| {
-                read.placement(&EntryId::from_bytes(id.0)).is_some_and(|of| placement.past.covers(&of))
-            };
+            let in_past =
+                |id: &DeltaId| read.placement(&EntryId::from_bytes(id.0)).is_some_and(|of| placement.past.covers(&of));
             if transaction.apply(&delta, &in_past).is_err() {
                 return;
             }

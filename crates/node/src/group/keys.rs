@@ -216,7 +216,12 @@ impl Group {
         if actions.is_empty() { Ok(()) } else { self.author_epochs(work, actions, keys) }
     }
 
-    fn author_epochs(&mut self, work: &mut Work<'_>, actions: Vec<Action>, keys: Vec<EpochKey>) -> Result<(), CommandError> {
+    fn author_epochs(
+        &mut self,
+        work: &mut Work<'_>,
+        actions: Vec<Action>,
+        keys: Vec<EpochKey>,
+    ) -> Result<(), CommandError> {
         self.author(work, actions)?;
         for key in keys {
             self.add_key(work, key);
@@ -364,7 +369,12 @@ impl Group {
 
     /// Seals those of `wanted` that we hold to a member that may have them, and remembers who got them: a key must
     /// not be written under once somebody who has it may not read.
-    pub(crate) fn share_keys(&mut self, work: &mut Work<'_>, member: &PublicKey, wanted: &[KeyId]) -> Vec<(KeyId, Wrap)> {
+    pub(crate) fn share_keys(
+        &mut self,
+        work: &mut Work<'_>,
+        member: &PublicKey,
+        wanted: &[KeyId],
+    ) -> Vec<(KeyId, Wrap)> {
         let Some(sealing) = self.state().and_then(|state| state.member(member)).map(|row| row.sealing_key) else {
             return Vec::new();
         };

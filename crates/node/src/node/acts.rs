@@ -1,9 +1,9 @@
 //! What members decide about their group: who is in it as what, its invitations and its settings.
 
 use mesto_governance::action::{
-    Action, Alias, AliasSet, DefaultCapabilitiesSet, DefaultVisibilitySet, DescendantHeads, InvitationRevoked, Kept,
-    KEEP_MAX, MemberAdded, MemberCapabilitiesSet, MemberLeft, MemberRemoved, MemberRoleSet, OwnershipTransferred, PeerHint,
-    UpgradePolicySet, Visibility,
+    Action, Alias, AliasSet, DefaultCapabilitiesSet, DefaultVisibilitySet, DescendantHeads, InvitationRevoked,
+    KEEP_MAX, Kept, MemberAdded, MemberCapabilitiesSet, MemberLeft, MemberRemoved, MemberRoleSet, OwnershipTransferred,
+    PeerHint, UpgradePolicySet, Visibility,
 };
 use mesto_governance::card::{CARD_PREFIX, Card};
 use mesto_governance::{Capabilities, ContextId, GroupId, GroupState, Role, SealingPublicKey};
@@ -44,7 +44,8 @@ impl Node {
             }
             GroupAct::RemoveMember(who) => {
                 let member = member(state, &who)?;
-                let removed = MemberRemoved { member, keep: self.kept_of(turn, &id, &member), descendants: no_descendants() };
+                let removed =
+                    MemberRemoved { member, keep: self.kept_of(turn, &id, &member), descendants: no_descendants() };
                 about(member, Action::MemberRemoved(removed), "f18", "member removed")
             }
             GroupAct::SetRole(who, Role::Owner) => {
@@ -64,7 +65,12 @@ impl Node {
             }
             GroupAct::NameMember(who, name) => {
                 let member = member(state, &who)?;
-                about(member, Action::AliasSet(AliasSet { subject: Alias::Member(member), name }), "f12", "member named")
+                about(
+                    member,
+                    Action::AliasSet(AliasSet { subject: Alias::Member(member), name }),
+                    "f12",
+                    "member named",
+                )
             }
             GroupAct::RevokeInvitation(which) => {
                 let invitation = find(Noun::Invitation, &which, state.invitations().map(|row| (row.id, None)))?;
@@ -195,7 +201,8 @@ fn add(
     capabilities: Option<Capabilities>,
 ) -> Result<(Decision, Dial), CommandError> {
     let (member, sealing_key, peer, addresses) = if who.trim().starts_with(CARD_PREFIX) {
-        let card: Card = who.parse().map_err(|e: mesto_governance::card::CardError| CommandError::BadCard(e.to_string()))?;
+        let card: Card =
+            who.parse().map_err(|e: mesto_governance::card::CardError| CommandError::BadCard(e.to_string()))?;
         (card.member, card.sealing_key, card.peer, card.addresses)
     } else {
         former(state, who)?

@@ -3,19 +3,19 @@
 //! Whoever is added cannot know to which group until a member's node says so. That is a reconciled state: each
 //! member's node tells it on each connection for as long as it does not show that it knows the group.
 
+use mesto_governance::GroupId;
 use mesto_governance::action::PeerHint;
 use mesto_governance::card::Card;
 use mesto_governance::keys::SealingKey;
-use mesto_governance::GroupId;
 use mesto_oplog::{Incarnation, LogId, PublicKey, SigningKey};
 use mesto_sync::{Message, Peer};
 
 use super::{Node, Turn};
 use crate::command::{CommandError, Reply};
+use crate::flow::Flow;
 use crate::group::Group;
 use crate::layout;
 use crate::record::{CardRecord, GroupRecord};
-use crate::flow::Flow;
 use crate::step::{Effect, Report, Ticket};
 use crate::store::Keyspace;
 

@@ -17,10 +17,10 @@ use super::lookup::{find, unknown};
 use super::{Node, Turn};
 use crate::command::{Command, CommandError, ContextInfo, Noun, Policy, Reply, Selector, Status, SyncInfo};
 use crate::context::{Context, WaitingCall};
+use crate::flow::Flow;
 use crate::group::keys::epoch_action;
 use crate::group::{Group, genesis_header};
 use crate::record::GroupRecord;
-use crate::flow::Flow;
 use crate::step::Effect;
 
 /// Lines that a log shows at once.
@@ -35,10 +35,12 @@ impl Node {
             Command::GroupCreate { name, application, policy } => {
                 self.group_create(turn, ticket, name, application.as_ref(), policy).map(|()| None)
             }
-            Command::GroupList => Ok(Some(Reply::Groups(self.groups.values().filter_map(|g| self.group_info(g)).collect()))),
-            Command::GroupShow(selector) => self.group(&selector).map(|group| {
-                Some(Reply::Groups(self.group_info(group).into_iter().collect()))
-            }),
+            Command::GroupList => {
+                Ok(Some(Reply::Groups(self.groups.values().filter_map(|g| self.group_info(g)).collect())))
+            }
+            Command::GroupShow(selector) => {
+                self.group(&selector).map(|group| Some(Reply::Groups(self.group_info(group).into_iter().collect())))
+            }
             Command::MemberList(selector) => self.group(&selector).map(|group| Some(Reply::Members(members(group)))),
             Command::Whoami(selector) => self.whoami(selector.as_ref()).map(|who| Some(Reply::Whoami(who))),
             Command::NewCard => self.new_card(turn, ticket).map(|()| None),
@@ -63,7 +65,9 @@ impl Node {
                 self.context_create(turn, ticket, &group, application.as_ref(), plan).map(|()| None)
             }
             Command::ContextJoin(selector) => self.context_join(turn, ticket, &selector).map(|()| None),
-            Command::ContextList(selector) => self.context_list(selector.as_ref()).map(|list| Some(Reply::Contexts(list))),
+            Command::ContextList(selector) => {
+                self.context_list(selector.as_ref()).map(|list| Some(Reply::Contexts(list)))
+            }
             Command::ContextShow(selector) => self.context_id(&selector).map(|id| {
                 let reply = Reply::Contexts(self.context_info(&id).into_iter().collect());
                 self.reply_once_durable(turn, ticket, &id, reply)
@@ -77,7 +81,9 @@ impl Node {
                     self.with_context(turn, id, Context::resume_init);
                 }
             }),
-            Command::Sync { context, peer } => self.sync_now(turn, &context, peer.as_deref()).map(|i| Some(Reply::Sync(i))),
+            Command::Sync { context, peer } => {
+                self.sync_now(turn, &context, peer.as_deref()).map(|i| Some(Reply::Sync(i)))
+            }
             Command::SyncStatus(selector) => self.context_id(&selector).and_then(|id| {
                 let info = self.sync_info(&id).ok_or(CommandError::NotJoined(id))?;
                 Ok(self.reply_once_durable(turn, ticket, &id, Reply::Sync(info)))
@@ -117,9 +123,10 @@ impl Node {
     fn status(&self) -> Status {
         let parked = self.groups.values().map(|group| group.log.parked());
         let parked = parked.chain(self.contexts.values().map(|context| context.log.parked())).sum();
-        let pending = self.joins.iter().filter(|(id, join)| {
-            join.refused.is_none() && !self.groups.get(*id).is_some_and(Group::we_are_member)
-        });
+        let pending = self
+            .joins
+            .iter()
+            .filter(|(id, join)| join.refused.is_none() && !self.groups.get(*id).is_some_and(Group::we_are_member));
         Status {
             groups: self.groups.values().filter(|group| group.we_are_member()).count() as u64,
             contexts: self.contexts.len() as u64,
@@ -311,7 +318,8 @@ impl Node {
 
     fn say(&mut self, turn: &mut Turn<'_>, selector: &Selector, saying: Saying) -> Result<(), CommandError> {
         let id = self.context(selector)?.id;
-        self.with_context(turn, &id, |context, work| context.say(work, saying)).unwrap_or(Err(CommandError::NotJoined(id)))
+        self.with_context(turn, &id, |context, work| context.say(work, saying))
+            .unwrap_or(Err(CommandError::NotJoined(id)))
     }
 
     fn sync_now(

@@ -32,7 +32,15 @@ impl Node {
     }
 
     /// Answers the pull of a former member.
-    pub(crate) fn bid_farewell(&mut self, turn: &mut Turn<'_>, peer: Peer, log: LogId, theirs: &AuthorVector, cursor: u64, careful: bool) {
+    pub(crate) fn bid_farewell(
+        &mut self,
+        turn: &mut Turn<'_>,
+        peer: Peer,
+        log: LogId,
+        theirs: &AuthorVector,
+        cursor: u64,
+        careful: bool,
+    ) {
         let Some(LogOwner::Group(id)) = self.logs.get(&log).copied() else { return };
         let Some(summary) = self.farewell_summary(&peer, &id) else { return };
         let Some(group) = self.groups.get(&id) else { return };

@@ -135,4 +135,3 @@ pub(crate) fn line(entry: &Verified, summary: String) -> LogLine {
         summary,
     }
 }
-

@@ -16,13 +16,13 @@ use super::{LogOwner, Node, Timer, Turn};
 use crate::command::{AppVersion, CommandError, JoinInfo};
 use crate::context::Context;
 use crate::executor::{Call, CallError, MethodKind, Outcome};
+use crate::flow::Flow;
 use crate::group::Group;
 use crate::layout;
 use crate::record::{ContextRecord, GroupRecord, JoinRecord};
-use crate::flow::Flow;
+use crate::state::ContextState;
 use crate::step::{Effect, Notice, Report};
 use crate::store::Keyspace;
-use crate::state::ContextState;
 use crate::view::View;
 
 /// How often a join is tried again, in milliseconds.
@@ -55,7 +55,8 @@ impl Node {
         text: &str,
         contexts_all: bool,
     ) -> Result<GroupId, CommandError> {
-        let ticket: Ticket = text.parse().map_err(|e: mesto_governance::ticket::TicketError| CommandError::BadTicket(e.to_string()))?;
+        let ticket: Ticket =
+            text.parse().map_err(|e: mesto_governance::ticket::TicketError| CommandError::BadTicket(e.to_string()))?;
         let id = ticket.group;
         let is_member = self.groups.get(&id).is_some_and(Group::we_are_member);
         if !is_member && ticket.expires_at_ms <= turn.time.wall_ms {
@@ -238,12 +239,9 @@ impl Node {
         };
         let view = flight.view(turn.snapshot);
         self.members_online(&group).iter().any(|peer| {
-            self.sessions
-                .get(peer)
-                .and_then(|session| session.summaries.get(log))
-                .is_some_and(|summary| {
-                    !summary.heads.is_empty() && summary.heads.iter().all(|head| of.holds(&view, head))
-                })
+            self.sessions.get(peer).and_then(|session| session.summaries.get(log)).is_some_and(|summary| {
+                !summary.heads.is_empty() && summary.heads.iter().all(|head| of.holds(&view, head))
+            })
         })
     }
 
@@ -320,9 +318,7 @@ impl Node {
         if let Some(context) = self.contexts.get(&id) {
             return Ok(context.identity.public());
         }
-        let found = self.groups.values().find_map(|group| {
-            Some((group.id, group.state()?.context(&id)?.nonce))
-        });
+        let found = self.groups.values().find_map(|group| Some((group.id, group.state()?.context(&id)?.nonce)));
         let Some((group_id, nonce)) = found else { return Err(CommandError::NotJoined(id)) };
         let mut record = ContextRecord {
             group: *group_id.as_bytes(),
@@ -428,7 +424,9 @@ impl Node {
         self.renew_group_key(turn, group_id)?;
         let group = self.groups.get(&group_id).ok_or(CommandError::NotInstalled(app.package.clone()))?;
         let state = group.state().ok_or(CommandError::KeyMissing(group_id))?;
-        state.can(&group.member.public(), Right::CreateContexts).map_err(|denied| CommandError::Denied(denied.to_string()))?;
+        state
+            .can(&group.member.public(), Right::CreateContexts)
+            .map_err(|denied| CommandError::Denied(denied.to_string()))?;
         let is_restricted = plan.restricted.unwrap_or(state.default_visibility() == Visibility::Restricted);
         if !is_restricted && group.current_key().is_none() {
             return Err(CommandError::KeyMissing(group_id));
@@ -504,11 +502,7 @@ impl Node {
                 };
                 let mut actions = vec![
                     Action::ContextRegistered(ContextRegistered { nonce, release: release(&app) }),
-                    Action::ContextVisibilitySet(ContextVisibilitySet {
-                        context: here,
-                        visibility,
-                        keep: Vec::new(),
-                    }),
+                    Action::ContextVisibilitySet(ContextVisibilitySet { context: here, visibility, keep: Vec::new() }),
                 ];
                 if let Some(name) = name {
                     actions.push(Action::AliasSet(AliasSet { subject: Alias::Context(here), name }));

@@ -52,7 +52,8 @@ impl Node {
             self.installed.values().map(|app| (app.application, Some(app.package.as_str()))).collect();
         named.dedup();
         let id = find(Noun::Application, selector, named)?;
-        let newest = self.installed.values().filter(|app| app.application == id).max_by_key(|app| version_key(&app.version));
+        let newest =
+            self.installed.values().filter(|app| app.application == id).max_by_key(|app| version_key(&app.version));
         newest.cloned().ok_or_else(|| CommandError::NotInstalled(selector.0.clone()))
     }
 }
@@ -104,4 +105,3 @@ pub(crate) fn find<'a, T: Copy + Eq + std::fmt::Display>(
         }),
     }
 }
-

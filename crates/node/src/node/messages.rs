@@ -4,7 +4,7 @@ use mesto_governance::{BlobId, GroupId, KeyId};
 use mesto_oplog::vector::AuthorVector;
 use mesto_oplog::{LogId, Verified};
 use mesto_sync::handshake::{TAGS_MAX, VERSION, tag};
-use mesto_sync::message::{ADDRESSES_MAX, ADDRESSES_PEERS_MAX, ADDRESS_LEN_MAX, KEYS_MAX};
+use mesto_sync::message::{ADDRESS_LEN_MAX, ADDRESSES_MAX, ADDRESSES_PEERS_MAX, KEYS_MAX};
 use mesto_sync::{Ephemeral, Hello, Message, Peer, Proof, Summary};
 
 use super::pulls::Page;
@@ -237,7 +237,9 @@ impl Node {
         if !self.is_member_peer(&peer, &id) {
             return;
         }
-        let Some(member) = self.sessions.get(&peer).and_then(|session| session.claims.get(&id)).copied() else { return };
+        let Some(member) = self.sessions.get(&peer).and_then(|session| session.claims.get(&id)).copied() else {
+            return;
+        };
         self.with_group(turn, &id, |group, work| {
             let keys = group.share_keys(work, &member, wanted);
             if !keys.is_empty() {
@@ -423,10 +425,7 @@ impl Node {
         let Some(group) = self.group_of(&log) else { return };
         // A heartbeat is its signer's. Only if that is the very peer who passed it on does it tell about that peer.
         let is_own = self.sessions.get(&from).and_then(|s| s.claims.get(&group)) == Some(&heartbeat.member);
-        let of = self
-            .sessions
-            .iter_mut()
-            .find(|(_, session)| session.claims.get(&group) == Some(&heartbeat.member));
+        let of = self.sessions.iter_mut().find(|(_, session)| session.claims.get(&group) == Some(&heartbeat.member));
         let source = match of {
             Some((peer, session)) => {
                 session.remember(heartbeat.summary.clone());
@@ -446,9 +445,10 @@ impl Node {
         }
         let verdict = match self.logs.get(&log).copied() {
             Some(LogOwner::Group(id)) => {
-                let known = self.groups.get(&id).is_some_and(|group| {
-                    entries.iter().all(|entry| group.is_member(&entry.header().author))
-                });
+                let known = self
+                    .groups
+                    .get(&id)
+                    .is_some_and(|group| entries.iter().all(|entry| group.is_member(&entry.header().author)));
                 turn.report(Flow::from("f10", "ops by gossip", from, id));
                 let taken = self.with_group(turn, &id, |group, work| group.ingest(work, from, entries));
                 if taken.is_some_and(|taken| taken > 0) {

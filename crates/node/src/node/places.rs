@@ -2,7 +2,7 @@
 
 use mesto_governance::action::{
     Action, Alias, AliasSet, ContextAllowed, ContextDetached, ContextDisallowed, ContextLeft, ContextRef,
-    ContextVisibilitySet, Kept, KEEP_MAX, Visibility,
+    ContextVisibilitySet, KEEP_MAX, Kept, Visibility,
 };
 use mesto_governance::{ContextId, GroupId};
 use mesto_oplog::PublicKey;
@@ -69,7 +69,8 @@ impl Node {
         group: GroupId,
         id: ContextId,
     ) -> Result<(), CommandError> {
-        let identity = self.contexts.get(&id).map(|context| context.identity.public()).ok_or(CommandError::NotJoined(id))?;
+        let identity =
+            self.contexts.get(&id).map(|context| context.identity.public()).ok_or(CommandError::NotJoined(id))?;
         let is_bound = self.groups.get(&group).is_some_and(|group| group.has_identity(&id, &identity));
         if is_bound {
             let keep = self.kept_in(turn, &id, |author| *author == identity);
@@ -112,7 +113,8 @@ impl Node {
 
     /// The group that a context is registered in.
     pub(crate) fn group_of_context(&self, id: &ContextId) -> Result<GroupId, CommandError> {
-        let registered = self.groups.values().find(|group| group.state().is_some_and(|state| state.context(id).is_some()));
+        let registered =
+            self.groups.values().find(|group| group.state().is_some_and(|state| state.context(id).is_some()));
         registered.map(|group| group.id).ok_or(CommandError::NotJoined(*id))
     }
 
@@ -121,7 +123,8 @@ impl Node {
         let id = self.context_id(selector)?;
         let state = self.state_of(&self.group_of_context(&id)?)?;
         let row = state.context(&id).ok_or(CommandError::NotJoined(id))?;
-        let mut members: Vec<PublicKey> = row.identities().map(|(_, member)| member).chain(row.allowlist().copied()).collect();
+        let mut members: Vec<PublicKey> =
+            row.identities().map(|(_, member)| member).chain(row.allowlist().copied()).collect();
         members.sort_unstable();
         members.dedup();
         let seat = |member: PublicKey| {

@@ -178,8 +178,7 @@ impl Dag {
         }
         let superseded: Vec<_> = parents.into_iter().filter(|parent| self.unhead(parent)).collect();
         let tip = Tip { seq: placement.seq, id, stamp: placement.stamp };
-        let is_branch = begins.is_some()
-            && self.chains_of(author, incarnation).next().is_some();
+        let is_branch = begins.is_some() && self.chains_of(author, incarnation).next().is_some();
         let equivocation = match begins {
             Some(Beginning { base, equivocation }) => {
                 self.push_chain(Chain { author, incarnation, base, tip, is_head: true });
@@ -251,9 +250,7 @@ impl Dag {
         let header = entry.header();
         let base = forked_at.map(|prev| Base { chain: prev.chain, seq: prev.seq });
         let rival_chain = base.map(|base| base.chain).or_else(|| {
-            self.chains_of(header.author, header.incarnation)
-                .find(|(_, chain)| chain.base.is_none())
-                .map(|(ix, _)| ix)
+            self.chains_of(header.author, header.incarnation).find(|(_, chain)| chain.base.is_none()).map(|(ix, _)| ix)
         });
         let equivocation = rival_chain
             .and_then(|chain| read.chain_entries(chain, header.seq, 1).first().copied())

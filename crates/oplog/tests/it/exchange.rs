@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mesto_oplog::{AuthorVector, Assume, DagRead as _, EntryId, Incarnation, Lacking, ahead_of, missing};
+use mesto_oplog::{Assume, AuthorVector, DagRead as _, EntryId, Incarnation, Lacking, ahead_of, missing};
 use proptest::prelude::*;
 
 use crate::replica::Replica;

@@ -2,9 +2,7 @@
 
 use mesto_oplog::dag::Stale;
 use mesto_oplog::memory::{MemoryLog, Offered};
-use mesto_oplog::{
-    Admission, Draft, EntryId, Header, Incarnation, Kind, LogId, Refusal, SigningKey, Stamp, Verified,
-};
+use mesto_oplog::{Admission, Draft, EntryId, Header, Incarnation, Kind, LogId, Refusal, SigningKey, Stamp, Verified};
 
 use crate::{author, world};
 
@@ -136,8 +134,7 @@ fn missing_parents_are_named_all_of_them_and_nothing_else() {
 #[test]
 fn what_was_checked_against_an_older_log_is_not_inserted() {
     let Setting { mut log, second, foreign, .. } = setting();
-    let (one, two) =
-        (entry(1, after(&second, &[&second], |_| ())), entry(2, after(&foreign, &[&foreign], |_| ())));
+    let (one, two) = (entry(1, after(&second, &[&second], |_| ())), entry(2, after(&foreign, &[&foreign], |_| ())));
     let ready = |entry: &Verified| match log.dag.check(&log.store, entry) {
         Ok(Admission::Ready(ready)) => *ready,
         other => panic!("{other:?}"),

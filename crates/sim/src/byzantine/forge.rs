@@ -105,7 +105,8 @@ impl World {
     /// A stamp so far ahead that others let it wait; a few of them for longer than the run.
     fn postdate(&mut self, host: usize) {
         let Some(desk) = self.desk(host) else { return };
-        let ahead = if self.mischief.random.chance(200) { 86_400_000 } else { self.mischief.random.between(1_000, 20_000) };
+        let ahead =
+            if self.mischief.random.chance(200) { 86_400_000 } else { self.mischief.random.between(1_000, 20_000) };
         let stamp = Stamp::after(desk.header.stamp, desk.header.stamp.millis() + FUTURE_MS_MAX + ahead);
         let header = Header { stamp: stamp.unwrap_or_default(), ..desk.header.clone() };
         self.publish_delta(host, &desk, header, "postdated");
@@ -180,7 +181,8 @@ impl World {
     fn babble(&mut self, host: usize) {
         let topics: Vec<String> = self.hosts[host].topics.iter().cloned().collect();
         let Some(topic) = self.mischief.random.pick(&topics).cloned() else { return };
-        let bytes: Vec<u8> = (0..self.mischief.random.below(90)).map(|_| self.mischief.random.number().to_le_bytes()[0]).collect();
+        let bytes: Vec<u8> =
+            (0..self.mischief.random.below(90)).map(|_| self.mischief.random.number().to_le_bytes()[0]).collect();
         self.spread(host, None, &topic, &Arc::from(bytes));
     }
 

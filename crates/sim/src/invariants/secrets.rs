@@ -17,15 +17,20 @@ use crate::world::World;
 /// The deltas that were acknowledged by hosts whose knowledge of the group was whole are sealed under keys that no
 /// host has which may not read them, liars included. Checked of what was written last, when all was quiet.
 pub(super) fn check(world: &mut World) {
-    let closing: Vec<(usize, ContextId, mesto_oplog::EntryId)> = world
-        .closing
-        .iter()
-        .filter_map(|(host, done)| if let Acknowledged::Delta(context, delta) = done { Some((*host, *context, *delta)) } else { None })
-        .collect();
+    let closing: Vec<(usize, ContextId, mesto_oplog::EntryId)> =
+        world
+            .closing
+            .iter()
+            .filter_map(|(host, done)| {
+                if let Acknowledged::Delta(context, delta) = done { Some((*host, *context, *delta)) } else { None }
+            })
+            .collect();
     let mut found = Vec::new();
     for (by, context, delta) in closing {
         let snapshot = world.hosts[by].disk.snapshot();
-        let Some((_, record)) = ledger::contexts(&snapshot).into_iter().find(|(id, _)| *id == context) else { continue };
+        let Some((_, record)) = ledger::contexts(&snapshot).into_iter().find(|(id, _)| *id == context) else {
+            continue;
+        };
         let group = GroupId::from_bytes(record.group);
         let Some(governance) = fold(&Ledger::new(snapshot.clone(), group.log())) else { continue };
         let entry = Ledger::new(snapshot, context.log()).entry(&delta);
@@ -76,7 +81,10 @@ pub(super) fn is_farewell(world: &mut World, from: usize, to: usize, message: &M
     };
     let is_of_group = log == group.log() && summaries.iter().all(|summary| summary.log == log);
     let heads = summaries.iter().flat_map(|summary| &summary.heads);
-    is_of_group && !endings.is_empty() && heads.into_iter().all(|head| endings.contains(head)) && entries.iter().all(may_know)
+    is_of_group
+        && !endings.is_empty()
+        && heads.into_iter().all(|head| endings.contains(head))
+        && entries.iter().all(may_know)
 }
 
 /// Who a host is in a group, and the keys that it has.

@@ -37,8 +37,12 @@ pub(super) fn check(world: &mut World, host: usize, context: ContextId) {
     for entry in &entries {
         let Ok(body) = DeltaBody::decode(entry.body()) else { continue };
         let identity = entry.header().author;
-        let warrant =
-            governance.warrant(&Authorship { context, identity, governance: &body.governance, parents_governance: &[] });
+        let warrant = governance.warrant(&Authorship {
+            context,
+            identity,
+            governance: &body.governance,
+            parents_governance: &[],
+        });
         written.push(Written { delta: entry.id(), identity, warrant, is_final: false });
     }
     let is_past = |a: &EntryId, b: &EntryId| {

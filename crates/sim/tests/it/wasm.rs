@@ -38,7 +38,12 @@ fn a_seed_takes_the_same_course_when_the_app_runs_as_a_component() {
     let profile = Profile { app: App::Kv, ..Profile::calm(3) };
     let native = run(11, profile.clone(), false);
     let wasm = run_with(11, profile, Arc::new(Component { runtime, bundle }), false);
-    assert!(native.violations.is_empty() && wasm.violations.is_empty(), "{:?} {:?}", native.violations, wasm.violations);
+    assert!(
+        native.violations.is_empty() && wasm.violations.is_empty(),
+        "{:?} {:?}",
+        native.violations,
+        wasm.violations
+    );
     assert!(native.counts.get("calls").copied().unwrap_or_default() > 10, "{:?}", native.counts);
     assert_eq!((native.trace, native.events), (wasm.trace, wasm.events));
 }
