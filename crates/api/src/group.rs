@@ -26,6 +26,9 @@ pub struct CreateGroup {
     /// Its target application: id, prefix or package name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
+    /// The group that it is to be a subgroup of: id, prefix or name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
     /// How contexts follow it.
     #[serde(default)]
     pub policy: Policy,
@@ -63,6 +66,10 @@ pub struct Group {
     pub group_id: String,
     /// Its name.
     pub name: Option<String>,
+    /// The group that it is a subgroup of.
+    pub parent_id: Option<String>,
+    /// Its subgroups.
+    pub subgroups: Vec<String>,
     /// This node's key in it.
     pub member_id: String,
     /// This node's role in it; none while it is not a member.
@@ -107,6 +114,60 @@ pub struct Member {
     pub origin: String,
     /// Their name.
     pub alias: Option<String>,
+}
+
+/// Why a member may do something, or may not.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Why {
+    /// The group that was asked about.
+    pub group_id: String,
+    /// Who.
+    pub member_id: String,
+    /// What, as it was asked.
+    pub right: String,
+    /// Whether they may.
+    pub allowed: bool,
+    /// If not, the rule that denies it.
+    pub denied: Option<String>,
+    /// The member's row in the group, then in its ancestors, nearest first.
+    pub rows: Vec<WhyRow>,
+    /// Groups on the way to the root, this one included, that were ended.
+    pub ended: Vec<String>,
+    /// All of it as lines for a person.
+    pub text: String,
+}
+
+/// A member's row in one group.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WhyRow {
+    /// The group.
+    pub group_id: String,
+    /// The role that the row gives; none if there is no row, or it was ended.
+    pub role: Option<String>,
+    /// The capabilities that it gives.
+    pub capabilities: Vec<String>,
+    /// Whether this is the row that counts.
+    pub counts: bool,
+    /// The ops that decide it.
+    pub decided_by: Vec<WhyOp>,
+    /// Ops that would have set it and do not count.
+    pub dead: Vec<WhyOp>,
+}
+
+/// An op that has to do with a row.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WhyOp {
+    /// The op.
+    pub op_id: String,
+    /// Its author.
+    pub author: String,
+    /// What it does.
+    pub actions: Vec<String>,
+    /// The revocation that voids it.
+    pub voided_by: Option<String>,
 }
 
 /// A member card: keys of somebody who is to be added to a group.

@@ -18,6 +18,8 @@ pub enum Right {
     Read,
     /// Register contexts.
     CreateContexts,
+    /// Join Open contexts.
+    JoinOpenContexts,
     /// Invite somebody to this standing.
     Invite(Standing),
     /// Add somebody with this standing.
@@ -123,6 +125,7 @@ impl GroupState {
         match right {
             Right::Read => self.meets(member, Need::MEMBERSHIP),
             Right::CreateContexts => self.meets(member, Need::capability(Capability::CreateContexts)),
+            Right::JoinOpenContexts => self.meets(member, Need::capability(Capability::JoinOpenContexts)),
             Right::Invite(standing) => self.meets(member, need_to_invite(standing)),
             Right::AddMember(standing) => self.meets(member, need_to_set(standing)),
             Right::ManageMember(target) => {

@@ -100,6 +100,7 @@ impl Right {
             | Self::WriteContext(context) => Some(*context),
             Self::Read
             | Self::CreateContexts
+            | Self::JoinOpenContexts
             | Self::Invite(_)
             | Self::AddMember(_)
             | Self::ManageMember(_)

@@ -267,6 +267,8 @@ mod tests {
             "mesto app ls",
             "mesto app show kv",
             "mesto group create --name g --app kv --policy lazy",
+            "mesto group create --name h --parent g",
+            "mesto group why g m manage-members",
             "mesto group ls",
             "mesto group show g",
             "mesto group settings g --name n --default-caps create-contexts --default-visibility restricted --policy lazy",

@@ -42,5 +42,7 @@ mod replication;
 mod rpc;
 #[path = "it/strangers.rs"]
 mod strangers;
+#[path = "it/subgroups.rs"]
+mod subgroups;
 #[path = "it/websocket.rs"]
 mod websocket;

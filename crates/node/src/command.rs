@@ -59,6 +59,12 @@ pub enum Policy {
     Lazy,
 }
 
+/// What [`Command::Why`] can be asked about, as people type it: a name, and after a colon what it is about.
+pub const RIGHTS: &str = "read, create-contexts, invite-members[:ROLE], join-open-contexts, manage-members[:MEMBER], \
+    add-member[:ROLE], manage-application, settings, manage-subgroups, transfer-ownership, delete-group, \
+    join:CONTEXT, write:CONTEXT, manage-context:CONTEXT, name-context:CONTEXT, detach-context:CONTEXT, \
+    set-application:CONTEXT";
+
 /// A request to the node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Command {
@@ -70,8 +76,19 @@ pub enum Command {
         name: Option<String>,
         /// Its target application.
         application: Option<Selector>,
+        /// The group that it is a subgroup of; it is a root if absent.
+        parent: Option<Selector>,
         /// How contexts follow it.
         policy: Policy,
+    },
+    /// Why a member may do something in a group, or may not; answered by [`Reply::Why`].
+    Why {
+        /// In which group.
+        group: Selector,
+        /// Who.
+        member: Selector,
+        /// What, as [`RIGHTS`] names it.
+        right: String,
     },
     /// Answered by [`Reply::Groups`].
     GroupList,
@@ -190,6 +207,8 @@ pub enum Reply {
         /// Our key in it.
         member: PublicKey,
     },
+    /// To [`Command::Why`].
+    Why(mesto_governance::Why),
     /// To [`Command::GroupList`] and [`Command::GroupShow`].
     Groups(Vec<GroupInfo>),
     /// To [`Command::MemberList`].
@@ -268,6 +287,10 @@ pub struct GroupInfo {
     pub group: GroupId,
     /// Its alias.
     pub name: Option<String>,
+    /// The group that it is a subgroup of.
+    pub parent: Option<GroupId>,
+    /// Its subgroups.
+    pub subgroups: Vec<GroupId>,
     /// Our key in it.
     pub member: PublicKey,
     /// Our role in it; none while we are not a member.

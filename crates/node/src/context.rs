@@ -150,7 +150,7 @@ impl Context {
             heads: self.log.heads(),
             count: self.log.dag.count(),
             digest: self.root.0,
-            governance: self.governance.as_ref().map(|view| view.heads.clone()).unwrap_or_default(),
+            governance: self.governance.as_ref().map(|view| view.frontier.clone()).unwrap_or_default(),
         }
         .within_bounds()
     }

@@ -18,11 +18,14 @@ use crate::executor::Event;
 pub const VERSION: u8 = 1;
 /// Events of one delta, as many as one call may emit.
 pub const EVENTS_MAX: usize = 100;
+/// Governance ops that one delta can name: the heads of its group's log, and as many of the ancestors' as an op names.
+pub const GOVERNANCE_MAX: usize = 2 * PARENTS_MAX;
 
 /// The signed body.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub struct DeltaBody {
-    /// Heads of the group's log when this was authored, strictly ascending.
+    /// What stood for all governance ops that the author knew: heads of the group's log, and of its ancestors' logs
+    /// those that the former do not have in their past; strictly ascending, at most [`GOVERNANCE_MAX`].
     pub governance: Vec<EntryId>,
     /// Which epoch key sealed the payload.
     pub key: KeyId,
@@ -61,7 +64,7 @@ pub enum DeltaError {
     #[error("malformed delta: {0}")]
     Malformed(String),
     /// Governance heads out of order, or too many.
-    #[error("the delta's governance heads are not 1 to {PARENTS_MAX} in strictly ascending order")]
+    #[error("the delta's governance heads are not 1 to {GOVERNANCE_MAX} in strictly ascending order")]
     GovernanceHeads,
     /// The sealed part was altered, moved, or sealed under another key.
     #[error("the delta's payload does not open under its key")]
@@ -102,7 +105,7 @@ impl DeltaBody {
         }
         let body = Self::try_from_slice(rest).map_err(|e| DeltaError::Malformed(e.to_string()))?;
         let heads = &body.governance;
-        if heads.is_empty() || heads.len() > PARENTS_MAX || !heads.is_sorted_by(|a, b| a < b) {
+        if heads.is_empty() || heads.len() > GOVERNANCE_MAX || !heads.is_sorted_by(|a, b| a < b) {
             return Err(DeltaError::GovernanceHeads);
         }
         Ok(body)

@@ -1,5 +1,6 @@
 //! The machine of one group: its log, the fold over it, and its keys.
 
+mod above;
 pub(crate) mod keys;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +23,8 @@ use crate::record::GroupRecord;
 use crate::step::{Effect, Notice, Report};
 use crate::store::Keyspace;
 use crate::view::View;
-use keys::{Domain, KeyBook};
+pub(crate) use above::Above;
+use keys::{Domain, KeyBook, Usable};
 
 /// How far ahead of our clock an entry may be before it has to wait: 5 minutes, in milliseconds.
 pub(crate) const FUTURE_MS_MAX: u64 = 5 * 60 * 1000;
@@ -34,7 +36,8 @@ const HEADS_MERGED_FROM: usize = mesto_oplog::entry::PARENTS_MAX / 2;
 #[derive(Clone, Debug)]
 pub(crate) struct GroupView {
     pub(crate) governance: Arc<Governance>,
-    pub(crate) heads: Vec<EntryId>,
+    /// What stands for all ops that are known, of the group and of its ancestors: deltas name it.
+    pub(crate) frontier: Vec<EntryId>,
     pub(crate) keys: Arc<BTreeMap<KeyId, EpochKey>>,
     /// The epoch to write under in each domain that we read.
     pub(crate) usable: Arc<BTreeMap<Domain, KeyId>>,
@@ -52,6 +55,10 @@ impl GroupView {
 pub(crate) struct News {
     /// Ops that were accepted: whoever waits for them can go on, and the view is a new one.
     pub(crate) ops: Vec<EntryId>,
+    /// The same, of ops of the ancestors.
+    pub(crate) ops_above: Vec<EntryId>,
+    /// Whether the genesis has shown that the group has a parent.
+    pub(crate) is_subgroup: bool,
     /// Keys that have arrived.
     pub(crate) keys: Vec<KeyId>,
     /// How the fold changed.
@@ -62,7 +69,12 @@ pub(crate) struct News {
 
 impl News {
     pub(crate) fn is_empty(&self) -> bool {
-        self.ops.is_empty() && self.keys.is_empty() && self.changes.is_empty() && !self.rejudge
+        self.ops.is_empty()
+            && self.ops_above.is_empty()
+            && !self.is_subgroup
+            && self.keys.is_empty()
+            && self.changes.is_empty()
+            && !self.rejudge
     }
 }
 
@@ -74,6 +86,10 @@ pub(crate) struct Group {
     pub(crate) log: Log,
     /// Absent until the genesis op is here.
     pub(crate) governance: Option<Arc<Governance>>,
+    /// The group that the genesis names as parent, as soon as it has been seen.
+    pub(crate) parent: Option<GroupId>,
+    /// What the parent last told.
+    pub(crate) above: Option<Above>,
     pub(crate) record: GroupRecord,
     pub(crate) member: SigningKey,
     pub(crate) sealing: SealingKey,
@@ -83,8 +99,8 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Reads the group back from the store, folding its log anew.
-    pub(crate) fn open(view: &View, id: GroupId, record: GroupRecord) -> Result<Self, String> {
+    /// Reads the group back from the store, folding its log anew; a subgroup below what its parent tells.
+    pub(crate) fn open(view: &View, id: GroupId, record: GroupRecord, above: Option<Above>) -> Result<Self, String> {
         let log = Log::open(view, id.log(), Kind::Governance)?;
         let mut governance: Option<Governance> = None;
         let mut book = KeyBook::open(sent_keys(view, &id));
@@ -93,7 +109,7 @@ impl Group {
                 book.note(&decoded, op.id());
             }
             match &mut governance {
-                None => governance = Some(Governance::genesis(&op).map_err(|e| e.to_string())?),
+                None => governance = Some(above::begin(&op, above.as_ref())?),
                 Some(governance) => {
                     governance.apply(&op).map_err(|e| e.to_string())?;
                 }
@@ -112,6 +128,8 @@ impl Group {
             flight: Flight::default(),
             log,
             governance: governance.map(Arc::new),
+            parent: above.as_ref().map(|above| above.governance.state().group()),
+            above,
             member: SigningKey::from_seed(&record.member_seed),
             sealing: SealingKey::from_seed(&record.sealing_seed),
             record,
@@ -128,6 +146,8 @@ impl Group {
             flight: Flight::default(),
             log: Log::empty(id.log(), Kind::Governance),
             governance: None,
+            parent: None,
+            above: None,
             member: SigningKey::from_seed(&record.member_seed),
             sealing: SealingKey::from_seed(&record.sealing_seed),
             record,
@@ -157,12 +177,12 @@ impl Group {
     }
 
     pub(crate) fn view(&mut self) -> Option<GroupView> {
-        let usable = self.usable();
+        let Usable { frontier, epochs, .. } = self.usable();
         Some(GroupView {
             governance: Arc::clone(self.governance.as_ref()?),
-            heads: self.log.heads(),
+            frontier,
             keys: Arc::clone(&self.keys),
-            usable,
+            usable: epochs,
         })
     }
 
@@ -175,15 +195,19 @@ impl Group {
     }
 
     pub(crate) fn summary(&self) -> Summary {
-        let heads = self.log.heads();
         Summary {
             log: self.id.log(),
             count: self.log.dag.count(),
             digest: self.governance.as_ref().map_or([0; 32], |governance| governance.digest()),
-            governance: heads.clone(),
-            heads,
+            governance: self.frontier(),
+            heads: self.log.heads(),
         }
         .within_bounds()
+    }
+
+    /// What stands for all ops that are known of the group and of its ancestors.
+    pub(crate) fn frontier(&self) -> Vec<EntryId> {
+        self.governance.as_ref().map(|governance| governance.frontier()).unwrap_or_default()
     }
 
     /// Merges the heads, if they are so many that soon no delta could name them all.
@@ -222,7 +246,7 @@ impl Group {
         header: mesto_oplog::Header,
         actions: Vec<Action>,
     ) -> Result<EntryId, CommandError> {
-        let op = Op::new(actions);
+        let op = self.op(actions);
         if let Some(governance) = &self.governance {
             governance.check(self.member.public(), header.stamp, &op).map_err(|why| refusal(&why))?;
         }
@@ -232,6 +256,19 @@ impl Group {
         self.log.save(work);
         self.publish(work, &entry);
         Ok(entry.id())
+    }
+
+    /// An op by us that has all that is known here in its past.
+    fn op(&self, actions: Vec<Action>) -> Op {
+        let ancestor_parents = self.governance.as_ref().map(|governance| governance.ancestor_parents());
+        Op { ancestor_parents: ancestor_parents.unwrap_or_default(), ..Op::new(actions) }
+    }
+
+    /// Whether an op of ours would be admitted now.
+    pub(crate) fn check(&self, now_ms: u64, actions: Vec<Action>) -> Result<(), CommandError> {
+        let governance = self.governance.as_ref().ok_or(CommandError::KeyMissing(self.id))?;
+        let at = Stamp::after(Stamp::default(), now_ms).unwrap_or_default();
+        governance.check(self.member.public(), at, &self.op(actions)).map_err(|why| refusal(&why))
     }
 
     /// Begins the group: the genesis op, by us.
@@ -248,8 +285,13 @@ impl Group {
 
     /// Takes entries that came from `peer`, in any order. Returns how many were accepted.
     pub(crate) fn ingest(&mut self, work: &mut Work<'_>, peer: Peer, entries: Vec<Verified>) -> usize {
+        self.ingest_all(work, entries.into_iter().map(|entry| (peer, entry)).collect())
+    }
+
+    fn ingest_all(&mut self, work: &mut Work<'_>, entries: Vec<(Peer, Verified)>) -> usize {
         let mut accepted = 0;
-        let mut todo: Vec<(Peer, Verified)> = entries.into_iter().rev().map(|entry| (peer, entry)).collect();
+        let mut todo = entries;
+        todo.reverse();
         while let Some((peer, entry)) = todo.pop() {
             let id = entry.id();
             match self.consider(work, peer, &entry) {
@@ -284,10 +326,16 @@ impl Group {
             Ok(Admission::Missing(parents)) => {
                 self.wait(work, peer, entry, parents.into_iter().map(Need::Parent).collect())
             }
-            Ok(Admission::Ready(_)) => match self.take(work, entry) {
-                Ok(()) => Considered::Accepted,
-                Err(reason) => Considered::Refused(reason),
-            },
+            Ok(Admission::Ready(_)) => {
+                let lacking = self.lacking_above(entry);
+                if !lacking.is_empty() {
+                    return self.wait(work, peer, entry, lacking.into_iter().map(Need::Op).collect());
+                }
+                match self.take(work, entry) {
+                    Ok(()) => Considered::Accepted,
+                    Err(reason) => Considered::Refused(reason),
+                }
+            }
         }
     }
 
@@ -305,7 +353,7 @@ impl Group {
         let op = Op::decode(entry).map_err(|e| e.to_string())?;
         let applied = match &mut self.governance {
             None => {
-                self.governance = Some(Arc::new(Governance::genesis(entry).map_err(|e| e.to_string())?));
+                self.governance = Some(Arc::new(above::begin(entry, self.above.as_ref())?));
                 Applied::default()
             }
             Some(governance) => Arc::make_mut(governance).apply(entry).map_err(|e| e.to_string())?,

@@ -5,7 +5,9 @@ mod acts;
 mod blobs;
 mod cards;
 mod commands;
+mod explain;
 mod farewells;
+mod founding;
 mod heartbeats;
 mod infos;
 mod joins;
@@ -13,6 +15,7 @@ mod lookup;
 mod messages;
 mod places;
 mod pulls;
+mod tree;
 
 pub use blobs::BUNDLE_LEN_MAX;
 
@@ -99,6 +102,22 @@ pub(crate) struct Turn<'a> {
     news: VecDeque<(GroupId, News)>,
     /// Domains in which a call waits for a key to write under.
     wanted: VecDeque<(GroupId, Domain)>,
+    /// Groups in which somebody has just lost the right to read, by what was decided above them.
+    stale: VecDeque<GroupId>,
+}
+
+impl<'a> Turn<'a> {
+    fn new(time: Time, entropy: &'a mut Entropy, snapshot: &'a Arc<dyn Snapshot>) -> Self {
+        Self {
+            time,
+            entropy,
+            snapshot,
+            step: Step::default(),
+            news: VecDeque::new(),
+            wanted: VecDeque::new(),
+            stale: VecDeque::new(),
+        }
+    }
 }
 
 impl Turn<'_> {
@@ -156,10 +175,7 @@ impl Node {
             announced_wake: None,
             last_ms: time.wall_ms,
         };
-        for (id, record) in records::<GroupRecord>(&view, layout::GROUPS)? {
-            let id = GroupId::from_bytes(id);
-            node.adopt_group(Group::open(&view, id, record)?);
-        }
+        node.open_groups(&view, records::<GroupRecord>(&view, layout::GROUPS)?)?;
         for (id, record) in records::<ContextRecord>(&view, layout::CONTEXTS)? {
             let id = ContextId::from_bytes(id);
             node.adopt_context(Context::open(&view, id, record)?);
@@ -170,8 +186,7 @@ impl Node {
             records(&view, layout::CARDS)?.into_iter().map(|(id, card)| (PublicKey::from_bytes(id), card)).collect();
         node.known_peers =
             records(&view, layout::PEERS)?.into_iter().map(|(id, at)| (Peer::from_bytes(id), at)).collect();
-        let mut turn =
-            Turn { time, entropy, snapshot, step: Step::default(), news: VecDeque::new(), wanted: VecDeque::new() };
+        let mut turn = Turn::new(time, entropy, snapshot);
         node.begin(&mut turn);
         node.finish(&mut turn);
         Ok((node, turn.step))
@@ -179,8 +194,7 @@ impl Node {
 
     /// Takes one input.
     pub fn step(&mut self, input: Input, time: Time, entropy: &mut Entropy, snapshot: &Arc<dyn Snapshot>) -> Step {
-        let mut turn =
-            Turn { time, entropy, snapshot, step: Step::default(), news: VecDeque::new(), wanted: VecDeque::new() };
+        let mut turn = Turn::new(time, entropy, snapshot);
         self.notice_time(time);
         self.take_input(&mut turn, input);
         self.finish(&mut turn);
@@ -256,6 +270,7 @@ impl Node {
     /// What a start or restart sets in motion.
     fn begin(&mut self, turn: &mut Turn<'_>) {
         self.forget_unregistered(turn);
+        self.forget_unnamed(turn);
         for log in self.logs.keys().copied().collect::<Vec<_>>() {
             turn.effect(Effect::Subscribe(self.topic(&log)));
             self.judge_at_start(turn, log);
@@ -311,6 +326,8 @@ impl Node {
                 self.spread(turn, group, news);
             } else if let Some((group, domain)) = turn.wanted.pop_front() {
                 self.want_epoch(turn, group, domain);
+            } else if let Some(group) = turn.stale.pop_front() {
+                self.renew_keys(turn, group);
             } else {
                 break;
             }
@@ -323,11 +340,15 @@ impl Node {
         }
     }
 
-    /// Tells the contexts of a group what has changed in it.
+    /// Tells the subgroups and the contexts of a group what has changed in it.
     fn spread(&mut self, turn: &mut Turn<'_>, group: GroupId, news: News) {
+        if news.is_subgroup {
+            self.follow_parent(turn, group);
+        }
+        self.carry_down(turn, group, &news);
         let Some(view) = self.groups.get_mut(&group).and_then(Group::view) else { return };
-        let arrived: Vec<Need> =
-            news.ops.iter().copied().map(Need::Op).chain(news.keys.iter().copied().map(Need::Key)).collect();
+        let ops = news.ops.iter().chain(&news.ops_above).copied().map(Need::Op);
+        let arrived: Vec<Need> = ops.chain(news.keys.iter().copied().map(Need::Key)).collect();
         let contexts: Vec<ContextId> =
             self.contexts.values().filter(|context| context.group == group).map(|context| context.id).collect();
         for id in contexts {
@@ -349,8 +370,13 @@ impl Node {
         if !news.ops.is_empty() {
             self.touched(turn, group.log());
             self.retire_card(turn, &group);
-            self.welcome_new_members(turn, group);
             self.expect_merge(turn, group);
+        }
+        if !news.ops.is_empty() || !news.changes.is_empty() {
+            // Who became a member here may have the governance of all groups above.
+            for group in self.lineage(&group) {
+                self.welcome_new_members(turn, group);
+            }
         }
         if !news.keys.is_empty() {
             self.check_caught_up(turn, group.log());
@@ -360,7 +386,7 @@ impl Node {
             self.rejoin_contexts(turn);
             self.check_contexts_caught_up(turn, group);
         }
-        if !news.ops.is_empty() && !self.keys_lacking(&group).is_empty() {
+        if !(news.ops.is_empty() && news.changes.is_empty()) && !self.keys_lacking(&group).is_empty() {
             self.timers.set(Timer::Keys(group), turn.time.wall_ms);
         }
     }

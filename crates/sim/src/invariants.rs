@@ -215,6 +215,7 @@ pub(crate) fn replied(world: &mut World, host: usize, ticket: Ticket, reply: &Re
         | Reply::Log(_)
         | Reply::Invitations(_)
         | Reply::Seats(_)
+        | Reply::Why(_)
         | Reply::Said => return,
     };
     if !is_there(world, host, &done) {

@@ -154,7 +154,12 @@ impl Workload {
             return;
         }
         let name = Some(format!("group {}", self.groups.len()));
-        self.ask(world, host, Command::GroupCreate { name, application, policy: Policy::Automatic }, What::Group);
+        self.ask(
+            world,
+            host,
+            Command::GroupCreate { name, application, parent: None, policy: Policy::Automatic },
+            What::Group,
+        );
     }
 
     /// The first invitations of a group: enough for everybody, so that most runs have members.

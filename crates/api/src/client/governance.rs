@@ -3,7 +3,9 @@
 use crate::client::url::segment;
 use crate::client::{Client, ClientError};
 use crate::context::{Allow, Seat, SetVisibility};
-use crate::group::{Acted, AddMember, Card, Invitation, Member, SetAlias, SetCapabilities, SetGroup, SetRole};
+use crate::group::{
+    Acted, AddMember, Card, Group, Invitation, Member, SetAlias, SetCapabilities, SetGroup, SetRole, Why,
+};
 
 impl Client {
     /// Makes keys for a group that the node does not know yet.
@@ -57,6 +59,17 @@ impl Client {
     /// Ends a group.
     pub fn delete_group(&self, group: &str) -> Result<Acted, ClientError> {
         self.delete(&of_group(group))
+    }
+
+    /// Why a member may do something in a group, or may not.
+    pub fn why(&self, group: &str, member: &str, right: &str) -> Result<Why, ClientError> {
+        let (member, right) = (segment(member), segment(right));
+        self.get(&format!("{}/why?member={member}&right={right}", of_group(group)))
+    }
+
+    /// A group's subgroups.
+    pub fn subgroups(&self, group: &str) -> Result<Vec<Group>, ClientError> {
+        self.list(&format!("{}/subgroups", of_group(group)))
     }
 
     /// A group's invitations.

@@ -17,6 +17,9 @@ pub(crate) enum Group {
         /// The app that its contexts run: id, prefix or package name
         #[arg(long)]
         app: Option<String>,
+        /// The group that it is a subgroup of: id, prefix or name
+        #[arg(long)]
+        parent: Option<String>,
         /// When contexts follow a new version of the app
         #[arg(long, value_enum, default_value = "automatic")]
         policy: PolicyName,
@@ -27,6 +30,16 @@ pub(crate) enum Group {
     Show {
         /// Id, prefix or name
         group: String,
+    },
+    /// Why a member may do something, or may not
+    #[command(after_help = format!("Rights: {}", mesto_node::command::RIGHTS))]
+    Why {
+        /// Id, prefix or name
+        group: String,
+        /// Key, prefix or alias
+        member: String,
+        /// What: see below
+        right: String,
     },
     /// Change a group's settings
     Settings {
@@ -114,17 +127,18 @@ impl Group {
     pub(crate) fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
         let client = session.client()?;
         match self {
-            Self::Create { name, app, policy } => {
-                let created = client.create_group(&CreateGroup { name, app, policy: policy.into() })?;
+            Self::Create { name, app, parent, policy } => {
+                let created = client.create_group(&CreateGroup { name, app, parent, policy: policy.into() })?;
                 output.object(&created, |created| {
                     fields([("group", created.group_id.clone()), ("member", created.member_id.clone())])
                 })
             }
             Self::Ls => {
-                output.list(&client.groups()?, ["group", "name", "role", "members", "contexts", "app"], |group| {
+                output.list(&client.groups()?, ["group", "name", "in", "role", "members", "contexts", "app"], |group| {
                     [
                         short(&group.group_id),
                         or_dash(group.name.as_deref()),
+                        or_dash(group.parent_id.as_deref().map(short).as_deref()),
                         or_dash(group.role.as_deref()),
                         group.members.to_string(),
                         group.contexts.to_string(),
@@ -139,6 +153,8 @@ impl Group {
                 fields([
                     ("group", group.group_id.clone()),
                     ("name", or_dash(group.name.as_deref())),
+                    ("subgroup of", or_dash(group.parent_id.as_deref())),
+                    ("subgroups", if group.subgroups.is_empty() { "-".to_owned() } else { group.subgroups.join(", ") }),
                     ("member", group.member_id.clone()),
                     ("role", or_dash(group.role.as_deref())),
                     ("members", group.members.to_string()),
@@ -157,6 +173,9 @@ impl Group {
                     ("key", if group.key_held { "held" } else { "on its way" }.to_owned()),
                 ])
             }),
+            Self::Why { group, member, right } => {
+                output.object(&client.why(&group, &member, &right)?, |why| why.text.trim_end().to_owned())
+            }
             Self::Settings { group, name, default_caps, default_visibility, policy } => {
                 let request = SetGroup {
                     name,

@@ -2,7 +2,7 @@
 
 use mesto_api::application::Application;
 use mesto_api::context::{Context, ContextCreated, Seat, Sync, SyncPeer};
-use mesto_api::group::{Acted, Group, Invitation, Join, LogLine, Member, Policy, Target};
+use mesto_api::group::{Acted, Group, Invitation, Join, LogLine, Member, Policy, Target, Why, WhyOp, WhyRow};
 use mesto_governance::{Capabilities, Capability};
 use mesto_node::command;
 use mesto_oplog::EntryId;
@@ -56,6 +56,8 @@ pub(super) fn group(group: &command::GroupInfo) -> Group {
     Group {
         group_id: group.group.to_string(),
         name: group.name.clone(),
+        parent_id: group.parent.as_ref().map(ToString::to_string),
+        subgroups: group.subgroups.iter().map(ToString::to_string).collect(),
         member_id: group.member.to_string(),
         role: group.role.map(|role| role.name().to_owned()),
         members: group.members,
@@ -74,6 +76,33 @@ pub(super) fn group(group: &command::GroupInfo) -> Group {
         ops: group.ops,
         digest: to_text(&group.digest),
         key_held: group.key_held,
+    }
+}
+
+pub(super) fn why(group: &command::GroupInfo, right: String, why: &mesto_governance::Why) -> Why {
+    let op = |op: &mesto_governance::why::OpRef, voided_by: Option<EntryId>| WhyOp {
+        op_id: op.op.to_string(),
+        author: op.author.to_string(),
+        actions: op.actions.iter().map(ToString::to_string).collect(),
+        voided_by: voided_by.as_ref().map(ToString::to_string),
+    };
+    let row = |row: &mesto_governance::why::Row| WhyRow {
+        group_id: row.group.to_string(),
+        role: row.standing.map(|standing| standing.role.name().to_owned()),
+        capabilities: row.standing.map(|standing| capabilities(standing.effective())).unwrap_or_default(),
+        counts: row.counts,
+        decided_by: row.by.iter().map(|by| op(by, None)).collect(),
+        dead: row.dead.iter().map(|dead| op(&dead.op, dead.voided_by)).collect(),
+    };
+    Why {
+        group_id: group.group.to_string(),
+        member_id: why.member.to_string(),
+        right,
+        allowed: why.verdict.is_ok(),
+        denied: why.verdict.as_ref().err().map(ToString::to_string),
+        rows: why.rows.iter().map(row).collect(),
+        ended: why.ended.iter().map(ToString::to_string).collect(),
+        text: why.to_string(),
     }
 }
 

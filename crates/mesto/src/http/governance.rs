@@ -4,7 +4,10 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use mesto_api::ErrorCode;
 use mesto_api::context::{Allow, Seat, SetVisibility};
-use mesto_api::group::{Acted, AddMember, Card, Invitation, Member, SetAlias, SetCapabilities, SetGroup, SetRole};
+use mesto_api::group::{
+    Acted, AddMember, Card, CreateGroup, Group, GroupCreated, Invitation, Member, SetAlias, SetCapabilities, SetGroup,
+    SetRole, Why,
+};
 use mesto_governance::Role;
 use mesto_node::command::{Command, ContextAct, GroupAct, Reply, Selector, Settings};
 
@@ -15,7 +18,7 @@ use super::groups::{capabilities, invalid};
 use super::refusal::Refusal;
 use super::routes::Verb::{Delete, Get, Patch, Post, Put};
 use super::routes::{Routes, data, list};
-use super::{Serving, Shared, convert};
+use super::{Serving, Shared, convert, groups};
 
 /// The routes of it.
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -37,6 +40,29 @@ fn of_groups(routes: Routes) -> Routes {
             Right(GroupManage),
             settings,
             data::<Acted>("Change its settings").takes::<SetGroup>(),
+        )
+        .on(
+            Get,
+            "/admin-api/groups/{group}/subgroups",
+            Right(GroupRead),
+            groups::subgroups,
+            list::<Group>("Its subgroups"),
+        )
+        .on(
+            Post,
+            "/admin-api/groups/{group}/subgroups",
+            Right(GroupManage),
+            groups::create_below,
+            data::<GroupCreated>("Begin a subgroup").takes::<CreateGroup>().creates(),
+        )
+        .on(
+            Get,
+            "/admin-api/groups/{group}/why",
+            Right(GroupRead),
+            groups::why,
+            data::<Why>("Why a member may do something, or may not")
+                .query("member", "Who: key, prefix or alias.")
+                .query("right", mesto_node::command::RIGHTS),
         )
         .on(Delete, "/admin-api/groups/{group}", Right(GroupManage), delete_group, data::<Acted>("End it"))
         .on(Post, "/admin-api/groups/{group}/leave", Right(GroupManage), leave_group, data::<Acted>("Leave it"))

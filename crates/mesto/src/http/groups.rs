@@ -18,9 +18,23 @@ use super::{Serving, Shared, contexts, convert};
 const EXPIRES_MS_DEFAULT: u64 = 24 * 60 * 60 * 1000;
 
 pub(super) async fn create(State(shared): Serving, Json(request): Json<CreateGroup>) -> Result<Response, Refusal> {
+    begin(&shared, request).await
+}
+
+/// Begins a subgroup of the group in the path.
+pub(super) async fn create_below(
+    State(shared): Serving,
+    Path(parent): Path<String>,
+    Json(request): Json<CreateGroup>,
+) -> Result<Response, Refusal> {
+    begin(&shared, CreateGroup { parent: Some(parent), ..request }).await
+}
+
+async fn begin(shared: &Shared, request: CreateGroup) -> Result<Response, Refusal> {
     let command = Command::GroupCreate {
         name: request.name,
         application: request.app.map(Selector),
+        parent: request.parent.map(Selector),
         policy: convert::policy_of(request.policy),
     };
     match shared.node.command(command).await? {
@@ -40,6 +54,38 @@ pub(super) async fn list(State(shared): Serving) -> Result<Response, Refusal> {
 
 pub(super) async fn show(State(shared): Serving, Path(group): Path<String>) -> Result<Response, Refusal> {
     body::data(convert::group(&find(&shared, group).await?))
+}
+
+pub(super) async fn subgroups(State(shared): Serving, Path(group): Path<String>) -> Result<Response, Refusal> {
+    let parent = find(&shared, group).await?;
+    match shared.node.command(Command::GroupList).await? {
+        Reply::Groups(groups) => {
+            let children = groups.iter().filter(|group| parent.subgroups.contains(&group.group));
+            body::list(children.map(convert::group).collect())
+        }
+        _ => Err(Refusal::mismatch("group ls")),
+    }
+}
+
+/// Who is asked about, and what.
+#[derive(serde::Deserialize)]
+pub(super) struct Question {
+    member: String,
+    right: String,
+}
+
+pub(super) async fn why(
+    State(shared): Serving,
+    Path(group): Path<String>,
+    Query(Question { member, right }): Query<Question>,
+) -> Result<Response, Refusal> {
+    let group = find(&shared, group).await?;
+    let command =
+        Command::Why { group: Selector(group.group.to_string()), member: Selector(member), right: right.clone() };
+    match shared.node.command(command).await? {
+        Reply::Why(why) => body::data(convert::why(&group, right, &why)),
+        _ => Err(Refusal::mismatch("group why")),
+    }
 }
 
 /// The group that is meant.

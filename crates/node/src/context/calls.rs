@@ -7,14 +7,14 @@
 use mesto_crdt::{Write, encode_ops};
 use mesto_governance::Denied;
 use mesto_oplog::dag::Next;
-use mesto_oplog::entry::{DELTA_BODY_LEN_MAX, Draft, PARENTS_MAX};
+use mesto_oplog::entry::{DELTA_BODY_LEN_MAX, Draft};
 use mesto_oplog::{EntryId, Header, Verified};
 use mesto_sync::{Gossip, gossip};
 
 use super::versions::Pinned;
 use super::{CALLS_WAITING_MAX, Context, WaitingCall};
 use crate::command::{Called, CommandError, Reply};
-use crate::delta::{DeltaBody, Payload};
+use crate::delta::{DeltaBody, GOVERNANCE_MAX, Payload};
 use crate::executor::{Call, CallError, MethodKind, Outcome};
 use crate::flight::Work;
 use crate::group::GroupView;
@@ -64,7 +64,7 @@ impl Context {
             let (Some(bundle), Some(view)) = (self.bundle, self.governance.clone()) else { return };
             let may_begin = self.log.dag.count() > 0 || self.calls.front().is_some_and(|call| call.is_init);
             // A delta names all heads of the group's log; when they are too many a member is about to merge them.
-            if !may_begin || view.heads.len() > PARENTS_MAX {
+            if !may_begin || view.frontier.len() > GOVERNANCE_MAX {
                 return;
             }
             if self.calls.is_empty() || self.waits_for_key() {
@@ -96,7 +96,8 @@ impl Context {
                 state: state.clone(),
             });
             let pinned = Pinned::at(state);
-            self.running = Some(Running { execution: self.executions, call, header, governance: view.heads, pinned });
+            self.running =
+                Some(Running { execution: self.executions, call, header, governance: view.frontier, pinned });
         }
     }
 
@@ -109,8 +110,8 @@ impl Context {
             self.epoch_asked_at = None;
             return false;
         }
-        if self.epoch_asked_at.as_ref() != Some(&view.heads) {
-            self.epoch_asked_at = Some(view.heads.clone());
+        if self.epoch_asked_at.as_ref() != Some(&view.frontier) {
+            self.epoch_asked_at = Some(view.frontier.clone());
             self.wants_epoch = true;
         }
         true
@@ -204,8 +205,8 @@ impl Context {
         let payload =
             Payload { bundle: self.bundle.unwrap_or_default(), ops: outcome.ops, events: outcome.events.clone() };
         // More heads than a delta can name came up meanwhile: those that the call started with do as well.
-        if view.heads.len() > PARENTS_MAX {
-            view.heads = governance;
+        if view.frontier.len() > GOVERNANCE_MAX {
+            view.frontier = governance;
         }
         let delta = self.commit(work, &view, header, payload)?;
         self.keep_private(work, outcome.private);
@@ -245,7 +246,7 @@ impl Context {
         let epoch = view.epoch_for(&self.id);
         let key = epoch.and_then(|key| view.keys.get(&key)).ok_or(CommandError::KeyMissing(self.group))?;
         let nonce = work.entropy.bytes();
-        let body = DeltaBody::seal(&header, view.heads.clone(), key, nonce, &payload)
+        let body = DeltaBody::seal(&header, view.frontier.clone(), key, nonce, &payload)
             .map_err(|e| CommandError::Invalid(e.to_string()))?;
         if body.len() > DELTA_BODY_LEN_MAX {
             return Err(CommandError::Call(CallError::Limit {
@@ -254,7 +255,7 @@ impl Context {
             }));
         }
         let entry = Draft { header, body }.sign(&self.identity).map_err(|e| CommandError::Invalid(e.to_string()))?;
-        self.take_own(work, &entry, &view.heads, payload)?;
+        self.take_own(work, &entry, &view.frontier, payload)?;
         self.publish(work, &entry);
         Ok(entry.id())
     }

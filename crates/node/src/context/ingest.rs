@@ -132,7 +132,7 @@ impl Context {
         let Some(view) = &self.governance else {
             return body.governance.iter().copied().map(Need::Op).collect();
         };
-        let ops = body.governance.iter().filter(|op| !view.governance.holds(op)).copied().map(Need::Op);
+        let ops = body.governance.iter().filter(|op| !view.governance.knows(op)).copied().map(Need::Op);
         let key = (!view.keys.contains_key(&body.key)).then_some(Need::Key(body.key));
         ops.chain(key).collect()
     }
@@ -153,8 +153,8 @@ impl Context {
                 return Err(refuse(&"only the creator of a context begins its log"));
             }
         }
-        if view.heads == body.governance {
-            // The newest heads have everything in their past that any parent can have named.
+        if view.frontier == body.governance {
+            // The newest ops have everything in their past that any parent can have named.
             return view.governance.state().may_write(self.id, &author).map(|_| false).map_err(|e| refuse(&e));
         }
         let read = LogView { view: &work.view, log: self.log.id() };

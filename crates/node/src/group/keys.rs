@@ -5,6 +5,9 @@
 //! where it could not, the next writer does before it writes. An epoch is also unfit once somebody who has its key
 //! may not read any more: a recipient of the op, or a member to whom this node sent the key.
 //!
+//! A subgroup's key is sealed to its direct members and wrapped once under the parent's key, which the members by
+//! inheritance have; where the parent's key is not at hand, or is unfit, it is sealed to each reader.
+//!
 //! That a key is held is a reconciled state: what is missing is asked for on every connect and again and again
 //! until it is there. An answer is believed because a key's id is its hash. An epoch whose key nobody sends for a
 //! while (its author may have wrapped rubbish) is followed by one of our own.
@@ -13,15 +16,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mesto_governance::action::{
-    Action, ContextRef, Domain as KeyDomain, HISTORY_MAX, HistoryWrap, KeyEpochStarted, Visibility, WRAPS_INLINE_MAX,
-    Wrap, Wraps, recipients_digest,
+    Action, ContextRef, Domain as KeyDomain, HISTORY_MAX, HistoryWrap, KeyEpochStarted, ParentWrap, Visibility,
+    WRAPS_INLINE_MAX, Wrap, Wraps, recipients_digest,
 };
 use mesto_governance::fold::Epoch;
 use mesto_governance::keys::EpochKey;
 use mesto_governance::{ContextId, GroupState, KeyId, Op};
 use mesto_oplog::{EntryId, PublicKey};
 
-use super::Group;
+use super::{Above, Group};
 use crate::command::CommandError;
 use crate::flight::Work;
 use crate::flow::Flow;
@@ -50,6 +53,15 @@ const EPOCHS_MAX: usize = 32;
 pub(crate) struct SeenEpoch {
     pub(crate) domain: Domain,
     history: Vec<HistoryWrap>,
+    parent: Option<ParentWrap>,
+}
+
+/// Which epochs are fit to be written under, at one frontier.
+#[derive(Debug, Clone)]
+pub(crate) struct Usable {
+    pub(crate) frontier: Vec<EntryId>,
+    /// The one to write under in each domain that we read.
+    pub(crate) epochs: Arc<BTreeMap<Domain, KeyId>>,
 }
 
 /// What is remembered about keys besides the keys.
@@ -64,8 +76,7 @@ pub(crate) struct KeyBook {
     lacking_since: BTreeMap<KeyId, u64>,
     /// Questions in a row that brought no key.
     asked: u32,
-    /// The usable epochs, and the heads at which they were.
-    usable: Option<(Vec<EntryId>, Arc<BTreeMap<Domain, KeyId>>)>,
+    usable: Option<Usable>,
 }
 
 impl KeyBook {
@@ -78,7 +89,8 @@ impl KeyBook {
     pub(super) fn note(&mut self, op: &Op, id: EntryId) {
         for action in &op.actions {
             if let Action::KeyEpochStarted(started) = action {
-                let seen = SeenEpoch { domain: domain_of_action(started, id), history: started.history.clone() };
+                let (history, parent) = (started.history.clone(), started.parent.clone());
+                let seen = SeenEpoch { domain: domain_of_action(started, id), history, parent };
                 self.seen.entry(started.key).or_insert(seen);
             }
         }
@@ -116,19 +128,23 @@ pub(crate) fn reads(state: &GroupState, member: &PublicKey, domain: Domain) -> b
 }
 
 impl Group {
-    /// The epoch under which to write in each domain that we read, if there is one.
-    pub(crate) fn usable(&mut self) -> Arc<BTreeMap<Domain, KeyId>> {
-        let heads = self.log.heads();
-        if let Some((at, usable)) = &self.book.usable
-            && *at == heads
-        {
-            return Arc::clone(usable);
+    /// The epochs to write under. Kept until the group changes, or its parent.
+    pub(crate) fn usable(&mut self) -> Usable {
+        if let Some(usable) = &self.book.usable {
+            return usable.clone();
         }
-        let usable: BTreeMap<Domain, KeyId> =
-            self.own_domains().into_iter().filter_map(|domain| Some((domain, self.usable_in(domain)?))).collect();
-        let usable = Arc::new(usable);
-        self.book.usable = Some((heads, Arc::clone(&usable)));
+        let epochs = self.own_domains().into_iter().filter_map(|domain| Some((domain, self.usable_in(domain)?)));
+        let usable = Usable { frontier: self.frontier(), epochs: Arc::new(epochs.collect()) };
+        self.book.usable = Some(usable.clone());
         usable
+    }
+
+    /// Keys of the group's own domain that somebody has who may not read, though the fold finds no fault with them.
+    pub(super) fn leaked(&self) -> BTreeSet<KeyId> {
+        let Some(governance) = &self.governance else { return BTreeSet::new() };
+        let own = governance.state().epochs().filter(|epoch| epoch.context.is_none());
+        let sound = own.filter(|epoch| governance.is_usable(&epoch.key));
+        sound.filter(|epoch| self.has_leaked(epoch)).map(|epoch| epoch.key).collect()
     }
 
     /// The domains that we read and that have keys of their own.
@@ -143,11 +159,22 @@ impl Group {
     fn usable_in(&self, domain: Domain) -> Option<KeyId> {
         let governance = self.governance.as_ref()?;
         let epoch = governance.current_epoch(domain)?;
-        let state = governance.state();
-        let is_lost = |member: &PublicKey| !reads(state, member, domain);
-        let sent = self.book.sent.iter().filter(|(key, _)| *key == epoch.key).map(|(_, member)| member);
-        let has_leaked = recipients(epoch).any(|member| is_lost(&member)) || sent.clone().any(is_lost);
-        (!has_leaked).then_some(epoch.key)
+        (!self.has_leaked(epoch)).then_some(epoch.key)
+    }
+
+    /// Whether somebody has the key of an epoch who may not read: as far as can be told here, which is more than the
+    /// fold tells.
+    fn has_leaked(&self, epoch: &Epoch) -> bool {
+        let Some(state) = self.state() else { return true };
+        let is_lost = |member: &PublicKey| !reads(state, member, epoch.context);
+        let from = (epoch.key, PublicKey::from_bytes([0; 32]));
+        let mut sent = self.book.sent.range(from..).take_while(|(key, _)| *key == epoch.key);
+        let leaked_above = epoch
+            .started
+            .parent
+            .as_ref()
+            .is_some_and(|wrap| self.above.as_ref().is_none_or(|above| above.leaked.contains(&wrap.parent)));
+        leaked_above || recipients(epoch).any(|member| is_lost(&member)) || sent.any(|(_, member)| is_lost(member))
     }
 
     /// The key that is written under in the group's own domain, if we hold it.
@@ -168,7 +195,7 @@ impl Group {
     /// write under, or if its key has not come in a while.
     pub(crate) fn want_epoch(&mut self, work: &mut Work<'_>, domain: Domain) -> Result<(), CommandError> {
         let now = work.time.wall_ms;
-        match self.usable().get(&domain).copied() {
+        match self.usable().epochs.get(&domain).copied() {
             None => self.start_epochs(work, &[domain]),
             Some(key) if self.keys.contains_key(&key) => {
                 self.book.wanted.remove(&domain);
@@ -192,7 +219,7 @@ impl Group {
 
     /// Starts epochs in all domains of ours that have none to write under: after every loss of read access.
     pub(crate) fn renew_keys(&mut self, work: &mut Work<'_>) -> Result<(), CommandError> {
-        let usable = self.usable();
+        let usable = self.usable().epochs;
         let stale: Vec<Domain> = self.own_domains().into_iter().filter(|domain| !usable.contains_key(domain)).collect();
         self.start_epochs(work, &stale)
     }
@@ -232,13 +259,20 @@ impl Group {
 
     /// A fresh key for a domain, sealed to its readers. Readers beyond what an op can carry ask for it.
     pub(crate) fn new_epoch(&self, work: &mut Work<'_>, domain: Domain) -> Option<(EpochKey, Action)> {
-        let state = self.state()?;
-        let nonce = self.domain_nonce(domain)?;
+        let next = self.governance.as_ref()?.next_epoch(domain)?;
         let key = EpochKey::from_bytes(work.entropy.bytes());
-        let readers = state.readers(domain);
+        let fit = |above: &&Above| next.parent.is_some_and(|id| !above.leaked.contains(&id));
+        let above = self.above.as_ref().filter(fit).and_then(|above| above.keys.get(&next.parent?));
+        let parent = above.and_then(|above| above.wrap_child(&key, work.entropy.bytes()).ok());
+        let readers = if domain.is_none() && parent.is_none() {
+            let everybody = self.state().map(GroupState::everybody).unwrap_or_default();
+            everybody.into_iter().map(|row| (row.member, row.sealing_key)).collect()
+        } else {
+            next.readers
+        };
         let wraps: Vec<Wrap> = readers
             .into_iter()
-            .filter_map(|(reader, sealing)| key.seal(&nonce, reader, sealing, &work.entropy.bytes()).ok())
+            .filter_map(|(reader, sealing)| key.seal(&next.nonce, reader, sealing, &work.entropy.bytes()).ok())
             .take(WRAPS_INLINE_MAX)
             .collect();
         let history = self.history(work, domain, &key);
@@ -246,7 +280,7 @@ impl Group {
             None => KeyDomain::Group,
             Some(context) => KeyDomain::Context(ContextRef::Id(context)),
         };
-        Some((key.clone(), epoch_action(action_domain, &key, wraps, history)))
+        Some((key.clone(), epoch_action(action_domain, &key, wraps, parent, history)))
     }
 
     /// The first key of a Restricted context that is registered in the same op, sealed to us.
@@ -260,7 +294,7 @@ impl Group {
         let wrap = key
             .seal(nonce, self.member.public(), self.sealing.public(), &work.entropy.bytes())
             .map_err(|e| CommandError::Invalid(e.to_string()))?;
-        let action = epoch_action(KeyDomain::Context(context), &key, vec![wrap], Vec::new());
+        let action = epoch_action(KeyDomain::Context(context), &key, vec![wrap], None, Vec::new());
         Ok((key, action))
     }
 
@@ -295,15 +329,39 @@ impl Group {
                 continue;
             }
             let nonce = self.domain_nonce(domain_of_action(started, id));
-            let (Some(nonce), Some(wrap)) = (nonce, started.wrap_for(&us)) else { continue };
-            match EpochKey::open(&nonce, started.key, wrap, &self.sealing) {
+            let opened = match (nonce, started.wrap_for(&us)) {
+                (Some(nonce), Some(wrap)) => EpochKey::open(&nonce, started.key, wrap, &self.sealing).map_err(drop),
+                (None, _) | (_, None) => {
+                    match started.parent.as_ref().and_then(|wrap| self.opened(started.key, wrap)) {
+                        Some(opened) => opened,
+                        None => continue,
+                    }
+                }
+            };
+            match opened {
                 Ok(key) => self.add_key(work, key),
-                Err(_) => {
+                Err(()) => {
                     // Its author sealed rubbish to us: no use in waiting for the key before we write.
                     self.book.lacking_since.insert(started.key, 0);
                     work.now(Report::BadKey { group: self.id, op: id }.into());
                 }
             }
+        }
+    }
+
+    /// A key that is wrapped under one of the parent's: nothing if that one is not here.
+    fn opened(&self, key: KeyId, wrap: &ParentWrap) -> Option<Result<EpochKey, ()>> {
+        let above = self.above.as_ref()?.keys.get(&wrap.parent)?;
+        Some(above.unwrap_child(key, wrap).map_err(drop))
+    }
+
+    /// Takes the keys that the parent's keys open.
+    pub(super) fn open_from_above(&mut self, work: &mut Work<'_>) {
+        let lacking = self.book.seen.iter().filter(|(id, _)| !self.keys.contains_key(*id));
+        let opened: Vec<EpochKey> =
+            lacking.filter_map(|(id, seen)| self.opened(*id, seen.parent.as_ref()?)?.ok()).collect();
+        for key in opened {
+            self.add_key(work, key);
         }
     }
 
@@ -405,13 +463,19 @@ fn recipients(epoch: &Epoch) -> impl Iterator<Item = PublicKey> + '_ {
 }
 
 /// The action that begins an epoch. `wraps` are in order of their recipients, `history` in order of its keys.
-pub(crate) fn epoch_action(domain: KeyDomain, key: &EpochKey, wraps: Vec<Wrap>, history: Vec<HistoryWrap>) -> Action {
+pub(crate) fn epoch_action(
+    domain: KeyDomain,
+    key: &EpochKey,
+    wraps: Vec<Wrap>,
+    parent: Option<ParentWrap>,
+    history: Vec<HistoryWrap>,
+) -> Action {
     Action::KeyEpochStarted(KeyEpochStarted {
         domain,
         key: key.id(),
         recipients: recipients_digest(wraps.iter().map(|wrap| wrap.recipient)),
         wraps: Wraps::Inline(wraps),
-        parent: None,
+        parent,
         history,
     })
 }

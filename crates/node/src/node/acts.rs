@@ -1,19 +1,21 @@
 //! What members decide about their group: who is in it as what, its invitations and its settings.
 
 use mesto_governance::action::{
-    Action, Alias, AliasSet, DefaultCapabilitiesSet, DefaultVisibilitySet, DescendantHeads, InvitationRevoked,
-    KEEP_MAX, Kept, MemberAdded, MemberCapabilitiesSet, MemberLeft, MemberRemoved, MemberRoleSet, OwnershipTransferred,
-    PeerHint, UpgradePolicySet, Visibility,
+    Action, Alias, AliasSet, DESCENDANTS_MAX, DefaultCapabilitiesSet, DefaultVisibilitySet, DescendantHeads,
+    InvitationRevoked, KEEP_MAX, Kept, MemberAdded, MemberCapabilitiesSet, MemberLeft, MemberRemoved, MemberRoleSet,
+    OwnershipTransferred, PeerHint, SubgroupRemoved, UpgradePolicySet, Visibility,
 };
 use mesto_governance::card::{CARD_PREFIX, Card};
-use mesto_governance::{Capabilities, ContextId, GroupId, GroupState, Role, SealingPublicKey};
+use mesto_governance::{Capabilities, ContextId, GroupId, GroupState, Right, Role, SealingPublicKey};
 use mesto_oplog::PublicKey;
+use mesto_oplog::entry::PARENTS_MAX;
 use mesto_sync::Peer;
 
 use super::lookup::{find, member};
 use super::{Node, Turn};
 use crate::command::{Acted, CommandError, GroupAct, InvitationInfo, Noun, Reply, Selector, Settings};
 use crate::flow::Flow;
+use crate::group::Group;
 use crate::step::{Effect, Ticket};
 
 /// Actions that make up a decision, and whom it is about.
@@ -44,8 +46,8 @@ impl Node {
             }
             GroupAct::RemoveMember(who) => {
                 let member = member(state, &who)?;
-                let removed =
-                    MemberRemoved { member, keep: self.kept_of(turn, &id, &member), descendants: no_descendants() };
+                let keep = self.kept_of(turn, &id, &member);
+                let removed = MemberRemoved { member, keep, descendants: self.descendants(&id) };
                 about(member, Action::MemberRemoved(removed), "f18", "member removed")
             }
             GroupAct::SetRole(who, Role::Owner) => {
@@ -55,7 +57,7 @@ impl Node {
             GroupAct::SetRole(who, role) => {
                 let member = member(state, &who)?;
                 let keep = if role.writes() { Vec::new() } else { self.kept_of(turn, &id, &member) };
-                let set = MemberRoleSet { member, role, capabilities: None, keep, descendants: no_descendants() };
+                let set = MemberRoleSet { member, role, capabilities: None, keep, descendants: self.descendants(&id) };
                 about(member, Action::MemberRoleSet(set), "f16", "role set")
             }
             GroupAct::SetCapabilities(who, capabilities) => {
@@ -83,6 +85,7 @@ impl Node {
                 let keep = self.kept_of(turn, &id, &us);
                 about(us, Action::MemberLeft(MemberLeft { keep }), "f18", "member left")
             }
+            GroupAct::Delete if self.is_ended_from_above(&id) => return self.end_subgroup(turn, ticket, id),
             GroupAct::Delete => {
                 Decision { actions: vec![Action::GroupDeleted], member: None, flow: "f18", step: "group deleted" }
             }
@@ -116,6 +119,8 @@ impl Node {
             Ok(())
         })
         .unwrap_or(Err(CommandError::Stopping))?;
+        // Whoever lost the right to read here lost it below: there the keys are renewed once the ops above are known.
+        turn.stale.extend(self.subtree(&id).into_iter().skip(1));
         turn.report(match (context, member) {
             (Some(context), _) => Flow::here(flow, step, context),
             (None, Some(member)) => Flow::here(flow, step, member),
@@ -142,16 +147,17 @@ impl Node {
         self.groups.get(id).and_then(|group| group.state()).ok_or(CommandError::KeyMissing(*id))
     }
 
-    /// What a revocation of a member keeps: in each context that is here the last accepted delta of each chain that
-    /// the member has.
+    /// What a revocation of a member keeps: in each context that is here, of the group and of those below, the last
+    /// accepted delta of each chain that the member has.
     fn kept_of(&self, turn: &Turn<'_>, group: &GroupId, member: &PublicKey) -> Vec<Kept> {
-        let Some(state) = self.groups.get(group).and_then(|group| group.state()) else { return Vec::new() };
+        let tree = self.subtree(group);
         let mut kept: Vec<Kept> = self
             .contexts
             .values()
-            .filter(|context| context.group == *group)
+            .filter(|context| tree.contains(&context.group))
             .flat_map(|context| {
-                let row = state.context(&context.id);
+                let state = self.groups.get(&context.group).and_then(|group| group.state());
+                let row = state.and_then(|state| state.context(&context.id));
                 let is_theirs = |author: &PublicKey| row.is_some_and(|row| row.member_of(author) == Some(*member));
                 let view = context.flight.view(turn.snapshot);
                 let last = context.last_accepted(&view, is_theirs);
@@ -162,6 +168,37 @@ impl Node {
         kept.dedup();
         kept.truncate(KEEP_MAX);
         kept
+    }
+
+    /// What a revocation had seen of the groups below: else all would fall that its target ever did there.
+    fn descendants(&self, id: &GroupId) -> Vec<DescendantHeads> {
+        let below = self.subtree(id).into_iter().skip(1).filter_map(|id| self.groups.get(&id));
+        let seen = below.filter(|group| group.governance.is_some());
+        let mut seen: Vec<_> = seen
+            .map(|group| {
+                let mut heads = group.log.heads();
+                heads.truncate(PARENTS_MAX);
+                DescendantHeads { group: group.id, heads }
+            })
+            .collect();
+        seen.sort_unstable_by_key(|seen| seen.group);
+        seen.truncate(DESCENDANTS_MAX);
+        seen
+    }
+
+    /// Whether we may end a subgroup only as one who manages its parent.
+    fn is_ended_from_above(&self, id: &GroupId) -> bool {
+        let Some(group) = self.groups.get(id) else { return false };
+        let us = group.member.public();
+        let is_owner = group.state().is_some_and(|state| state.can(&us, Right::DeleteGroup).is_ok());
+        let parent = group.parent.and_then(|parent| self.groups.get(&parent)).and_then(Group::state);
+        !is_owner && parent.is_some_and(|parent| parent.can(&us, Right::ManageSubgroups).is_ok())
+    }
+
+    fn end_subgroup(&mut self, turn: &mut Turn<'_>, ticket: Ticket, id: GroupId) -> Result<(), CommandError> {
+        let parent = self.groups.get(&id).and_then(|group| group.parent).ok_or(CommandError::Stopping)?;
+        let actions = vec![Action::SubgroupRemoved(SubgroupRemoved { group: id })];
+        self.decide(turn, ticket, parent, None, Decision { actions, member: None, flow: "f15", step: "subgroup ended" })
     }
 
     /// The invitations of a group.
@@ -184,11 +221,6 @@ impl Node {
 
 fn about(member: PublicKey, action: Action, flow: &'static str, step: &'static str) -> Decision {
     Decision { actions: vec![action], member: Some(member), flow, step }
-}
-
-/// Groups have no children that we know of.
-fn no_descendants() -> Vec<DescendantHeads> {
-    Vec::new()
 }
 
 type Dial = Option<(Peer, Vec<String>)>;
@@ -215,8 +247,12 @@ fn add(
 
 fn former(state: &GroupState, who: &str) -> Result<(PublicKey, SealingPublicKey, PeerHint, Vec<String>), CommandError> {
     let selector = Selector(who.trim().to_owned());
-    let member = find(Noun::Member, &selector, state.known_people().map(|member| (*member, None)))?;
-    let (sealing_key, peer) = state.keys_of(&member).cloned().unwrap_or_default();
+    let above = state.everybody();
+    let named = above.iter().map(|row| (row.member, Some(row.alias.as_str())));
+    let member = find(Noun::Member, &selector, named.chain(state.known_people().map(|member| (*member, None))))?;
+    // A member by an ancestor, who is to have a row here, has the keys of that membership.
+    let row = above.iter().find(|row| row.member == member).map(|row| (row.sealing_key, row.peer.clone()));
+    let (sealing_key, peer) = row.or_else(|| state.keys_of(&member).cloned()).unwrap_or_default();
     Ok((member, sealing_key, peer, Vec::new()))
 }
 

@@ -1,26 +1,20 @@
 //! What people and their programs ask.
 
-use mesto_governance::action::{
-    Action, Alias, AliasSet, Domain, GroupCreated, InvitationCreated, PeerHint, TargetApplicationSet, UpgradePolicy,
-    UpgradePolicySet,
-};
-use mesto_governance::keys::EpochKey;
+use mesto_governance::action::{Action, InvitationCreated, UpgradePolicy};
 use mesto_governance::ticket::Ticket;
-use mesto_governance::{Capabilities, ContextId, GroupId, GroupState, InvitationId, Op, Role};
-use mesto_oplog::entry::Draft;
-use mesto_oplog::{Incarnation, PublicKey, SigningKey};
+use mesto_governance::{Capabilities, ContextId, GroupId, GroupState, InvitationId, Role};
+use mesto_oplog::{PublicKey, SigningKey};
 use mesto_sync::Saying;
 
+use super::founding::Foundation;
 use super::infos::{delta_line, members, op_line};
-use super::joins::{Plan, release};
+use super::joins::Plan;
 use super::lookup::{find, unknown};
 use super::{Node, Turn};
 use crate::command::{Command, CommandError, ContextInfo, Noun, Policy, Reply, Selector, Status, SyncInfo};
 use crate::context::{Context, WaitingCall};
 use crate::flow::Flow;
-use crate::group::keys::epoch_action;
-use crate::group::{Group, genesis_header};
-use crate::record::GroupRecord;
+use crate::group::Group;
 use crate::step::Effect;
 
 /// Lines that a log shows at once.
@@ -32,9 +26,11 @@ impl Node {
     pub(crate) fn command(&mut self, turn: &mut Turn<'_>, ticket: crate::step::Ticket, command: Command) {
         let reply = match command {
             Command::Status => Ok(Some(Reply::Status(self.status()))),
-            Command::GroupCreate { name, application, policy } => {
-                self.group_create(turn, ticket, name, application.as_ref(), policy).map(|()| None)
+            Command::GroupCreate { name, application, parent, policy } => {
+                let (application, parent) = (application.as_ref(), parent.as_ref());
+                self.group_create(turn, ticket, Foundation { name, application, parent, policy }).map(|()| None)
             }
+            Command::Why { group, member, right } => self.why(&group, &member, &right).map(|why| Some(Reply::Why(why))),
             Command::GroupList => {
                 Ok(Some(Reply::Groups(self.groups.values().filter_map(|g| self.group_info(g)).collect())))
             }
@@ -133,67 +129,6 @@ impl Node {
             pending_joins: pending.count() as u64,
             parked,
         }
-    }
-
-    fn group_create(
-        &mut self,
-        turn: &mut Turn<'_>,
-        ticket: crate::step::Ticket,
-        name: Option<String>,
-        application: Option<&Selector>,
-        policy: Policy,
-    ) -> Result<(), CommandError> {
-        let target = application.map(|selector| self.application(selector)).transpose()?;
-        let record = GroupRecord {
-            member_seed: turn.entropy.bytes(),
-            sealing_seed: turn.entropy.bytes(),
-            incarnation: Incarnation(turn.entropy.number()),
-        };
-        let member = SigningKey::from_seed(&record.member_seed);
-        let sealing = mesto_governance::keys::SealingKey::from_seed(&record.sealing_seed);
-        let nonce = turn.entropy.bytes();
-        let key = EpochKey::from_bytes(turn.entropy.bytes());
-        let seed = turn.entropy.bytes();
-        let invalid = |e: &dyn std::fmt::Display| CommandError::Invalid(e.to_string());
-        let wrap = key.seal(&nonce, member.public(), sealing.public(), &seed).map_err(|e| invalid(&e))?;
-        let mut actions = vec![
-            Action::GroupCreated(GroupCreated {
-                nonce,
-                parent: None,
-                sealing_key: sealing.public(),
-                peer: PeerHint(self.peer.as_bytes().to_vec()),
-            }),
-            epoch_action(Domain::Group, &key, vec![wrap], Vec::new()),
-            Action::UpgradePolicySet(UpgradePolicySet { policy: policy.into() }),
-        ];
-        if let Some(name) = name {
-            actions.push(Action::AliasSet(AliasSet { subject: Alias::Group, name }));
-        }
-        if let Some(app) = &target {
-            actions.push(Action::TargetApplicationSet(TargetApplicationSet { release: release(app), migrate: None }));
-        }
-        let body = Op::new(actions).encode().map_err(|e| invalid(&e))?;
-        let header = genesis_header(member.public(), &record, turn.time.wall_ms);
-        let genesis = Draft { header, body }.sign(&member).map_err(|e| invalid(&e))?;
-        let id = GroupId::of_genesis(genesis.id());
-        self.adopt_group(Group::new(id, record));
-        let begun = self.with_group(turn, &id, |group, work| {
-            group.save_record(work);
-            group.begin(work, &genesis)?;
-            let reply = Reply::GroupCreated { group: id, member: group.member.public() };
-            work.after(Effect::Reply(ticket, Box::new(Ok(reply))));
-            Ok(())
-        });
-        if let Some(Err(error)) = begun {
-            self.groups.remove(&id);
-            self.logs.remove(&id.log());
-            return Err(error);
-        }
-        turn.effect(Effect::Subscribe(self.topic(&id.log())));
-        self.hello_again(turn, id);
-        self.touched(turn, id.log());
-        self.want_bundles(turn);
-        Ok(())
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one command")]

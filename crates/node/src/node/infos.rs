@@ -38,6 +38,8 @@ impl Node {
         Some(GroupInfo {
             group: group.id,
             name: named(state.name()),
+            parent: group.parent,
+            subgroups: state.subgroups().collect(),
             member: group.member.public(),
             role: own.map(|standing| standing.role),
             members: state.member_count() as u64,

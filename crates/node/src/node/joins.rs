@@ -467,12 +467,12 @@ impl Node {
     }
 
     /// A context is begun by a delta, for which there must be a key: started if somebody lost the right to read.
-    fn renew_group_key(&mut self, turn: &mut Turn<'_>, id: GroupId) -> Result<(), CommandError> {
+    pub(crate) fn renew_group_key(&mut self, turn: &mut Turn<'_>, id: GroupId) -> Result<(), CommandError> {
         let can_write = self.groups.get(&id).is_some_and(|group| {
             let standing = group.state().and_then(|state| state.standing(&group.member.public()));
             standing.is_some_and(|standing| standing.role.writes())
         });
-        if can_write && self.groups.get_mut(&id).is_some_and(|group| !group.usable().contains_key(&None)) {
+        if can_write && self.groups.get_mut(&id).is_some_and(|group| !group.usable().epochs.contains_key(&None)) {
             self.with_group(turn, &id, |group, work| group.want_epoch(work, None)).unwrap_or(Ok(()))?;
         }
         Ok(())

@@ -58,9 +58,9 @@ impl Node {
     }
 }
 
-/// The member that a selector names: by key, prefix or alias.
+/// The member that a selector names, also one by an ancestor: by key, prefix or alias.
 pub(crate) fn member(state: &GroupState, selector: &Selector) -> Result<PublicKey, CommandError> {
-    let rows: Vec<_> = state.members().collect();
+    let rows = state.everybody();
     find(Noun::Member, selector, rows.iter().map(|row| (row.member, Some(row.alias.as_str()))))
 }
 

@@ -149,18 +149,24 @@ impl Node {
     /// A member's node is connected: tell it how our logs stand, where others are, and ask for what we lack.
     fn welcome(&mut self, turn: &mut Turn<'_>, peer: Peer, id: GroupId) {
         let Some(group) = self.groups.get(&id) else { return };
-        let Some(session) = self.sessions.get_mut(&peer) else { return };
+        let Some(session) = self.sessions.get(&peer) else { return };
         let Some(member) = session.claims.get(&id) else { return };
         if !group.is_member(member) {
+            if self.is_member_below(&peer, &id) {
+                self.tell(turn, peer, id.log());
+                return;
+            }
+            let Some(session) = self.sessions.get_mut(&peer) else { return };
             if session.welcomed.remove(&id) || !session.bid_farewell.contains(&id) {
                 session.bid_farewell.insert(id);
                 self.tell_farewell(turn, peer, id);
             }
             return;
         }
-        if !session.welcomed.insert(id) {
+        let Some(session) = self.sessions.get_mut(&peer).filter(|session| !session.welcomed.contains(&id)) else {
             return;
-        }
+        };
+        session.welcomed.insert(id);
         session.bid_farewell.remove(&id);
         let addresses = session.addresses.clone();
         let introduced = session.introduced.remove(&id).unwrap_or_default();

@@ -144,11 +144,12 @@ impl Node {
         Ok(Reply::Seats(members.into_iter().map(seat).collect()))
     }
 
-    /// Whether a peer may hear of a log: of a group's its members, of a Restricted context's those who may read it.
+    /// Whether a peer may hear of a log: of a group's its members and those of the groups below, of a Restricted
+    /// context's those who may read it.
     pub(crate) fn may_hear(&self, peer: &mesto_sync::Peer, log: &mesto_oplog::LogId) -> bool {
         let Some(id) = self.group_of(log) else { return false };
         if !self.is_member_peer(peer, &id) {
-            return false;
+            return *log == id.log() && self.is_member_below(peer, &id);
         }
         let Some(LogOwner::Context(context)) = self.logs.get(log) else { return true };
         let member = self.sessions.get(peer).and_then(|session| session.claims.get(&id));

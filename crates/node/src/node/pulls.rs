@@ -206,8 +206,9 @@ impl Node {
                     self.may_have(turn, log, from);
                 }
                 Need::Op(_) => {
-                    let Some(group) = self.group_of(&log) else { continue };
-                    self.may_have(turn, group.log(), from);
+                    for of_ops in self.logs_of_ops(&log) {
+                        self.may_have(turn, of_ops, from);
+                    }
                 }
                 Need::Key(_) => {
                     let Some(group) = self.group_of(&log) else { continue };
@@ -266,13 +267,8 @@ impl Node {
     fn is_anything_wanted(&self, log: &LogId) -> bool {
         match self.logs.get(log) {
             Some(LogOwner::Group(id)) => {
-                let in_contexts = self
-                    .contexts
-                    .values()
-                    .filter(|context| context.group == *id)
-                    .flat_map(|context| context.log.needs())
-                    .any(|need| matches!(need, Need::Op(_)));
-                in_contexts || self.needs(log).is_some_and(|needs| needs.iter().any(|n| matches!(n, Need::Parent(_))))
+                self.is_op_wanted(id)
+                    || self.needs(log).is_some_and(|needs| needs.iter().any(|n| matches!(n, Need::Parent(_))))
             }
             Some(LogOwner::Context(_)) => {
                 self.needs(log).is_some_and(|needs| needs.iter().any(|need| matches!(need, Need::Parent(_))))
