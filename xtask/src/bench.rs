@@ -2,6 +2,7 @@
 
 mod apply;
 mod calls;
+mod governance;
 mod growth;
 mod load;
 mod process;
@@ -30,11 +31,12 @@ struct Bench {
     measure: fn(&Setup, &mut Report) -> Result<()>,
 }
 
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 6] = [
     Bench { name: "calls", about: "calls over HTTP, beside the store's own loop", measure: calls::measure },
     Bench { name: "growth", about: "the cost of a call as the state grows", measure: growth::measure },
     Bench { name: "apply", about: "applying what others wrote", measure: apply::measure },
     Bench { name: "visible", about: "from a write on one node to its sight on another", measure: visible::measure },
+    Bench { name: "governance", about: "joining, ops, removals, the fold", measure: governance::measure },
     Bench { name: "start", about: "start, memory", measure: start::measure },
 ];
 
@@ -75,12 +77,20 @@ impl Setup {
 }
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    let chosen = match arguments {
+    // A program that is there already: to take figures of two versions in turn, or of one that was built elsewhere.
+    let (program, names) = match arguments {
+        [flag, program, names @ ..] if flag == "--program" => (Some(PathBuf::from(program)), names),
+        names => (None, names),
+    };
+    let chosen = match names {
         [] => BENCHES.iter().collect(),
         names => names.iter().map(|name| named(name)).collect::<Result<Vec<_>>>()?,
     };
     apps::set_up()?;
-    let mesto = build::mesto(workspace, Profile::Release)?;
+    let mesto = match program {
+        Some(program) => fs::canonicalize(&program).with_context(|| format!("no program at {}", program.display()))?,
+        None => build::mesto(workspace, Profile::Release)?,
+    };
     let kv = apps::build(workspace, &mesto, "kv")?;
     // Homes lie where builds do: the folder for temporary files may be in memory, where an fsync costs nothing.
     let parent = workspace.target().join("bench");

@@ -42,6 +42,17 @@ impl Client {
         answer.get("data").cloned().ok_or_else(|| anyhow!("GET {path}: the answer has no data"))
     }
 
+    /// `data` of the answer to a request with a JSON body.
+    pub(crate) fn send(&mut self, method: &str, path: &str, body: &Value) -> Result<Value> {
+        let (status, answer) = self.request(method, path, body.to_string().as_bytes())?;
+        let answer: Value =
+            serde_json::from_slice(&answer).with_context(|| format!("{method} {path}: the answer is no JSON"))?;
+        if !(200..300).contains(&status) {
+            bail!("{method} {path}: {status}: {}", text_of(&answer, "detail"));
+        }
+        answer.get("data").cloned().ok_or_else(|| anyhow!("{method} {path}: the answer has no data"))
+    }
+
     /// Calls a method of a context's app by JSON-RPC; its result.
     pub(crate) fn call(&mut self, context: &str, method: &str, arguments: &Value) -> Result<Value> {
         let body = call_body(context, method, arguments);

@@ -36,6 +36,8 @@ mod network;
 mod node;
 #[path = "it/pages.rs"]
 mod pages;
+#[path = "it/politics.rs"]
+mod politics;
 #[path = "it/replication.rs"]
 mod replication;
 #[path = "it/rpc.rs"]

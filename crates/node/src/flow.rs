@@ -1,6 +1,6 @@
 //! What happens in a flow, arrow by arrow, so that a flow that really happened can be shown as a diagram.
 
-use mesto_governance::{ContextId, GroupId};
+use mesto_governance::{BlobId, ContextId, GroupId};
 use mesto_oplog::{EntryId, LogId, PublicKey};
 use mesto_sync::Peer;
 
@@ -45,6 +45,8 @@ pub enum About {
     Entry(EntryId),
     /// A member or an identity.
     Key(PublicKey),
+    /// A bundle.
+    Blob(BlobId),
 }
 
 impl std::fmt::Display for About {
@@ -55,6 +57,7 @@ impl std::fmt::Display for About {
             Self::Log(id) => write!(f, "{id}"),
             Self::Entry(id) => write!(f, "{id}"),
             Self::Key(id) => write!(f, "{id}"),
+            Self::Blob(id) => write!(f, "{id}"),
         }
     }
 }
@@ -68,7 +71,7 @@ macro_rules! about {
         }
     )*};
 }
-about!(GroupId => Group, ContextId => Context, LogId => Log, EntryId => Entry, PublicKey => Key);
+about!(GroupId => Group, ContextId => Context, LogId => Log, EntryId => Entry, PublicKey => Key, BlobId => Blob);
 
 impl Flow {
     /// A step within this node.

@@ -271,3 +271,27 @@ fn f19_who_leads_above_governs_below_but_sees_nothing_that_is_restricted() {
     let shown = boris.cli(&["context", "show", &secret]).ok();
     assert_eq!((&shown["joined"], &shown["entries"]), (&json!(false), &json!(0)), "nothing of it came to boris");
 }
+
+#[test]
+fn f18_who_comes_back_by_other_keys_is_back_in_the_whole_tree() {
+    let stage = Stage::of(2);
+    let (anna, boris) = (stage.start("anna"), stage.start("boris"));
+    let shared = begin(&anna);
+    join(&anna, &boris, &shared);
+    let team = below(&anna, &shared.group, "team");
+    let notes = context(&anna, &team, "notes");
+    enter(&boris, &notes);
+    let first = me(&boris, &team);
+    anna.cli(&["member", "rm", &shared.group, &first]).ok();
+    is_in(&boris, &team, &Value::Null);
+    let card = boris.cli(&["whoami", "--new"]).ok();
+    anna.cli(&["member", "add", &shared.group, &text(&card, "card")]).ok();
+    is_in(&boris, &team, &json!("member"));
+    let second = text(&card, "memberId");
+    assert_eq!([me(&boris, &shared.group), me(&boris, &team)], [second.clone(), second]);
+    eventually("boris writes below again", ARRIVES_WITHIN, || {
+        (boris.cli(&["call", &notes, "set", "key=tea", "value=green"]).status == Some(0)).then_some(())
+    });
+    eventually("anna sees it", ARRIVES_WITHIN, || (get(&anna, &notes, "tea") == "green").then_some(()));
+    assert_eq!(listed(&anna, &team, &first), None);
+}

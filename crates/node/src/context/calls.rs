@@ -17,6 +17,7 @@ use crate::command::{Called, CommandError, Reply};
 use crate::delta::{DeltaBody, GOVERNANCE_MAX, Payload};
 use crate::executor::{Call, CallError, MethodKind, Outcome};
 use crate::flight::Work;
+use crate::flow::Flow;
 use crate::group::GroupView;
 use crate::log::LogView;
 use crate::state::place_of;
@@ -209,6 +210,8 @@ impl Context {
             view.frontier = governance;
         }
         let delta = self.commit(work, &view, header, payload)?;
+        work.now(Flow::here("f02", "method executed", self.id).into());
+        work.now(Flow::to_all("f02", "delta published", delta).into());
         self.keep_private(work, outcome.private);
         if call.is_init {
             self.record.init = None;

@@ -10,6 +10,7 @@ use mesto_sync::{Message, Peer};
 
 use super::{Node, Timer, Turn};
 use crate::command::AppVersion;
+use crate::flow::Flow;
 use crate::layout;
 use crate::record::AppRecord;
 use crate::step::{Effect, Lane, Report};
@@ -103,6 +104,7 @@ impl Node {
         fetch.asked = BLOB_CHUNK_LEN_MAX as u64;
         fetch.deadline_ms = now + CHUNK_MS_MAX;
         self.timers.set(Timer::Blob(blob), fetch.deadline_ms);
+        turn.report(Flow::to("f05", "bundle asked for", source, blob));
         turn.effect(Effect::Send(source, Lane::Blob, Message::BlobPull { blob, offset: 0 }));
     }
 
@@ -124,6 +126,9 @@ impl Node {
         let is_sound = size > 0 && size <= BUNDLE_LEN_MAX && is_first_or_same && offset == fetch.came && end <= size;
         if !is_sound || bytes.is_empty() {
             return self.blob_absent(turn, peer, blob);
+        }
+        if fetch.size.is_none() {
+            turn.report(Flow::from("f08", "bundle on its way", peer, blob));
         }
         fetch.size = Some(size);
         fetch.came = end;
@@ -178,6 +183,9 @@ impl Node {
 
     pub(crate) fn blob_asked(&mut self, turn: &mut Turn<'_>, peer: Peer, blob: BlobId, offset: u64) {
         if self.may_read_blob(&peer, &blob) {
+            if offset == 0 {
+                turn.report(Flow::to("f05", "bundle served", peer, blob));
+            }
             turn.effect(Effect::ServeBlob { peer, blob, offset });
         } else {
             turn.effect(Effect::Send(peer, Lane::Blob, Message::BlobAbsent { blob }));
@@ -185,7 +193,10 @@ impl Node {
     }
 
     pub(crate) fn app_installed(&mut self, turn: &mut Turn<'_>, app: AppVersion) {
-        self.blobs.remove(&app.bundle);
+        if self.blobs.remove(&app.bundle).is_some() {
+            turn.report(Flow::here("f05", "bundle held", app.bundle));
+        }
+        turn.report(Flow::here("f20", "bundle installed", app.bundle));
         let record = AppRecord {
             application: *app.application.as_bytes(),
             size: app.size,

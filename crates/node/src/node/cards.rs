@@ -93,17 +93,29 @@ impl Node {
                 turn.effect(Effect::Subscribe(self.topic(&log)));
             }
         }
-        self.with_group(turn, &id, |group, work| {
-            group.adopt(record);
-            group.save_record(work);
-        });
+        let adopted = self.adopt_below(turn, id, &record);
         let addresses = self.sessions.get(&peer).map(|session| session.addresses.clone()).unwrap_or_default();
         self.remember_peer(turn, peer, &addresses);
         for session in self.sessions.values_mut() {
-            session.proved.remove(&id);
+            session.proved.retain(|group| !adopted.contains(group));
         }
         turn.report(Flow::from("f16", "told of being added", peer, id));
-        self.hello_again(turn, id);
+        for group in adopted {
+            self.hello_again(turn, group);
+        }
+    }
+
+    /// Takes other member keys for a group, and for those below in which we are nobody by the ones that we had.
+    fn adopt_below(&mut self, turn: &mut Turn<'_>, id: GroupId, record: &GroupRecord) -> Vec<GroupId> {
+        let mut adopted = self.subtree(&id);
+        adopted.retain(|group| *group == id || self.groups.get(group).is_some_and(|group| !group.we_are_member()));
+        for group in &adopted {
+            self.with_group(turn, group, |group, work| {
+                group.adopt(GroupRecord { incarnation: group.record.incarnation, ..record.clone() });
+                group.save_record(work);
+            });
+        }
+        adopted
     }
 
     /// A card whose group shows us as a member has served.

@@ -335,13 +335,21 @@ impl Node {
                 let action = group.join_context(ContextRef::Id(id), &nonce, &identity);
                 group.author(work, vec![action])
             })
-            .unwrap_or(Err(CommandError::NotJoined(id)))?;
+            .unwrap_or(Err(CommandError::NotJoined(id)))
+            .inspect_err(|_| self.report_kept_out(turn, &group_id, id))?;
         record.joined_by = Some(op);
         turn.report(Flow::here("f04", "identity bound", identity.public()));
         turn.report(Flow::to_all("f04", "op published", op));
         self.begin_context(turn, id, record, before)?;
         self.touched(turn, group_id.log());
         Ok(identity.public())
+    }
+
+    fn report_kept_out(&self, turn: &mut Turn<'_>, group: &GroupId, id: ContextId) {
+        let row = self.groups.get(group).and_then(Group::state).and_then(|state| state.context(&id));
+        if row.is_some_and(|row| row.visibility() == Visibility::Restricted) {
+            turn.report(Flow::here("f19", "kept out of what is restricted", id));
+        }
     }
 
     /// Makes the machine of a context that we are part of. Its record, and in it the secret of our identity,

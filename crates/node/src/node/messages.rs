@@ -467,6 +467,7 @@ impl Node {
                 let known = self.contexts.get(&id).is_some_and(|context| {
                     entries.iter().all(|entry| context.may_write(&entry.header().author).is_ok())
                 });
+                turn.report(Flow::from("f09", "deltas by gossip", from, id));
                 let entries = entries.into_iter().map(|entry| (from, entry)).collect();
                 let taken = self.with_context(turn, &id, |context, work| {
                     let taken = context.ingest(work, entries);

@@ -33,6 +33,7 @@ impl Node {
             turn.report(Report::Diverged { log, peer, ours: ours.digest, theirs: theirs.digest });
         }
         if comparison.protocol != Protocol::None {
+            turn.report(Flow::to("f07", "protocol chosen: delta", peer, log));
             turn.report(Report::Compared {
                 log,
                 protocol: "delta",
@@ -203,6 +204,7 @@ impl Node {
         for need in needs {
             match need {
                 Need::Parent(_) => {
+                    turn.report(Flow::to("f09", "parents are missing", from, log));
                     self.may_have(turn, log, from);
                 }
                 Need::Op(_) => {
