@@ -34,7 +34,7 @@ use mesto_sync::Peer;
 use crate::blobs::Blobs;
 use crate::disk::{Committer, DiskStore};
 use crate::home::{Config, Home};
-use crate::net::{NetConfig, NetEvent, Network, NetworkOwner};
+use mesto_net::{NetConfig, NetEvent, Network, NetworkOwner};
 
 pub use apps::{InstallError, InstalledApp};
 pub(crate) use flows::Happening;
@@ -59,7 +59,7 @@ pub enum StartError {
     Unreadable(String),
     /// The network cannot be started: an address in use, for instance.
     #[error(transparent)]
-    Network(#[from] crate::net::NetError),
+    Network(#[from] mesto_net::NetError),
     /// The blob folder cannot be used.
     #[error("the blob folder cannot be used: {0}")]
     Blobs(String),
@@ -203,7 +203,7 @@ async fn network(
     home: &Home,
     config: &Config,
     seed: [u8; 32],
-) -> Result<(Network, NetEvents, NetworkOwner), crate::net::NetError> {
+) -> Result<(Network, NetEvents, NetworkOwner), mesto_net::NetError> {
     let listen = ports::remembered(home.folder(), &config.listen);
     let started = if listen == config.listen {
         Network::start(net_config(seed, config)).await?

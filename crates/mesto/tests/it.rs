@@ -42,6 +42,8 @@ mod politics;
 mod replication;
 #[path = "it/rpc.rs"]
 mod rpc;
+#[path = "it/secrets.rs"]
+mod secrets;
 #[path = "it/strangers.rs"]
 mod strangers;
 #[path = "it/subgroups.rs"]

@@ -295,7 +295,7 @@ pub struct GroupInfo {
     pub member: PublicKey,
     /// Our role in it; none while we are not a member.
     pub role: Option<Role>,
-    /// How many members it has.
+    /// How many members it has, those by an ancestor included.
     pub members: u64,
     /// How many contexts it has.
     pub contexts: u64,

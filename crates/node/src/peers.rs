@@ -22,8 +22,8 @@ pub(crate) struct Session {
     pub(crate) claims: BTreeMap<GroupId, PublicKey>,
     /// Groups for which we proved ourselves to them.
     pub(crate) proved: BTreeSet<GroupId>,
-    /// Groups that they were told to have been added to.
-    pub(crate) added: BTreeSet<GroupId>,
+    /// Groups that they were told to have been added to, and as whom.
+    pub(crate) added: BTreeSet<(GroupId, PublicKey)>,
     /// Groups for which they were told how our logs stand.
     pub(crate) welcomed: BTreeSet<GroupId>,
     /// Groups that they were told not to be in any more.

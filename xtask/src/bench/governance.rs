@@ -10,7 +10,7 @@ use super::load::quantile_ms;
 use super::report::{Reference, Report};
 use super::{Setup, reference};
 use crate::http::{Client, text_of};
-use crate::network::{self, Shared, field};
+use crate::network::{Shared, field};
 use crate::node::{Node, Patience, wait_for};
 
 /// Nodes that join, of which the median counts.

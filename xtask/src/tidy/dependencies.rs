@@ -6,7 +6,7 @@ use super::{Finding, PURE};
 use crate::workspace::Package;
 
 /// The packages that each package of the workspace may depend on. Directions are those of ARCHITECTURE.md.
-const EDGES: [(&str, &[&str]); 15] = [
+const EDGES: [(&str, &[&str]); 16] = [
     ("mesto-crdt", &[]),
     ("mesto-oplog", &[]),
     ("mesto-governance", &["mesto-oplog"]),
@@ -17,6 +17,7 @@ const EDGES: [(&str, &[&str]); 15] = [
     ("mesto-attest", &[]),
     ("mesto-api", &[]),
     ("mesto-guests", &[]),
+    ("mesto-net", &[]),
     ("mesto-sdk", &["mesto-sdk-macros", "mesto-crdt"]),
     ("mesto-sdk-macros", &[]),
     (
@@ -31,6 +32,7 @@ const EDGES: [(&str, &[&str]); 15] = [
             "mesto-governance",
             "mesto-sync",
             "mesto-node",
+            "mesto-net",
             "mesto-runtime",
             "mesto-bundle",
             "mesto-attest",

@@ -18,7 +18,7 @@ use super::session::Session;
 use crate::driver::{Driver, StartError};
 use crate::home::{Config, Home, NodeInfo, RunLock};
 use crate::http;
-use crate::net::NetError;
+use mesto_net::NetError;
 
 /// How long requests that run when the node is told to stop may go on.
 const REQUESTS_END_MAX: Duration = Duration::from_secs(5);

@@ -26,7 +26,7 @@ use super::metrics::Metrics;
 use super::outbound::peer_id;
 use super::versions::{Found, Known, Versions};
 use crate::blobs::Blobs;
-use crate::net::{Network, PeerStatus, split_peer};
+use mesto_net::{Network, PeerStatus, split_peer};
 
 /// Events that a slow subscriber may lag behind before it loses the oldest and is told so.
 const EVENTS_BEHIND_MAX: usize = 4096;
@@ -422,7 +422,7 @@ impl Handle {
     pub async fn listen(&self) -> Vec<String> {
         let id = self.shared.network.peer_id();
         let addresses = self.shared.network.listen_addrs().await.unwrap_or_default();
-        addresses.iter().map(|address| crate::net::with_peer(address, id).to_string()).collect()
+        addresses.iter().map(|address| mesto_net::with_peer(address, id).to_string()).collect()
     }
 
     /// The name that the node's owner gave it.

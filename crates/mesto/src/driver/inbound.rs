@@ -13,7 +13,7 @@ use super::NetEvents;
 use super::core::{Signal, Signals};
 use super::metrics::Metrics;
 use super::outbound::{Outbound, peer_of};
-use crate::net::{Credit, Lane, MessageToken, NetEvent, Network, Verdict, with_peer};
+use mesto_net::{Credit, Lane, MessageToken, NetEvent, Network, Verdict, with_peer};
 
 /// Messages that wait for one verification thread. Lanes stop being read, gossip is dropped and found again.
 const UNVERIFIED_MAX: usize = 1024;

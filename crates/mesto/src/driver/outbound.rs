@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::apps::{Apps, Stored};
 use super::core::{Signal, Signals};
-use crate::net::{self, MessageToken, Network};
+use mesto_net::{self as net, MessageToken, Network};
 
 /// Gossip messages that wait for a verdict: a burst of some seconds.
 const TOKENS_MAX: usize = 16_384;

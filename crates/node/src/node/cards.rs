@@ -56,12 +56,14 @@ impl Node {
         }
         let mut added = Vec::new();
         for group in self.groups.values().filter(|group| group.we_are_member()) {
-            if session.claims.contains_key(&group.id) || session.added.contains(&group.id) {
+            // By keys that count no more it shows that it was a member once.
+            if session.claims.get(&group.id).is_some_and(|member| group.is_member(member)) {
                 continue;
             }
             let rows = group.state().into_iter().flat_map(|state| state.members());
-            if let Some(row) = rows.into_iter().find(|row| row.peer.0.as_slice() == peer.as_bytes()) {
-                session.added.insert(group.id);
+            if let Some(row) = rows.into_iter().find(|row| row.peer.0.as_slice() == peer.as_bytes())
+                && session.added.insert((group.id, row.member))
+            {
                 added.push((group.id, row.member));
             }
         }

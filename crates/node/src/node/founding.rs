@@ -99,11 +99,12 @@ impl Node {
 
     /// What a subgroup of `parent` takes from it, if we may begin one.
     fn below(&mut self, turn: &mut Turn<'_>, parent: GroupId, key: &EpochKey) -> Result<Below, CommandError> {
+        let naming = Action::SubgroupCreated(SubgroupCreated { group: GroupId::default() });
+        let of = self.groups.get(&parent).ok_or(CommandError::Stopping)?;
+        of.check(turn.time.wall_ms, vec![naming])?;
         self.renew_group_key(turn, parent)?;
-        let now_ms = turn.time.wall_ms;
         let nonce = turn.entropy.bytes();
         let prepared = self.with_group(turn, &parent, |group, work| {
-            group.check(now_ms, vec![Action::SubgroupCreated(SubgroupCreated { group: GroupId::default() })])?;
             if group.frontier().len() > PARENTS_MAX {
                 group.author(work, vec![Action::Merge])?;
             }

@@ -42,7 +42,7 @@ impl Node {
             subgroups: state.subgroups().collect(),
             member: group.member.public(),
             role: own.map(|standing| standing.role),
-            members: state.member_count() as u64,
+            members: if state.generation() == 0 { state.member_count() } else { state.everybody().len() } as u64,
             contexts: state.contexts().count() as u64,
             target: state.target().map(|target| app_version(&target.set.release)),
             policy: state.policy().into(),

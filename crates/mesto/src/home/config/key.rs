@@ -71,7 +71,7 @@ pub enum Misfit {
     #[error("must hold origins, such as https://app.example.org, which `{0}` is not")]
     NotOrigin(String),
     /// It should be a log filter.
-    #[error("must be a level, such as info, or directives, such as info,mesto::net=debug: {0}")]
+    #[error("must be a level, such as info, or directives, such as info,mesto_net=debug: {0}")]
     NotLogFilter(tracing_subscriber::filter::ParseError),
 }
 

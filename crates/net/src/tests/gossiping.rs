@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::net::{GOSSIP_PAYLOAD_BYTES_MAX, MessageToken, SubscribeError, TOPIC_BYTES_MAX, TOPICS_MAX, Verdict};
+use crate::{GOSSIP_PAYLOAD_BYTES_MAX, MessageToken, SubscribeError, TOPIC_BYTES_MAX, TOPICS_MAX, Verdict};
 
 const TOPIC: &str = "/mesto/group/test";
 

@@ -7,8 +7,8 @@ use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Swarm, ping, swarm};
 
 use super::*;
-use crate::net::lanes::is_smaller;
-use crate::net::{lanes, transport};
+use crate::lanes::is_smaller;
+use crate::{lanes, transport};
 
 const TOPIC: &str = "/mesto/group/test";
 

@@ -183,7 +183,6 @@ pub struct MessageToken {
 /// What happened. Events of one peer come in the order PeerConnected, then per lane any number of
 /// LaneOpened, Frame…, LaneReset, then PeerDisconnected.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum NetEvent {
     /// A peer is connected.
     PeerConnected {

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::net::lane::{INBOUND_BYTES_MAX, QUEUE_BYTES_MAX};
-use crate::net::{FRAME_BYTES_MAX, LaneResetReason, SendError};
+use crate::lane::{INBOUND_BYTES_MAX, QUEUE_BYTES_MAX};
+use crate::{FRAME_BYTES_MAX, LaneResetReason, SendError};
 
 const SMALL_FRAMES: u32 = 10_000;
 

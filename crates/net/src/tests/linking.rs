@@ -6,8 +6,8 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::net::links::SIMULTANEOUS_WINDOW;
-use crate::net::{DialFailure, LaneResetReason, NetError, PublishError, SendError};
+use crate::links::SIMULTANEOUS_WINDOW;
+use crate::{DialFailure, LaneResetReason, NetError, PublishError, SendError};
 
 const TOPIC: &str = "/mesto/group/test";
 
@@ -163,7 +163,7 @@ impl Freezing {
 
 async fn freezing_way(to: &Multiaddr) -> (Multiaddr, Freezing) {
     let (switch, mut frozen) = tokio::sync::watch::channel(false);
-    let (ip, port) = crate::net::address::socket(to).expect("an address of a socket");
+    let (ip, port) = crate::address::socket(to).expect("an address of a socket");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let here = address(&format!("/ip4/127.0.0.1/tcp/{}", listener.local_addr().expect("bound").port()));
     tokio::spawn(async move {
