@@ -8,7 +8,7 @@ use mesto_sim::{Outcome, Profile, run, run_twice};
 /// A line of progress comes after so many seeds.
 const LINE_EVERY: u64 = 50;
 /// Events shown before a violation.
-const LINES_MAX: usize = 20_000;
+const LINES_MAX: usize = 1_000_000;
 
 const USAGE: &str = "usage: mesto-sim [--seeds N] [--seed S] [--verbose]
   --seeds N   how many seeds to run (default 200)

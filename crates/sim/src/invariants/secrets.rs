@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use mesto_governance::action::Visibility;
 use mesto_governance::{ContextId, GroupId, KeyId};
 use mesto_node::delta::DeltaBody;
+use mesto_oplog::PublicKey;
 use mesto_oplog::dag::DagRead;
-use mesto_oplog::{PublicKey, Signed};
-use mesto_sync::Message;
 
 use super::verdicts::fold;
 use super::{Acknowledged, Violation};
@@ -56,39 +55,8 @@ pub(super) fn check(world: &mut World) {
     }
 }
 
-/// Whether a message to somebody who is no member tells no more than it may know: of what is durable at the sender
-/// the receiver still is a member, or it is told what ended its membership, and the past of that.
-pub(super) fn is_farewell(world: &mut World, from: usize, to: usize, message: &Message) -> bool {
-    let (summaries, entries, log) = match message {
-        Message::Summaries(summaries) => (summaries.as_slice(), &[][..], summaries.first().map(|summary| summary.log)),
-        Message::Page { summary, entries, log, .. } => (std::slice::from_ref(summary), entries.as_slice(), Some(*log)),
-        Message::KeyPage { group, .. } | Message::Addresses { group, .. } => (&[][..], &[][..], Some(*group)),
-        _ => return false,
-    };
-    let Some(log) = log else { return true };
-    let Some(group) = super::group_of(world, from, log) else { return false };
-    let Some((member, _)) = held(world, to, &group) else { return false };
-    let ledger = Ledger::new(world.hosts[from].disk.snapshot(), group.log());
-    let Some(governance) = fold(&ledger) else { return false };
-    if super::member_keys(world, to, group).iter().any(|key| governance.state().standing(key).is_some()) {
-        return true;
-    }
-    let endings = governance.endings_of(&member);
-    let Some(until) = ledger.dag().and_then(|dag| dag.past_of(&ledger, &endings)) else { return false };
-    let may_know = |bytes: &Vec<u8>| {
-        let id = Signed::decode(bytes).map(|entry| entry.trust_own_store().id());
-        id.is_ok_and(|id| endings.contains(&id) || ledger.placement(&id).is_some_and(|of| until.covers(&of)))
-    };
-    let is_of_group = log == group.log() && summaries.iter().all(|summary| summary.log == log);
-    let heads = summaries.iter().flat_map(|summary| &summary.heads);
-    is_of_group
-        && !endings.is_empty()
-        && heads.into_iter().all(|head| endings.contains(head))
-        && entries.iter().all(may_know)
-}
-
 /// Who a host is in a group, and the keys that it has.
-fn held(world: &World, host: usize, group: &GroupId) -> Option<(PublicKey, BTreeSet<KeyId>)> {
+pub(super) fn held(world: &World, host: usize, group: &GroupId) -> Option<(PublicKey, BTreeSet<KeyId>)> {
     let snapshot = world.hosts[host].disk.snapshot();
     let (_, record) = ledger::groups(&snapshot).into_iter().find(|(id, _)| id == group)?;
     let member = mesto_oplog::SigningKey::from_seed(&record.member_seed).public();
