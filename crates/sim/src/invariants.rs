@@ -3,11 +3,15 @@
 mod acknowledged;
 mod audience;
 mod equal;
+mod folds;
+mod joins;
+mod keys;
 mod secrets;
 mod together;
 mod told;
 mod verdicts;
 mod violation;
+mod waiting;
 
 use mesto_governance::ContextId;
 use mesto_node::command::{Command, Reply, Selector};

@@ -7,11 +7,11 @@ mod power;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use mesto_governance::{BlobId, ContextId, GroupId};
+use mesto_governance::{BlobId, ContextId, Governance, GroupId};
 use mesto_node::command::{AppVersion, Command, CommandError, Reply};
 use mesto_node::verify::CheckedGossip;
 use mesto_node::{Entropy, Executor, Input, Lane, Ticket, Time};
-use mesto_oplog::LogId;
+use mesto_oplog::{EntryId, LogId};
 use mesto_sync::Peer;
 
 use crate::byzantine::Mischief;
@@ -107,6 +107,8 @@ pub(crate) struct World {
     pub(crate) groups_of: BTreeMap<LogId, GroupId>,
     /// Which hosts were found to be members, as another knew it, and so may hear of a log.
     pub(crate) heard_before: BTreeSet<(usize, usize, LogId)>,
+    /// Folds that were made to check others, by the ops.
+    pub(crate) folds: BTreeMap<Vec<EntryId>, Governance>,
 }
 
 impl World {
@@ -152,6 +154,7 @@ impl World {
             is_closing: false,
             groups_of: BTreeMap::new(),
             heard_before: BTreeSet::new(),
+            folds: BTreeMap::new(),
         }
     }
 

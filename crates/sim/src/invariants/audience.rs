@@ -6,8 +6,8 @@ use mesto_oplog::dag::DagRead;
 use mesto_oplog::{LogId, PublicKey, Signed};
 use mesto_sync::Message;
 
+use super::folds::fold;
 use super::told::{entries_are_durable, heads_are_durable};
-use super::verdicts::fold;
 use super::{Violation, secrets};
 use crate::host::Role;
 use crate::ledger::{self, Ledger};

@@ -1,12 +1,12 @@
 //! Whether all honest members have come together: the same logs, digests and roots, with keys and apps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use mesto_governance::{ContextId, GroupId};
+use mesto_governance::{ContextId, Governance, GroupId};
 use mesto_node::command::{Command, ContextInfo, GroupInfo, Reply, Selector};
 
-use super::Acknowledged;
 use super::audience::member_key;
+use super::{joins, keys, waiting};
 use crate::world::World;
 
 /// Whether all honest members have come together: the same logs, digests and roots, with keys and apps.
@@ -26,7 +26,7 @@ pub(crate) fn settled(world: &mut World) -> Result<(), String> {
     for (group, infos) in groups {
         settled_group(world, group, &infos)?;
     }
-    settled_joins(world, &hosts)
+    joins::settled(world, &hosts)
 }
 
 fn settled_group(world: &mut World, group: GroupId, infos: &[(usize, GroupInfo)]) -> Result<(), String> {
@@ -36,6 +36,7 @@ fn settled_group(world: &mut World, group: GroupId, infos: &[(usize, GroupInfo)]
         Some(Reply::Members(rows)) => rows,
         _ => return Err(format!("host {reference} does not list the members of {group:?}")),
     };
+    let Some(governance) = world.fold_of(*reference, group) else { return Err(format!("{group:?} does not fold")) };
     let is_member = |info: &GroupInfo| rows.iter().any(|row| row.member == info.member);
     let members: Vec<_> = infos.iter().filter(|(_, info)| is_member(info)).collect();
     let mut contexts: BTreeMap<ContextId, Vec<(usize, ContextInfo)>> = BTreeMap::new();
@@ -50,8 +51,11 @@ fn settled_group(world: &mut World, group: GroupId, infos: &[(usize, GroupInfo)]
                 if info.digest == best.digest { "" } else { "un" }
             ));
         }
-        if !info.key_held {
-            return Err(format!("{group:?}: host {host} lacks the current key"));
+        if let Some((key, by)) = keys::lacking(world, *host, group, &governance) {
+            return Err(format!("{group:?}: host {host} lacks {key:?}, which host {by} holds"));
+        }
+        if !info.key_held && keys::is_current_to_be_had(world, group, &governance) {
+            return Err(format!("{group:?}: host {host} does not know that it holds the current key"));
         }
         if let Some(Reply::Contexts(list)) = world.look(*host, Command::ContextList(Some(selector.clone()))) {
             for context in list.into_iter().filter(|context| context.joined) {
@@ -68,15 +72,16 @@ fn settled_group(world: &mut World, group: GroupId, infos: &[(usize, GroupInfo)]
         infos.retain(|(_, info)| {
             seats.iter().any(|seat| seat.reads && info.identity.is_some_and(|of| seat.identities.contains(&of)))
         });
-        settled_context((world.has_liar(), world.profile.politics), id, &infos)?;
+        settled_context(world, id, &infos, &governance)?;
     }
     Ok(())
 }
 
 fn settled_context(
-    (has_liar, has_politics): (bool, bool),
+    world: &World,
     id: ContextId,
     infos: &[(usize, ContextInfo)],
+    governance: &Governance,
 ) -> Result<(), String> {
     let Some((reference, best)) = infos.iter().max_by_key(|(_, info)| info.entries + info.voided) else {
         return Ok(());
@@ -94,37 +99,12 @@ fn settled_context(
             ));
         }
         // What only a liar holds, or somebody who may not read any more, may never come.
-        let is_lonely = (has_liar || has_politics) && best.entries + best.voided == 0;
+        let is_lonely = best.entries + best.voided == 0 && (world.has_liar() || world.profile.politics);
         if !(info.ready || is_lonely) || !info.bundle_held {
             return Err(format!("{id:?}: host {host} is not ready; bundle held: {}", info.bundle_held));
         }
-        // What waits for an entry that a liar withholds can only wait; so does what somebody wrote for a few on its
-        // own authority, and lost that authority before any of those who are left got the key.
-        if info.parked > 0 && !has_liar && !has_politics {
-            return Err(format!("{id:?}: at host {host} {} deltas wait", info.parked));
-        }
-    }
-    Ok(())
-}
-
-fn settled_joins(world: &mut World, hosts: &[usize]) -> Result<(), String> {
-    let joins: BTreeSet<(usize, GroupId)> = world
-        .acknowledged
-        .iter()
-        .filter_map(|(host, done)| if let Acknowledged::Joining(group) = done { Some((*host, *group)) } else { None })
-        .filter(|(host, _)| hosts.contains(host))
-        .collect();
-    let has_liar = world.has_liar();
-    for (host, group) in joins {
-        let Some(Reply::Joining(info)) = world.look(host, Command::JoinStatus(group)) else {
-            return Err(format!("host {host} forgot that it joins {group:?}"));
-        };
-        // Nobody can say that a group of which only a liar knows exists.
-        // Whoever was removed before its join was complete waits for good.
-        let is_out = world.profile.politics && !world.is_settled_member(host, Some(group));
-        let may_wait = has_liar || is_out;
-        if info.refused.is_none() && !(info.joined && info.ready) && !may_wait {
-            return Err(format!("host {host} still joins {group:?}: {info:?}"));
+        if let Some(reason) = waiting::unexplained(world, *host, id, governance) {
+            return Err(format!("{id:?}: {reason}"));
         }
     }
     Ok(())

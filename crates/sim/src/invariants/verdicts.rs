@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mesto_crdt::{Author, Delta, DeltaId, Hlc, MemoryState, Transaction, TreeCache};
 use mesto_governance::verdict::{Authorship, Written, settle};
-use mesto_governance::{ContextId, Governance, GroupId};
+use mesto_governance::{ContextId, GroupId};
 use mesto_node::delta::DeltaBody;
 use mesto_node::layout;
 use mesto_node::store::Keyspace;
@@ -16,22 +16,13 @@ use super::Violation;
 use crate::ledger::{self, Ledger};
 use crate::world::World;
 
-/// The fold of a group's log, from nothing.
-pub(super) fn fold(ledger: &Ledger) -> Option<Governance> {
-    let ids = ledger.by_arrival(0, usize::MAX);
-    let mut ops = ids.iter().filter_map(|id| ledger.entry(id));
-    let mut governance = Governance::genesis(&ops.next()?).ok()?;
-    ops.try_for_each(|op| governance.apply(&op).map(drop)).ok()?;
-    Some(governance)
-}
-
 /// At the end: what a host takes as void is what the rules void, and its state is as if that had never been accepted.
 pub(super) fn check(world: &mut World, host: usize, context: ContextId) {
     let snapshot = world.hosts[host].disk.snapshot();
     let Some((_, record)) = ledger::contexts(&snapshot).into_iter().find(|(id, _)| *id == context) else { return };
     let group = GroupId::from_bytes(record.group);
     let ledger = Ledger::new(snapshot.clone(), context.log());
-    let Some(mut governance) = fold(&Ledger::new(snapshot.clone(), group.log())) else { return };
+    let Some(mut governance) = world.fold_of(host, group) else { return };
     let entries: Vec<Verified> = ledger.by_arrival(0, usize::MAX).iter().filter_map(|id| ledger.entry(id)).collect();
     let mut written = Vec::new();
     for entry in &entries {
