@@ -418,7 +418,8 @@ impl Node {
         let op = self
             .with_group(turn, &group_id, |group, work| {
                 let nonce = group.state().and_then(|state| state.context(&id)).map(|row| row.nonce);
-                let action = group.join_context(ContextRef::Id(id), &nonce.ok_or(CommandError::NotJoined(id))?, &identity);
+                let action =
+                    group.join_context(ContextRef::Id(id), &nonce.ok_or(CommandError::NotJoined(id))?, &identity);
                 group.author(work, vec![action])
             })
             .unwrap_or(Err(CommandError::NotJoined(id)));

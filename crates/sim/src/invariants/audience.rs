@@ -120,13 +120,13 @@ fn is_farewell(world: &mut World, from: usize, to: usize, message: &Message) -> 
     };
     let Some(log) = log else { return true };
     let Some(group) = group_of(world, from, log) else { return false };
-    let Some((member, _)) = secrets::held(world, to, &group) else { return false };
     let ledger = Ledger::new(world.hosts[from].disk.snapshot(), group.log());
     let Some(governance) = fold(&ledger) else { return false };
     if member_keys(world, to, group).iter().any(|key| governance.state().standing(key).is_some()) {
         return true;
     }
-    let endings = governance.endings_of(&member);
+    let names = secrets::names_of(world, to, group, &governance);
+    let endings: Vec<_> = names.iter().flat_map(|member| governance.endings_of(member)).collect();
     let Some(until) = ledger.dag().and_then(|dag| dag.past_of(&ledger, &endings)) else { return false };
     let may_know = |bytes: &Vec<u8>| {
         let id = Signed::decode(bytes).map(|entry| entry.trust_own_store().id());

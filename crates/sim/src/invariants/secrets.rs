@@ -20,13 +20,14 @@ pub(super) fn check(world: &mut World) {
         let snapshot = world.hosts[by].disk.snapshot();
         for (context, record) in ledger::contexts(&snapshot) {
             let group = GroupId::from_bytes(record.group);
-            let Some(governance) = world.fold_of(by, group) else { continue };
+            let Some(reference) = world.best_of(group) else { continue };
+            let Some(governance) = world.fold_of(reference, group) else { continue };
             let identity = mesto_oplog::SigningKey::from_seed(&record.identity_seed).public();
             let log = Ledger::new(snapshot.clone(), context.log());
             let entries = log.by_arrival(0, usize::MAX);
             let own = entries.iter().filter_map(|id| log.entry(id)).filter(|entry| entry.header().author == identity);
             let own: Vec<Verified> = own.filter(|entry| seen.insert(entry.id())).collect();
-            let ledger = Ledger::new(snapshot.clone(), group.log());
+            let ledger = Ledger::new(world.hosts[reference].disk.snapshot(), group.log());
             for violation in overheard(world, group, context, governance, &ledger, &own) {
                 world.violated(violation);
             }
@@ -83,15 +84,45 @@ fn reads_domain(state: &mesto_governance::GroupState, member: &PublicKey, domain
     state.standing(member).is_some() && may
 }
 
-/// Whether an op that is not within `heads` let a member in.
+/// Whether a member that was out at `heads` may have been in for a while since, for anybody: because of an op that is not
+/// within these heads and lets it in, or that is about somebody who had put it out, whose act may have been void until
+/// more was known.
 fn is_let_in(ledger: &Ledger, heads: &[EntryId], member: &PublicKey, domain: Option<ContextId>) -> bool {
     let Some(until) = ledger.dag().and_then(|dag| dag.past_of(ledger, heads)) else { return true };
-    ledger.by_arrival(0, usize::MAX).into_iter().any(|id| {
-        let is_seen = heads.contains(&id) || ledger.placement(&id).is_some_and(|of| until.covers(&of));
-        let Some(op) = ledger.entry(&id).filter(|_| !is_seen) else { return false };
-        let Ok(op) = mesto_governance::Op::decode(&op) else { return false };
-        op.actions.iter().any(|action| lets_in(action, id, member, domain))
+    let is_seen = |id: &EntryId| heads.contains(id) || ledger.placement(id).is_some_and(|of| until.covers(&of));
+    let read = |id: EntryId| {
+        let entry = ledger.entry(&id)?;
+        let op = mesto_governance::Op::decode(&entry).ok()?;
+        Some((id, entry.header().author, op.actions))
+    };
+    let (seen, new): (Vec<_>, Vec<_>) =
+        ledger.by_arrival(0, usize::MAX).into_iter().filter_map(read).partition(|(id, ..)| is_seen(id));
+    let puts_out = |id: EntryId, action: &Action| {
+        let is_here = action.context_ref().map(|context| context.resolve(id)) == domain;
+        matches!(action, Action::MemberRemoved(removed) if removed.member == *member)
+            || matches!(action, Action::ContextDisallowed(out) if is_here && out.member == *member)
+            || matches!(action, Action::ContextVisibilitySet(set) if is_here && set.visibility == Visibility::Restricted)
+    };
+    let revokers = seen.iter().filter(|(id, _, actions)| actions.iter().any(|action| puts_out(*id, action)));
+    let revokers: BTreeSet<PublicKey> = revokers.map(|(_, author, _)| *author).collect();
+    new.iter().any(|(id, _, actions)| {
+        let is_about = |action| target(action).is_some_and(|target| revokers.contains(&target));
+        actions.iter().any(|action| lets_in(action, *id, member, domain) || is_about(action))
     })
+}
+
+/// Whose standing an action changes.
+fn target(action: &Action) -> Option<PublicKey> {
+    if let Action::MemberRemoved(removed) = action {
+        return Some(removed.member);
+    }
+    if let Action::MemberRoleSet(set) = action {
+        return Some(set.member);
+    }
+    if let Action::MemberCapabilitiesSet(set) = action {
+        return Some(set.member);
+    }
+    None
 }
 
 fn lets_in(action: &Action, op: EntryId, member: &PublicKey, domain: Option<ContextId>) -> bool {
@@ -105,7 +136,7 @@ fn lets_in(action: &Action, op: EntryId, member: &PublicKey, domain: Option<Cont
 }
 
 /// All members that a host ever was in a group: some come back by a card, under other keys.
-fn names_of(world: &World, host: usize, group: GroupId, governance: &Governance) -> Vec<PublicKey> {
+pub(super) fn names_of(world: &World, host: usize, group: GroupId, governance: &Governance) -> Vec<PublicKey> {
     let state = governance.state();
     let peer = world.hosts[host].peer;
     let is_theirs = |member: &&PublicKey| state.keys_of(member).is_some_and(|(_, hint)| hint.0 == peer.as_bytes());

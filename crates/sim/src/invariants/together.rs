@@ -115,18 +115,22 @@ impl World {
     pub(crate) fn is_settled_member(&mut self, host: usize, group: Option<GroupId>) -> bool {
         let Some(group) = group else { return false };
         let Some(member) = member_key(self, host, group) else { return false };
-        let selector = Selector(group.to_string());
+        let Some(reference) = self.best_of(group) else { return false };
+        let rows = self.look(reference, Command::MemberList(Selector(group.to_string())));
+        matches!(rows, Some(Reply::Members(rows)) if rows.iter().any(|row| row.member == member))
+    }
+
+    /// The honest host with the longest log of a group.
+    pub(super) fn best_of(&mut self, group: GroupId) -> Option<usize> {
         let mut best: Option<(u64, usize)> = None;
         for other in self.honest_up() {
-            if let Some(Reply::Groups(infos)) = self.look(other, Command::GroupShow(selector.clone())) {
+            if let Some(Reply::Groups(infos)) = self.look(other, Command::GroupShow(Selector(group.to_string()))) {
                 let ops = infos.first().map_or(0, |info| info.ops);
                 if best.is_none_or(|(most, _)| ops > most) {
                     best = Some((ops, other));
                 }
             }
         }
-        let Some((_, reference)) = best else { return false };
-        let rows = self.look(reference, Command::MemberList(selector));
-        matches!(rows, Some(Reply::Members(rows)) if rows.iter().any(|row| row.member == member))
+        best.map(|(_, host)| host)
     }
 }

@@ -25,6 +25,7 @@ pub(super) fn check(world: &mut World, host: usize, context: ContextId) {
     let Some(mut governance) = world.fold_of(host, group) else { return };
     let entries: Vec<Verified> = ledger.by_arrival(0, usize::MAX).iter().filter_map(|id| ledger.entry(id)).collect();
     let mut written = Vec::new();
+    let mut heads: BTreeMap<EntryId, Vec<EntryId>> = BTreeMap::new();
     for entry in &entries {
         let Ok(body) = DeltaBody::decode(entry.body()) else { continue };
         let identity = entry.header().author;
@@ -34,13 +35,15 @@ pub(super) fn check(world: &mut World, host: usize, context: ContextId) {
             governance: &body.governance,
             parents_governance: &[],
         });
+        heads.insert(entry.id(), body.governance);
         written.push(Written { delta: entry.id(), identity, warrant, is_final: false });
     }
     let is_past = |a: &EntryId, b: &EntryId| {
         let (Some(a), Some(b)) = (ledger.placement(a), ledger.placement(b)) else { return false };
         a != b && b.past.covers(&a)
     };
-    let accepted = settle(&written, &is_past);
+    let mut knew = |by: &EntryId, causes: &[EntryId]| heads.get(by).is_some_and(|heads| governance.knew(heads, causes));
+    let accepted = settle(&written, &is_past, &mut knew);
     let void = void_runs(world, host, context);
     let is_void = |id: &EntryId| {
         let Some(of) = ledger.placement(id) else { return false };
