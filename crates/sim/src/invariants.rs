@@ -2,6 +2,7 @@
 
 mod acknowledged;
 mod audience;
+mod banned;
 mod equal;
 mod folds;
 mod joins;
@@ -28,7 +29,9 @@ use crate::executor::POISON;
 use crate::host::Role;
 use crate::ledger::{self, Ledger};
 use crate::world::World;
-use audience::{group_of, member_key};
+use audience::group_of;
+pub(crate) use audience::member_key;
+pub(crate) use banned::is_removed;
 
 impl World {
     fn has_liar(&self) -> bool {
@@ -49,6 +52,7 @@ impl World {
 pub(crate) fn finally(world: &mut World) {
     compare(world);
     secrets::check(world);
+    banned::check(world);
     for host in world.honest_up() {
         restarted(world, host);
         let snapshot = world.hosts[host].disk.snapshot();
@@ -84,7 +88,7 @@ fn deltas_are_everywhere(world: &mut World, host: usize, context: ContextId) {
     let reads = |world: &World, host: usize| {
         let contexts = ledger::contexts(&world.hosts[host].disk.snapshot());
         let record = contexts.into_iter().find(|(id, _)| *id == context).map(|(_, record)| record);
-        let identity = record.map(|record| mesto_oplog::SigningKey::from_seed(&record.identity_seed).public());
+        let identity = record.map(|record| world.public_of(&record.identity_seed));
         identity.is_some_and(|identity| seats.iter().any(|seat| seat.reads && seat.identities.contains(&identity)))
     };
     if !reads(world, host) {
@@ -99,10 +103,10 @@ fn deltas_are_everywhere(world: &mut World, host: usize, context: ContextId) {
             Acknowledged::Group(_) | Acknowledged::Context(_) | Acknowledged::Joining(_) => None,
         })
         .collect();
-    for (by, delta) in acknowledged {
+    for (by, delta) in acknowledged.into_iter().filter(|(_, delta)| !ids.contains(delta)) {
         // Whoever left the context with something that nobody had yet took it along.
         let is_in = world.is_honest(by) && reads(world, by) && world.is_settled_member(by, group);
-        if !ids.contains(&delta) && is_in {
+        if is_in {
             world.violated(Violation::Lost { host, by, what: format!("{delta:?} of {context:?}") });
         }
     }

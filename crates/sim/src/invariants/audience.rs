@@ -96,10 +96,10 @@ pub(super) fn group_of(world: &mut World, host: usize, log: LogId) -> Option<Gro
 }
 
 /// The key of a host in a group, from its own records: also while its node is down.
-pub(super) fn member_key(world: &World, host: usize, group: GroupId) -> Option<PublicKey> {
+pub(crate) fn member_key(world: &World, host: usize, group: GroupId) -> Option<PublicKey> {
     let groups = ledger::groups(&world.hosts[host].disk.snapshot());
     let (_, record) = groups.into_iter().find(|(id, _)| *id == group)?;
-    Some(mesto_oplog::SigningKey::from_seed(&record.member_seed).public())
+    Some(world.public_of(&record.member_seed))
 }
 
 /// All keys that a host can prove to be a member by in a group: also those of cards, one of which it may have begun to

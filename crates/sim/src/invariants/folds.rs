@@ -21,7 +21,7 @@ pub(super) fn fold(ledger: &Ledger) -> Option<Governance> {
 
 impl World {
     /// The fold of what a host holds of a group's log, made once for each set of ops.
-    pub(super) fn fold_of(&mut self, host: usize, group: GroupId) -> Option<Governance> {
+    pub(crate) fn fold_of(&mut self, host: usize, group: GroupId) -> Option<Governance> {
         let ledger = Ledger::new(self.hosts[host].disk.snapshot(), group.log());
         let ids: Vec<EntryId> = ledger.ids().into_iter().collect();
         if let Some(known) = self.folds.get(&ids) {

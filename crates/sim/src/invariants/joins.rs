@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use mesto_governance::ticket::Ticket;
-use mesto_governance::{Governance, GroupId};
+use mesto_governance::{Governance, GroupId, Right};
 use mesto_node::command::{Command, JoinInfo, Reply};
 use mesto_node::layout;
 use mesto_node::record::JoinRecord;
@@ -70,7 +70,10 @@ fn was_in(world: &World, host: usize, group: GroupId, governance: &Governance) -
 /// Whether somebody could still be let in by an invitation, as far as governance tells.
 fn is_good(governance: &Governance, ticket: &Ticket) -> bool {
     let row = governance.state().invitation(&ticket.invitation);
-    row.is_some_and(|row| !row.is_revoked && row.used < row.uses)
+    row.is_some_and(|row| {
+        let may_invite = governance.state().can(&row.inviter, Right::Invite(row.standing)).is_ok();
+        !row.is_revoked && row.used < row.uses && may_invite
+    })
 }
 
 fn ticket(world: &World, host: usize, group: GroupId) -> Option<Ticket> {

@@ -22,7 +22,7 @@ pub(super) fn check(world: &mut World) {
             let group = GroupId::from_bytes(record.group);
             let Some(reference) = world.best_of(group) else { continue };
             let Some(governance) = world.fold_of(reference, group) else { continue };
-            let identity = mesto_oplog::SigningKey::from_seed(&record.identity_seed).public();
+            let identity = world.public_of(&record.identity_seed);
             let log = Ledger::new(snapshot.clone(), context.log());
             let entries = log.by_arrival(0, usize::MAX);
             let own = entries.iter().filter_map(|id| log.entry(id)).filter(|entry| entry.header().author == identity);

@@ -44,13 +44,9 @@ pub(super) fn check(world: &mut World, host: usize, context: ContextId) {
     };
     let mut knew = |by: &EntryId, causes: &[EntryId]| heads.get(by).is_some_and(|heads| governance.knew(heads, causes));
     let accepted = settle(&written, &is_past, &mut knew);
-    let void = void_runs(world, host, context);
-    let is_void = |id: &EntryId| {
-        let Some(of) = ledger.placement(id) else { return false };
-        void.range((of.chain, 0)..=(of.chain, of.seq)).next_back().is_some_and(|(_, last)| *last >= of.seq)
-    };
+    let void = void(world, host, context, &ledger);
     let wrong: Vec<EntryId> =
-        entries.iter().map(Verified::id).filter(|id| is_void(id) == accepted.contains(id)).collect();
+        entries.iter().map(Verified::id).filter(|id| void.contains(id) == accepted.contains(id)).collect();
     if !wrong.is_empty() {
         let what = format!("{wrong:?} of {} deltas, {} accepted", entries.len(), accepted.len());
         return world.violated(Violation::Misjudged { host, context, what });
@@ -62,6 +58,16 @@ pub(super) fn check(world: &mut World, host: usize, context: ContextId) {
     if expected.is_some() && expected != ledger::root(&snapshot, &context) {
         world.violated(Violation::NotAsIfNeverAccepted { host, context });
     }
+}
+
+/// The deltas of a context that a host takes as void.
+pub(super) fn void(world: &World, host: usize, context: ContextId, ledger: &Ledger) -> BTreeSet<EntryId> {
+    let runs = void_runs(world, host, context);
+    let is_void = |id: &EntryId| {
+        let Some(of) = ledger.placement(id) else { return false };
+        runs.range((of.chain, 0)..=(of.chain, of.seq)).next_back().is_some_and(|(_, last)| *last >= of.seq)
+    };
+    ledger.by_arrival(0, usize::MAX).into_iter().filter(is_void).collect()
 }
 
 fn void_runs(world: &World, host: usize, context: ContextId) -> BTreeMap<(ChainIx, u64), u64> {

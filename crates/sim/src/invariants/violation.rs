@@ -137,6 +137,14 @@ pub enum Violation {
         /// What was written.
         delta: EntryId,
     },
+    /// Something counts that somebody forged when all knew that it is out.
+    #[error("host {host} lets count what was forged after all knew that its author is out: {what}")]
+    Counted {
+        /// Where.
+        host: usize,
+        /// What.
+        what: String,
+    },
     /// The members did not come together.
     #[error("not together after all: {0}")]
     Apart(String),
