@@ -96,11 +96,13 @@ impl Governance {
         epochs.iter().filter(is_latest).map(|epoch| epoch.key).collect()
     }
 
-    /// The maximal live losses of read access in the group's own log.
+    /// The maximal live losses of read access in the group's own log, and what made ops die there: whom they had let in,
+    /// somebody who did not know better may have given a key.
     fn losses(&self, domain: Option<ContextId>) -> BTreeSet<Ix> {
         let state = self.state();
         let own = domain.and_then(|id| state.context(&id)).map(|row| &row.losses);
-        state.losses.ops().chain(own.into_iter().flat_map(|slot| slot.ops())).collect()
+        let taken = state.losses.ops().chain(own.into_iter().flat_map(|slot| slot.ops()));
+        taken.chain(self.now().causes.iter().copied()).chain(self.graph().preferred(&self.now().dead)).collect()
     }
 
     fn outlives(&self, epoch: &Epoch, losses: &BTreeSet<Ix>) -> bool {
@@ -109,7 +111,8 @@ impl Governance {
         let knows_own = losses.iter().all(|&loss| loss == epoch.ix || graph.is_past(loss, epoch.ix));
         let knows_above = self.now().state.ancestry.levels.iter().enumerate().all(|(at, level)| {
             let seen = above.level(at);
-            let mut losses = level.view.state.losses.ops();
+            let taken = level.view.state.losses.ops().chain(level.view.causes.iter().copied());
+            let mut losses = taken.chain(level.graph.preferred(&level.view.dead));
             losses.all(|loss| seen.is_some_and(|seen| level.graph.is_within(loss, seen)))
         });
         let is_wrapped_safely = epoch

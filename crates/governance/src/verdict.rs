@@ -7,13 +7,17 @@
 //!   dominate those that its parents name: both can be told from the past of the delta alone;
 //! - *void* if something that its author's right rested on at those heads is dead in the full fold, or if a live
 //!   revocation of that right is not within those heads; unless the delta is *kept*: it is, or is in the past of,
-//!   a delta that a live revocation of that right names, a delta of another author that is itself accepted, or
-//!   a checkpoint;
+//!   a delta that a live revocation of that right names, a delta of another author that is itself accepted and that
+//!   was written without knowing of that end, or a checkpoint;
 //! - *accept* otherwise.
 //!
 //! Governance answers for the right ([`Governance::warrant`]); the log of the context answers for the past
 //! ([`DeltaPast`]); [`verdict`] puts the two together, for every path on which deltas come. When governance
 //! changes what it says, [`settle`] does the same for a whole log.
+//!
+//! To build on a delta vouches for it only where its author took it for valid. Every delta names all heads, void ones
+//! among them, so that they are merged; if that brought back what was void, the first honest write after a removal would
+//! undo it.
 
 use std::collections::BTreeSet;
 
@@ -126,7 +130,8 @@ pub enum Verdict {
 pub trait DeltaPast {
     /// Whether the judged delta is `delta`, or in its past.
     fn is_within(&self, delta: &EntryId) -> bool;
-    /// Whether the judged delta is in the past of an accepted delta of another author, or of a live checkpoint.
+    /// Whether the judged delta is in the past of an accepted delta of another author that did not know the causes for
+    /// which it is contested ([`Governance::knew`]), or of a live checkpoint.
     fn is_vouched_for(&self) -> bool;
 }
 
@@ -167,9 +172,14 @@ pub struct Written {
 }
 
 /// The accepted ones of a log's deltas: the least set with all whose right stands, all that are kept, and all in
-/// the past of accepted deltas of other authors. `is_past(a, b)` tells whether `a` is in the past of `b`.
+/// the past of accepted deltas of other authors that did not know for what they are contested. `is_past(a, b)` tells
+/// whether `a` is in the past of `b`, `knew(b, causes)` whether the author of `b` knew one of the causes as it wrote.
 #[must_use]
-pub fn settle(log: &[Written], is_past: &dyn Fn(&EntryId, &EntryId) -> bool) -> BTreeSet<EntryId> {
+pub fn settle(
+    log: &[Written],
+    is_past: &dyn Fn(&EntryId, &EntryId) -> bool,
+    knew: &mut dyn FnMut(&EntryId, &[EntryId]) -> bool,
+) -> BTreeSet<EntryId> {
     let is_kept = |written: &Written| match &written.warrant {
         Warrant::Valid { .. } => true,
         Warrant::Contested { kept, .. } => {
@@ -182,7 +192,9 @@ pub fn settle(log: &[Written], is_past: &dyn Fn(&EntryId, &EntryId) -> bool) -> 
     let mut accepted: BTreeSet<EntryId> = fresh.iter().map(|written| written.delta).collect();
     while !fresh.is_empty() {
         let (vouched, rest) = open.into_iter().partition(|written: &&Written| {
-            fresh.iter().any(|by| by.identity != written.identity && is_past(&written.delta, &by.delta))
+            let Warrant::Contested { causes, .. } = &written.warrant else { return false };
+            let builds = |by: &&&Written| by.identity != written.identity && is_past(&written.delta, &by.delta);
+            fresh.iter().filter(builds).any(|by| !knew(&by.delta, causes))
         });
         (fresh, open) = (vouched, rest);
         accepted.extend(fresh.iter().map(|written| written.delta));
@@ -241,6 +253,27 @@ impl Governance {
             return Warrant::Valid { member };
         }
         Warrant::Contested { member, causes: causes.into_iter().collect(), kept: kept.into_iter().collect() }
+    }
+
+    /// Whether somebody who had seen `heads` knew one of `causes`, for which a delta is contested: had seen that a right
+    /// ended, or that what a right rested on is dead.
+    pub fn knew(&mut self, heads: &[EntryId], causes: &[EntryId]) -> bool {
+        let Some(view) = self.view_at(heads) else { return false };
+        causes.iter().any(|cause| match self.find(cause) {
+            Some(op) if self.now().dead.contains(&op) => view.dead.contains(&op),
+            Some(op) => self.graph().is_within(op, &view.heads) && !view.dead.contains(&op),
+            None => self.knew_above(&view, cause),
+        })
+    }
+
+    /// The same for an op of an ancestor's log.
+    fn knew_above(&self, view: &View<GroupState>, cause: &EntryId) -> bool {
+        let levels = view.state.ancestry.levels.iter().zip(&self.now().state.ancestry.levels);
+        let found = levels.filter_map(|(then, now)| Some((then, now, now.graph.find(cause)?))).next();
+        found.is_some_and(|(then, now, op)| match now.view.dead.contains(&op) {
+            true => then.view.dead.contains(&op),
+            false => then.is_live(op),
+        })
     }
 
     /// What became of the right to write that a member had from above when it had seen `above` of the ancestors.

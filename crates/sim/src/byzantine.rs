@@ -1,6 +1,10 @@
 //! Breaking the rules: what liars do to what their nodes say, and what outsiders try.
 
+mod backdate;
+mod epochs;
 mod forge;
+
+pub(crate) use backdate::Late;
 
 use std::sync::Arc;
 
@@ -29,6 +33,8 @@ pub(crate) struct Mischief {
     /// Entries that others build on and that only the liar has: topic and gossip.
     withheld: Vec<(String, Vec<u8>)>,
     proofs: Vec<Proof>,
+    /// What was forged when all knew that its author is out.
+    pub(crate) late: Vec<Late>,
     /// Whether the liar goes on to lie, though no more to hide, when all else heals.
     is_stubborn: bool,
     is_healed: bool,
@@ -37,7 +43,7 @@ pub(crate) struct Mischief {
 impl Mischief {
     pub(crate) fn new(mut random: Random) -> Self {
         let is_stubborn = random.chance(500);
-        Self { random, withheld: Vec::new(), proofs: Vec::new(), is_stubborn, is_healed: false }
+        Self { random, withheld: Vec::new(), proofs: Vec::new(), late: Vec::new(), is_stubborn, is_healed: false }
     }
 
     /// Whether to do something that happens so often while it may.
@@ -83,8 +89,16 @@ impl World {
                 }
             }
             Message::KeyPage { keys, .. } => {
-                for (_, wrap) in keys.iter_mut().filter(|_| mischief.hides(200)) {
+                for (_, wrap) in keys.iter_mut().filter(|_| mischief.dares(200)) {
                     wrap.encapsulated[0] ^= 1;
+                }
+                // One key under the name of another, and nothing where there is something.
+                if mischief.dares(100) && keys.len() > 1 {
+                    let first = keys[0].1.clone();
+                    keys[1].1 = first;
+                }
+                if mischief.dares(100) {
+                    keys.clear();
                 }
             }
             Message::BlobChunk { bytes, .. } => {

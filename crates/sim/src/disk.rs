@@ -43,6 +43,7 @@ pub(crate) struct Disk {
     committing: Vec<Numbered>,
     submitted: u64,
     durable: u64,
+    is_torn: bool,
 }
 
 impl Disk {
@@ -73,7 +74,10 @@ impl Disk {
         // Taken out first: what a failing commit wrote must not be written a second time by the crash that follows.
         let (names, batches): (Vec<_>, Vec<Batch>) =
             self.committing.drain(..).map(|(machine, seq, batch)| ((machine, seq), batch)).unzip();
+        // A node hands over the batches of a step together, and they are committed together.
+        self.is_torn = true;
         self.store.commit(&batches)?;
+        self.is_torn = false;
         self.durable += batches.len() as u64;
         let mut landed: Vec<(MachineId, u64)> = Vec::new();
         for (machine, seq) in names {
@@ -88,7 +92,9 @@ impl Disk {
     /// The power goes: what was not synced is lost, but for the first few batches of the commit under way, each
     /// whole.
     pub(crate) fn crash(&mut self, random: &mut Random) {
-        let kept = random.index(self.committing.len() + 1);
+        let whole = self.committing.len();
+        let kept = random.index(whole + 1);
+        self.is_torn |= kept > 0 && kept < whole;
         let kept: Vec<Batch> = self.committing.drain(..).take(kept).map(|(_, _, batch)| batch).collect();
         // A full disk can tear its commit, but its memory cannot fail otherwise.
         let _ = self.store.commit(&kept);
@@ -112,6 +118,18 @@ impl Disk {
     #[must_use]
     pub(crate) const fn durable(&self) -> u64 {
         self.durable
+    }
+
+    /// Whether what is durable can be a part of what a step wrote: since a crash, until the node has written what it makes
+    /// of that.
+    #[must_use]
+    pub(crate) const fn is_torn(&self) -> bool {
+        self.is_torn
+    }
+
+    /// A node that was read back from here had nothing to set right, or has handed it over.
+    pub(crate) fn mended(&mut self) {
+        self.is_torn &= !self.waiting.is_empty() || !self.committing.is_empty();
     }
 
     /// The host starts anew: nothing is on its way.

@@ -8,16 +8,20 @@ use mesto_sim::{Outcome, Profile, run, run_twice};
 /// A line of progress comes after so many seeds.
 const LINE_EVERY: u64 = 50;
 /// Events shown before a violation.
-const LINES_MAX: usize = 20_000;
+const LINES_MAX: usize = 1_000_000;
 
-const USAGE: &str = "usage: mesto-sim [--seeds N] [--seed S] [--verbose]
+const USAGE: &str = "usage: mesto-sim [--seeds N] [--seed S] [--hosts N] [--once] [--verbose]
   --seeds N   how many seeds to run (default 200)
   --seed S    the first (default 1)
+  --hosts N   so many hosts whose people all use their rights, instead of what the seed says
+  --once      run each seed once: do not look whether a second run takes the same course
   --verbose   show what happened";
 
 struct Options {
     seeds: u64,
     first: u64,
+    hosts: Option<usize>,
+    is_once: bool,
     is_verbose: bool,
 }
 
@@ -29,7 +33,12 @@ fn main() -> ExitCode {
     let mut totals = BTreeMap::new();
     let mut failed = 0;
     for (done, seed) in (1..).zip(options.first..options.first.saturating_add(options.seeds)) {
-        let outcome = if options.is_verbose { run(seed, Profile::of(seed), true) } else { run_twice(seed) };
+        let profile = options.hosts.map_or_else(|| Profile::of(seed), |hosts| Profile::wide(seed, hosts));
+        let outcome = if options.is_verbose || options.is_once {
+            run(seed, profile, options.is_verbose)
+        } else {
+            run_twice(seed, &profile)
+        };
         for (what, count) in &outcome.counts {
             *totals.entry(*what).or_insert(0) += count;
         }
@@ -39,7 +48,7 @@ fn main() -> ExitCode {
         }
         if !outcome.violations.is_empty() {
             failed += 1;
-            tell(&outcome);
+            tell(&outcome, options.hosts);
         }
         if done % LINE_EVERY == 0 {
             println!("{done} of {} seeds, {failed} failed", options.seeds);
@@ -51,11 +60,13 @@ fn main() -> ExitCode {
 }
 
 fn options(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
-    let mut options = Options { seeds: 200, first: 1, is_verbose: false };
+    let mut options = Options { seeds: 200, first: 1, hosts: None, is_once: false, is_verbose: false };
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--seeds" => options.seeds = arguments.next()?.parse().ok()?,
             "--seed" => options.first = arguments.next()?.parse().ok()?,
+            "--hosts" => options.hosts = Some(arguments.next()?.parse().ok()?),
+            "--once" => options.is_once = true,
             "--verbose" => options.is_verbose = true,
             _ => return None,
         }
@@ -63,12 +74,13 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
     Some(options)
 }
 
-fn tell(outcome: &Outcome) {
+fn tell(outcome: &Outcome, hosts: Option<usize>) {
     println!("seed {}: {:?}", outcome.seed, outcome.profile);
     for violation in &outcome.violations {
         println!("  {violation}");
     }
-    println!("  repeat: cargo xtask sim --seeds 1 --seed {}", outcome.seed);
+    let hosts = hosts.map(|hosts| format!(" --hosts {hosts}")).unwrap_or_default();
+    println!("  repeat: cargo xtask sim --seeds 1 --seed {}{hosts}", outcome.seed);
 }
 
 fn show(outcome: &Outcome) {

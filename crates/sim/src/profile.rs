@@ -80,6 +80,13 @@ impl Profile {
         }
     }
 
+    /// The same with more hosts, whose people all use their rights; one of them breaks the rules in every second run.
+    #[must_use]
+    pub fn wide(seed: u64, hosts: usize) -> Self {
+        let liar = Random::new(seed).split("wide", 0).chance(500);
+        Self { hosts, liar, politics: true, ..Self::of(seed) }
+    }
+
     /// No faults at all.
     #[must_use]
     pub const fn calm(hosts: usize) -> Self {

@@ -44,9 +44,9 @@ pub struct Outcome {
 
 /// Runs a seed twice; a difference is a violation too.
 #[must_use]
-pub fn run_twice(seed: u64) -> Outcome {
-    let mut first = run(seed, Profile::of(seed), false);
-    let second = run(seed, Profile::of(seed), false);
+pub fn run_twice(seed: u64, profile: &Profile) -> Outcome {
+    let mut first = run(seed, profile.clone(), false);
+    let second = run(seed, profile.clone(), false);
     if first.trace != second.trace {
         let text = format!("{} and {} events", first.events, second.events);
         first.violations.push(Violation::NotRepeatable(text));

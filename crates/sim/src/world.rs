@@ -4,14 +4,15 @@ mod effects;
 mod links;
 mod power;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use mesto_governance::{BlobId, ContextId, GroupId};
+use mesto_governance::{BlobId, ContextId, Governance, GroupId};
 use mesto_node::command::{AppVersion, Command, CommandError, Reply};
 use mesto_node::verify::CheckedGossip;
 use mesto_node::{Entropy, Executor, Input, Lane, Ticket, Time};
-use mesto_oplog::LogId;
+use mesto_oplog::{EntryId, LogId, PublicKey, SigningKey};
 use mesto_sync::Peer;
 
 use crate::byzantine::Mischief;
@@ -90,6 +91,10 @@ pub(crate) struct World {
     /// Batches handed to the disk of a host when a command was given.
     pub(crate) asked_at: BTreeMap<Ticket, u64>,
     pub(crate) last_ticket: Ticket,
+    /// The question of whoever only looks.
+    pub(crate) looking: Option<Ticket>,
+    /// Public keys of seeds.
+    pub(crate) publics: RefCell<BTreeMap<[u8; 32], PublicKey>>,
     checked: BTreeMap<[u8; 32], Option<CheckedGossip>>,
     steps: (u64, u64),
     pub(crate) mischief: Mischief,
@@ -107,6 +112,8 @@ pub(crate) struct World {
     pub(crate) groups_of: BTreeMap<LogId, GroupId>,
     /// Which hosts were found to be members, as another knew it, and so may hear of a log.
     pub(crate) heard_before: BTreeSet<(usize, usize, LogId)>,
+    /// Folds that were made to check others, by the ops.
+    pub(crate) folds: BTreeMap<Vec<EntryId>, Governance>,
 }
 
 impl World {
@@ -142,6 +149,8 @@ impl World {
             answers: VecDeque::new(),
             asked_at: BTreeMap::new(),
             last_ticket: 0,
+            looking: None,
+            publics: RefCell::new(BTreeMap::new()),
             checked: BTreeMap::new(),
             steps: (0, 0),
             mischief: Mischief::new(root.split("mischief", 0)),
@@ -152,6 +161,7 @@ impl World {
             is_closing: false,
             groups_of: BTreeMap::new(),
             heard_before: BTreeSet::new(),
+            folds: BTreeMap::new(),
         }
     }
 
@@ -227,9 +237,16 @@ impl World {
     pub(crate) fn look(&mut self, host: usize, command: Command) -> Option<Reply> {
         self.last_ticket += 1;
         let ticket = self.last_ticket;
+        self.looking = Some(ticket);
         self.step(host, Input::Command { ticket, command });
+        self.looking = None;
         let at = self.answers.iter().position(|(_, answered, _)| *answered == ticket)?;
         self.answers.remove(at).and_then(|(_, _, reply)| reply.ok())
+    }
+
+    /// The public key of a seed, derived once: records hold seeds, and are looked at again and again.
+    pub(crate) fn public_of(&self, seed: &[u8; 32]) -> PublicKey {
+        *self.publics.borrow_mut().entry(*seed).or_insert_with(|| SigningKey::from_seed(seed).public())
     }
 
     /// The host with a peer id.

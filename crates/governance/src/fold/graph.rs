@@ -186,6 +186,21 @@ impl<Id: Ord + Clone, M: Ord + Clone, P> Graph<Id, M, P> {
         self.seats.get(member).into_iter().flat_map(|seats| seats.iter().rev().copied())
     }
 
+    /// The live claims that came before dead ones of the same invitation.
+    pub fn preferred(&self, dead: &imbl::OrdSet<Ix>) -> impl Iterator<Item = Ix> {
+        let lost = dead.iter().filter(|&&op| self.node(op).effects.claims.is_some());
+        lost.flat_map(|&op| self.rivals_before(op)).filter(|rival| !dead.contains(rival))
+    }
+
+    /// The ops that come before `op`, in walk order, at what there is only so much of: other claims of its invitation, other
+    /// transfers of ownership.
+    pub(super) fn rivals_before(&self, op: Ix) -> impl Iterator<Item = Ix> {
+        let effects = &self.node(op).effects;
+        let claims = effects.claims.and_then(|(invitation, _)| self.claiming.get(&invitation)).into_iter().flatten();
+        let transfers = self.transfers.iter().filter(move |_| effects.transfers);
+        claims.chain(transfers).copied().filter(move |&other| self.walk_key(other) < self.walk_key(op))
+    }
+
     /// Whether `a` is in the past of `b`.
     #[must_use]
     pub fn is_past(&self, a: Ix, b: Ix) -> bool {

@@ -90,6 +90,9 @@ fn of_concurrent_claims_the_first_stand_and_what_rests_on_the_others_falls() {
     let state = world.governance.state();
     let joined: Vec<bool> = [10, 11].iter().map(|&who| state.member(&id(who)).is_some()).collect();
     assert_eq!(joined, vec![a < b, b < a]);
+    // Whoever came second can be shown why it is no member.
+    let (winner, loser) = if a < b { (a, 11) } else { (b, 10) };
+    assert_eq!(world.governance.endings_of(&id(loser)), vec![winner]);
     assert_eq!(world.governance.is_dead(&rested), b < a);
     assert_eq!(state.invitation(&invitation).map(|row| row.used), Some(1));
     assert_eq!(state.context(&context).map(|row| row.identities().count()), Some(if a < b { 2 } else { 1 }));

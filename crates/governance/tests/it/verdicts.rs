@@ -160,5 +160,32 @@ fn a_log_settles_to_what_is_kept_and_what_others_built_on() {
     };
     let honest = Warrant::Valid { member: id(5) };
     let log = [written(1, 1, &contested), written(2, 2, &honest), written(3, 1, &contested), written(4, 3, &contested)];
-    assert_eq!(settle(&log, &is_past), BTreeSet::from([delta(1), delta(2)]));
+    assert_eq!(settle(&log, &is_past, &mut |_, _| false), BTreeSet::from([delta(1), delta(2)]));
+    // Whoever knew why it is contested, and built on it all the same, only merged it.
+    assert_eq!(settle(&log, &is_past, &mut |by, _| *by == delta(2)), BTreeSet::from([delta(2)]));
+}
+
+#[test]
+fn who_knew_of_a_removal_does_not_vouch_for_what_it_ended_and_who_did_not_does() {
+    let (mut world, context) = with_writer();
+    let heads = world.governance.heads();
+    let removal = world.act(1, vec![remove(4)]);
+    let after = world.governance.heads();
+    let Warrant::Contested { causes, .. } = warrant(&mut world, context, 4, &heads) else { panic!("contested") };
+    assert_eq!(causes, vec![removal]);
+    assert!(world.governance.knew(&after, &causes) && !world.governance.knew(&heads, &causes));
+}
+
+#[test]
+fn whoever_saw_a_grant_die_does_not_vouch_for_what_rests_on_it() {
+    let mut world = World::peopled();
+    let context = world.context(1, vec![]);
+    let start = world.governance.heads();
+    let added = world.act_after(2, &start, vec![add(9, Role::Member, Capabilities::DEFAULT)]);
+    let join = world.join(context, 9);
+    let joined = world.act_after(9, &[added], vec![join]);
+    world.act_after(0, &start, vec![remove(2)]);
+    let Warrant::Contested { causes, .. } = warrant(&mut world, context, 9, &[joined]) else { panic!("contested") };
+    let after = world.governance.heads();
+    assert!(world.governance.knew(&after, &causes) && !world.governance.knew(&[joined], &causes));
 }

@@ -3,9 +3,10 @@
 //! What governance says of a delta depends on its author and on the governance heads that it names, and those only
 //! grow along a chain. So each chain falls into *stretches* of equal knowledge, and a delta's verdict is that of its
 //! stretch: a right that stands, or one that is contested. Of a contested stretch a beginning counts all the same:
-//! what the revocations keep, and what deltas of other authors that count themselves were built on. All these
-//! are causal pasts, and a causal past takes a beginning of each chain; so verdicts are one number for each
-//! chain, and [`settle`] finds the least fixed point over those numbers without looking at single deltas.
+//! what the revocations keep, and what deltas of other authors that count themselves, and did not know why it is
+//! contested, were built on. All these are causal pasts, and a causal past takes a beginning of each chain; so verdicts
+//! are one number for each stretch, and [`settle`] finds the least fixed point over those numbers without looking at
+//! single deltas.
 //!
 //! The result is a function of the log and of the group's ops: not of the order in which either came.
 
@@ -13,9 +14,9 @@ use std::collections::BTreeMap;
 
 use mesto_governance::verdict::{Authorship, Warrant};
 use mesto_governance::{ContextId, Governance};
-use mesto_oplog::EntryId;
 use mesto_oplog::dag::{Dag, DagRead};
 use mesto_oplog::placement::{ChainIx, Placement};
+use mesto_oplog::{EntryId, PublicKey};
 
 use crate::flight::Work;
 use crate::layout;
@@ -139,7 +140,7 @@ impl Verdicts {
         if stretches.iter().all(|stretch| stretch.kept_to >= stretch.last) {
             return Void::new();
         }
-        settle(&stretches, dag, read)
+        settle(&stretches, read, &mut |heads, causes| governance.knew(heads, causes))
     }
 
     fn stretches(
@@ -148,45 +149,51 @@ impl Verdicts {
         context: ContextId,
         dag: &Dag,
         read: &dyn DagRead,
-    ) -> Vec<Stretch> {
-        let mut said: BTreeMap<(&[u8; 32], &[EntryId]), Warrant> = BTreeMap::new();
+    ) -> Vec<Stretch<'_>> {
+        let mut said: BTreeMap<(PublicKey, &[EntryId]), Warrant> = BTreeMap::new();
         let mut stretches = Vec::new();
         let mut next = self.knowledge.iter().skip(1);
         for (&(chain, first), heads) in &self.knowledge {
             let following = next.next().filter(|((of, _), _)| *of == chain).map(|((_, seq), _)| seq - 1);
             let Some(row) = dag.chain(chain) else { continue };
+            let (author, heads) = (row.author, heads.as_slice());
             let last = following.unwrap_or(row.tip.seq);
-            let warrant = said.entry((row.author.as_bytes(), heads.as_slice())).or_insert_with(|| {
-                let by = Authorship { context, identity: row.author, governance: heads, parents_governance: &[] };
+            let warrant = said.entry((author, heads)).or_insert_with(|| {
+                let by = Authorship { context, identity: author, governance: heads, parents_governance: &[] };
                 governance.warrant(&by)
             });
-            let kept_to = match warrant {
-                Warrant::Valid { .. } => last,
-                Warrant::Contested { kept, .. } => {
+            let (kept_to, causes) = match warrant {
+                Warrant::Valid { .. } => (last, Vec::new()),
+                Warrant::Contested { kept, causes, .. } => {
                     let reach = kept.iter().filter_map(|delta| read.placement(delta)).map(|of| reach(&of, chain)).max();
-                    reach.unwrap_or(0).min(last)
+                    (reach.unwrap_or(0).min(last), causes.clone())
                 }
                 // Whoever was no writer at the heads that it names was refused, and is not in the log.
-                Warrant::Refused(_) | Warrant::Unknown { .. } => 0,
+                Warrant::Refused(_) | Warrant::Unknown { .. } => (0, Vec::new()),
             };
-            stretches.push(Stretch { chain, first, last, kept_to });
+            stretches.push(Stretch { chain, author, first, last, kept_to, heads, causes });
         }
         stretches
     }
 }
 
 /// Deltas of one chain that follow each other and name the same governance heads.
-#[derive(Clone, Copy, Debug)]
-struct Stretch {
+#[derive(Clone, Debug)]
+struct Stretch<'a> {
     chain: ChainIx,
+    author: PublicKey,
     first: u64,
     last: u64,
     /// What counts whatever others built on: to here.
     kept_to: u64,
+    /// The governance heads that it names.
+    heads: &'a [EntryId],
+    /// Why it is contested.
+    causes: Vec<EntryId>,
 }
 
-impl Stretch {
-    /// The last of it that counts, if others vouch for its chain up to `vouched`.
+impl Stretch<'_> {
+    /// The last of it that counts, if others vouch for it up to `vouched`.
     fn counts_to(&self, vouched: u64) -> u64 {
         self.kept_to.max(vouched).min(self.last)
     }
@@ -197,34 +204,33 @@ fn reach(of: &Placement, chain: ChainIx) -> u64 {
     if of.chain == chain { of.seq.max(of.past.reach(chain)) } else { of.past.reach(chain) }
 }
 
-/// The least set with all that counts by itself and all that is in the past of what counts of other authors.
-fn settle(stretches: &[Stretch], dag: &Dag, read: &dyn DagRead) -> Void {
-    let mut vouched: BTreeMap<ChainIx, u64> = BTreeMap::new();
-    let mut looked: BTreeMap<ChainIx, u64> = BTreeMap::new();
+/// The least set with all that counts by itself and all that is in the past of what counts of other authors that did
+/// not know why it is contested.
+fn settle(stretches: &[Stretch<'_>], read: &dyn DagRead, knew: &mut dyn FnMut(&[EntryId], &[EntryId]) -> bool) -> Void {
+    let mut vouched = vec![0; stretches.len()];
+    let mut looked = vec![0; stretches.len()];
+    let mut known: BTreeMap<(&[EntryId], &[EntryId]), bool> = BTreeMap::new();
+    let contested: Vec<usize> = (0..stretches.len()).filter(|&at| !stretches[at].causes.is_empty()).collect();
     loop {
         let mut is_done = true;
-        // Along a chain pasts only grow, so its last delta that counts speaks for all of them.
-        let mut last: BTreeMap<ChainIx, u64> = BTreeMap::new();
-        for stretch in stretches {
-            let to = stretch.counts_to(vouched.get(&stretch.chain).copied().unwrap_or(0));
-            if to >= stretch.first {
-                let seq = last.entry(stretch.chain).or_default();
-                *seq = to.max(*seq);
-            }
-        }
-        for (chain, seq) in last {
-            if looked.get(&chain) == Some(&seq) {
+        for (at, by) in stretches.iter().enumerate() {
+            // Along a stretch pasts only grow, so its last delta that counts speaks for all of them.
+            let to = by.counts_to(vouched[at]);
+            if to < by.first || looked[at] == to {
                 continue;
             }
-            looked.insert(chain, seq);
-            let author = dag.chain(chain).map(|chain| chain.author);
-            let entry = read.chain_entries(chain, seq, 1).into_iter().find(|entry| entry.seq == seq);
+            looked[at] = to;
+            let entry = read.chain_entries(by.chain, to, 1).into_iter().find(|entry| entry.seq == to);
             let Some(placement) = entry.and_then(|entry| read.placement(&entry.id)) else { continue };
-            for (below, reach) in placement.past.iter() {
-                let is_other = dag.chain(below).map(|chain| chain.author) != author;
-                let vouched = vouched.entry(below).or_default();
-                if is_other && reach > *vouched {
-                    *vouched = reach;
+            for &of in &contested {
+                let stretch = &stretches[of];
+                let reach = placement.past.reach(stretch.chain).min(stretch.last);
+                if stretch.author == by.author || reach < stretch.first || reach <= stretch.counts_to(vouched[of]) {
+                    continue;
+                }
+                let causes = stretch.causes.as_slice();
+                if !*known.entry((by.heads, causes)).or_insert_with(|| knew(by.heads, causes)) {
+                    vouched[of] = reach;
                     is_done = false;
                 }
             }
@@ -234,9 +240,8 @@ fn settle(stretches: &[Stretch], dag: &Dag, read: &dyn DagRead) -> Void {
         }
     }
     let mut void = Void::new();
-    for stretch in stretches {
-        let to = stretch.counts_to(vouched.get(&stretch.chain).copied().unwrap_or(0));
-        let first = stretch.first.max(to + 1);
+    for (stretch, vouched) in stretches.iter().zip(vouched) {
+        let first = stretch.first.max(stretch.counts_to(vouched) + 1);
         if first <= stretch.last {
             push(&mut void, stretch.chain, first, stretch.last);
         }

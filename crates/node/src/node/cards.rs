@@ -10,7 +10,7 @@ use mesto_governance::keys::SealingKey;
 use mesto_oplog::{Incarnation, LogId, PublicKey, SigningKey};
 use mesto_sync::{Message, Peer};
 
-use super::{Node, Turn};
+use super::{Node, Timer, Turn};
 use crate::command::{CommandError, Reply};
 use crate::flow::Flow;
 use crate::group::Group;
@@ -85,7 +85,7 @@ impl Node {
         };
         match self.groups.get(&id) {
             Some(group) if group.we_are_member() || group.member.public() == member => return,
-            Some(_) => {}
+            Some(_) => self.keep_claimed_keys(turn, id),
             None => {
                 let claimed = self.groups.values().filter(|group| group.governance.is_none()).count();
                 if claimed >= CLAIMED_MAX || self.logs.contains_key(&log) {
@@ -103,6 +103,8 @@ impl Node {
         }
         turn.report(Flow::from("f16", "told of being added", peer, id));
         for group in adopted {
+            // The log may be here, and in it epochs that are sealed to these keys.
+            self.timers.set(Timer::Keys(group), turn.time.wall_ms);
             self.hello_again(turn, group);
         }
     }
@@ -118,6 +120,21 @@ impl Node {
             });
         }
         adopted
+    }
+
+    /// Keys under which we may still be let in are not thrown away for others: somebody may be countersigning the claim
+    /// that we presented. They wait as those of a card do.
+    fn keep_claimed_keys(&mut self, turn: &mut Turn<'_>, id: GroupId) {
+        let is_claimed = self.joins.get(&id).is_some_and(|join| join.refused.is_none() && !join.caught_up);
+        let Some(group) = self.groups.get(&id).filter(|_| is_claimed) else { return };
+        let member = group.member.public();
+        let card = CardRecord { member_seed: group.record.member_seed, sealing_seed: group.record.sealing_seed };
+        if self.cards.len() < CARDS_MAX
+            && let Ok(bytes) = borsh::to_vec(&card)
+        {
+            self.with_own(turn, |work| work.put(Keyspace::Meta, layout::card(&member), bytes));
+            self.cards.insert(member, card);
+        }
     }
 
     /// A card whose group shows us as a member has served.

@@ -44,6 +44,12 @@ impl Node {
         {
             turn.effect(Effect::Cooled(id));
         }
+        if let Some(LogOwner::Group(id)) = self.logs.get(&log).copied()
+            && !self.keys_lacking(&id).is_empty()
+        {
+            // Whatever it was by which we came to lack them: the question does not have to wait for the next op.
+            self.timers.set(Timer::Keys(id), turn.time.wall_ms);
+        }
         let Some(group) = self.group_of(&log).and_then(|id| self.groups.get(&id)) else { return };
         if !group.we_are_member() || self.sessions.is_empty() {
             return;

@@ -316,7 +316,12 @@ impl Node {
         id: ContextId,
     ) -> Result<mesto_oplog::PublicKey, CommandError> {
         if let Some(context) = self.contexts.get(&id) {
-            return Ok(context.identity.public());
+            let (identity, group) = (context.identity.public(), context.group);
+            // A crash can have taken the op that bound it.
+            if self.groups.get(&group).is_some_and(|group| !group.has_identity(&id, &identity)) {
+                self.bind_again(turn, id, group)?;
+            }
+            return Ok(identity);
         }
         let found = self.groups.values().find_map(|group| Some((group.id, group.state()?.context(&id)?.nonce)));
         let Some((group_id, nonce)) = found else { return Err(CommandError::NotJoined(id)) };
@@ -407,17 +412,34 @@ impl Node {
             .map(|context| (context.id, context.group))
             .collect();
         for (id, group_id) in unbound {
-            let Some(identity) = self.contexts.get(&id).map(|context| context.identity.clone()) else { continue };
-            self.with_group(turn, &group_id, |group, work| {
-                let nonce = group.state().and_then(|state| state.context(&id)).map(|row| row.nonce);
-                let Some(nonce) = nonce else { return };
-                let action = group.join_context(ContextRef::Id(id), &nonce, &identity);
-                if let Err(error) = group.author(work, vec![action]) {
-                    let reason = error.to_string();
-                    work.now(Effect::Report(Report::JoinFailed { context: id, reason }));
-                }
-            });
+            if let Err(error) = self.bind_again(turn, id, group_id) {
+                turn.report(Report::JoinFailed { context: id, reason: error.to_string() });
+            }
         }
+    }
+
+    /// Binds the identity that we have in a context to us once more.
+    fn bind_again(&mut self, turn: &mut Turn<'_>, id: ContextId, group_id: GroupId) -> Result<(), CommandError> {
+        let identity = self.contexts.get(&id).map(|context| context.identity.clone());
+        let identity = identity.ok_or(CommandError::NotJoined(id))?;
+        let before = turn.step.batches.len();
+        let op = self
+            .with_group(turn, &group_id, |group, work| {
+                let nonce = group.state().and_then(|state| state.context(&id)).map(|row| row.nonce);
+                let action =
+                    group.join_context(ContextRef::Id(id), &nonce.ok_or(CommandError::NotJoined(id))?, &identity);
+                group.author(work, vec![action])
+            })
+            .unwrap_or(Err(CommandError::NotJoined(id)));
+        // Ahead of the op, as when the context was begun.
+        self.with_context(turn, &id, |context, work| {
+            context.record.joined_by = op.as_ref().ok().copied().or(context.record.joined_by);
+            context.save_record(work);
+        });
+        if let Some(later) = turn.step.batches.get_mut(before..) {
+            later.rotate_right(1);
+        }
+        op.map(drop)
     }
 
     /// Creates a context: first a rehearsal of its init, then the op, then the first delta.

@@ -6,7 +6,7 @@ use mesto_crdt::{Hlc, Op as Change};
 use mesto_governance::action::{Action, Alias, AliasSet, MemberRoleSet};
 use mesto_governance::{ContextId, EpochKey, GroupId, Op, Role as MemberRole};
 use mesto_node::delta::{DeltaBody, Payload};
-use mesto_node::record::GroupRecord;
+use mesto_node::record::{ContextRecord, GroupRecord};
 use mesto_node::store::Snapshot;
 use mesto_node::{Call, MethodKind};
 use mesto_oplog::dag::{DagRead, Next};
@@ -17,23 +17,23 @@ use crate::ledger::{self, Ledger};
 use crate::world::{Event, World};
 
 /// How far ahead of its clock a node takes an entry at once, in milliseconds.
-const FUTURE_MS_MAX: u64 = 5 * 60 * 1000;
+pub(super) const FUTURE_MS_MAX: u64 = 5 * 60 * 1000;
 
 /// A context as a member who breaks the rules can use it.
-struct Desk {
-    snapshot: Arc<dyn Snapshot>,
-    context: ContextId,
-    identity: SigningKey,
-    group: GroupId,
-    group_heads: Vec<EntryId>,
-    key: EpochKey,
-    header: Header,
+pub(super) struct Desk {
+    pub(super) snapshot: Arc<dyn Snapshot>,
+    pub(super) context: ContextId,
+    pub(super) identity: SigningKey,
+    pub(super) group: GroupId,
+    pub(super) group_heads: Vec<EntryId>,
+    pub(super) key: EpochKey,
+    pub(super) header: Header,
 }
 
 impl World {
     /// One forgery.
     pub(super) fn forge(&mut self, host: usize) {
-        match self.mischief.random.below(16) {
+        match self.mischief.random.below(26) {
             0..=2 => self.equivocate(host),
             3 => self.withhold_parent(host),
             4 => self.backdate(host),
@@ -47,6 +47,12 @@ impl World {
             12 => self.babble(host),
             13 => self.litter(host),
             14 => self.begin_again(host),
+            15 | 16 => self.backdate_op(host),
+            17..=19 => self.backdate_puppet(host),
+            20 | 21 => self.backdate_delta(host),
+            22 => self.forge_epoch(host),
+            23 => self.claim_key(host),
+            24 => self.postdate_op(host),
             _ => self.equivocate_in_governance(host, 40),
         }
     }
@@ -228,8 +234,14 @@ impl World {
         }
     }
 
-    fn tell_all(&mut self, host: usize, entry: &Verified) {
+    pub(super) fn tell_all(&mut self, host: usize, entry: &Verified) {
         let topic = gossip::context_topic(&entry.log());
+        self.publish(host, &topic, &Gossip::Entries(vec![entry.bytes().to_vec()]));
+    }
+
+    /// The same for an op of a group's log.
+    pub(super) fn tell_group(&mut self, host: usize, entry: &Verified) {
+        let topic = gossip::group_topic(&entry.log());
         self.publish(host, &topic, &Gossip::Entries(vec![entry.bytes().to_vec()]));
     }
 
@@ -241,10 +253,21 @@ impl World {
     }
 
     /// What is needed to write in one of a host's contexts, past its node.
-    fn desk(&mut self, host: usize) -> Option<Desk> {
+    pub(super) fn desk(&mut self, host: usize) -> Option<Desk> {
+        let contexts = ledger::contexts(&self.hosts[host].disk.snapshot());
+        self.desk_in(host, &contexts)
+    }
+
+    /// The same in a context of a group.
+    pub(super) fn desk_of(&mut self, host: usize, group: GroupId) -> Option<Desk> {
+        let mut contexts = ledger::contexts(&self.hosts[host].disk.snapshot());
+        contexts.retain(|(_, record)| record.group == *group.as_bytes());
+        self.desk_in(host, &contexts)
+    }
+
+    fn desk_in(&mut self, host: usize, contexts: &[(ContextId, ContextRecord)]) -> Option<Desk> {
         let snapshot = self.hosts[host].disk.snapshot();
-        let contexts = ledger::contexts(&snapshot);
-        let (context, record) = self.mischief.random.pick(&contexts)?;
+        let (context, record) = self.mischief.random.pick(contexts)?;
         let group = GroupId::from_bytes(record.group);
         let key = ledger::epoch_keys(&snapshot, &group).pop()?;
         let identity = SigningKey::from_seed(&record.identity_seed);
@@ -262,7 +285,7 @@ impl World {
         Some(Desk { snapshot, context: *context, identity, group, group_heads, key, header })
     }
 
-    fn group_desk(&mut self, host: usize) -> Option<(GroupId, GroupRecord, Header)> {
+    pub(super) fn group_desk(&mut self, host: usize) -> Option<(GroupId, GroupRecord, Header)> {
         let snapshot = self.hosts[host].disk.snapshot();
         let groups = ledger::groups(&snapshot);
         let (group, record) = self.mischief.random.pick(&groups).cloned()?;
@@ -277,7 +300,7 @@ impl World {
         Some((group, record, header))
     }
 
-    fn changes(&mut self, desk: &Desk, text: &str) -> Vec<Change> {
+    pub(super) fn changes(&mut self, desk: &Desk, text: &str) -> Vec<Change> {
         let key = self.mischief.random.below(12);
         let call = Call {
             context: desk.context,
@@ -293,7 +316,13 @@ impl World {
         self.executor.0.execute(&call, state).map(|outcome| outcome.ops).unwrap_or_default()
     }
 
-    fn delta(&mut self, desk: &Desk, header: Header, governance: Vec<EntryId>, ops: Vec<Change>) -> Option<Verified> {
+    pub(super) fn delta(
+        &mut self,
+        desk: &Desk,
+        header: Header,
+        governance: Vec<EntryId>,
+        ops: Vec<Change>,
+    ) -> Option<Verified> {
         let bundle = self.bundles.keys().next().copied().unwrap_or_default();
         let payload = Payload { bundle, ops, events: Vec::new() };
         let mut nonce = [0; 24];

@@ -1,96 +1,152 @@
 //! Keys: who lost the right to read never gets the key of what is written after that.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use mesto_governance::action::Visibility;
-use mesto_governance::{ContextId, GroupId, KeyId};
+use mesto_governance::action::{Action, Visibility};
+use mesto_governance::{ContextId, Governance, GroupId, KeyId};
 use mesto_node::delta::DeltaBody;
 use mesto_oplog::dag::DagRead;
-use mesto_oplog::{PublicKey, Signed};
-use mesto_sync::Message;
+use mesto_oplog::{EntryId, PublicKey, Verified};
 
-use super::verdicts::fold;
-use super::{Acknowledged, Violation};
+use super::{Violation, audience};
 use crate::ledger::{self, Ledger};
 use crate::world::World;
 
-/// The deltas that were acknowledged by hosts whose knowledge of the group was whole are sealed under keys that no
-/// host has which may not read them, liars included. Checked of what was written last, when all was quiet.
+/// At the end: no host has the key of a delta which an honest one wrote in the knowledge that the host's member may not
+/// read it. Excepted is who was let in since: whoever reads what is new may read what is old.
 pub(super) fn check(world: &mut World) {
-    let closing: Vec<(usize, ContextId, mesto_oplog::EntryId)> =
-        world
-            .closing
-            .iter()
-            .filter_map(|(host, done)| {
-                if let Acknowledged::Delta(context, delta) = done { Some((*host, *context, *delta)) } else { None }
-            })
-            .collect();
-    let mut found = Vec::new();
-    for (by, context, delta) in closing {
+    let mut seen: BTreeSet<EntryId> = BTreeSet::new();
+    for by in world.honest_up() {
         let snapshot = world.hosts[by].disk.snapshot();
-        let Some((_, record)) = ledger::contexts(&snapshot).into_iter().find(|(id, _)| *id == context) else {
-            continue;
-        };
-        let group = GroupId::from_bytes(record.group);
-        let Some(governance) = fold(&Ledger::new(snapshot.clone(), group.log())) else { continue };
-        let entry = Ledger::new(snapshot, context.log()).entry(&delta);
-        let Some(body) = entry.and_then(|entry| DeltaBody::decode(entry.body()).ok()) else { continue };
-        let Some(row) = governance.state().context(&context) else { continue };
-        let is_restricted = row.visibility() == Visibility::Restricted;
-        let may_read = |member: &PublicKey| {
-            governance.state().standing(member).is_some() && (!is_restricted || row.is_allowed(member))
-        };
-        for host in 0..world.hosts.len() {
-            let Some((member, keys)) = held(world, host, &group) else { continue };
-            if keys.contains(&body.key) && !may_read(&member) {
-                let domain = if is_restricted { format!("{context:?}") } else { format!("{group:?}") };
-                found.push(Violation::Overheard { host, domain, delta });
+        for (context, record) in ledger::contexts(&snapshot) {
+            let group = GroupId::from_bytes(record.group);
+            let Some(reference) = world.best_of(group) else { continue };
+            let Some(governance) = world.fold_of(reference, group) else { continue };
+            let identity = world.public_of(&record.identity_seed);
+            let log = Ledger::new(snapshot.clone(), context.log());
+            let entries = log.by_arrival(0, usize::MAX);
+            let own = entries.iter().filter_map(|id| log.entry(id)).filter(|entry| entry.header().author == identity);
+            let own: Vec<Verified> = own.filter(|entry| seen.insert(entry.id())).collect();
+            let ledger = Ledger::new(world.hosts[reference].disk.snapshot(), group.log());
+            for violation in overheard(world, group, context, governance, &ledger, &own) {
+                world.violated(violation);
             }
         }
     }
-    if !world.closing.is_empty() {
+    if !seen.is_empty() {
         world.count("secrets looked at");
-    }
-    for violation in found {
-        world.violated(violation);
     }
 }
 
-/// Whether a message to somebody who is no member tells no more than it may know: of what is durable at the sender
-/// the receiver still is a member, or it is told what ended its membership, and the past of that.
-pub(super) fn is_farewell(world: &mut World, from: usize, to: usize, message: &Message) -> bool {
-    let (summaries, entries, log) = match message {
-        Message::Summaries(summaries) => (summaries.as_slice(), &[][..], summaries.first().map(|summary| summary.log)),
-        Message::Page { summary, entries, log, .. } => (std::slice::from_ref(summary), entries.as_slice(), Some(*log)),
-        Message::KeyPage { group, .. } | Message::Addresses { group, .. } => (&[][..], &[][..], Some(*group)),
-        _ => return false,
-    };
-    let Some(log) = log else { return true };
-    let Some(group) = super::group_of(world, from, log) else { return false };
-    let Some((member, _)) = held(world, to, &group) else { return false };
-    let ledger = Ledger::new(world.hosts[from].disk.snapshot(), group.log());
-    let Some(governance) = fold(&ledger) else { return false };
-    if super::member_keys(world, to, group).iter().any(|key| governance.state().standing(key).is_some()) {
-        return true;
+/// Hosts that can open what of `entries` they should not.
+fn overheard(
+    world: &World,
+    group: GroupId,
+    context: ContextId,
+    mut governance: Governance,
+    ledger: &Ledger,
+    entries: &[Verified],
+) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let hosts = (0..world.hosts.len()).filter_map(|host| {
+        let (_, keys) = held(world, host, &group)?;
+        Some((host, names_of(world, host, group, &governance), keys))
+    });
+    let hosts: Vec<(usize, Vec<PublicKey>, BTreeSet<KeyId>)> = hosts.collect();
+    let mut closed: BTreeMap<(Vec<EntryId>, KeyId), Vec<usize>> = BTreeMap::new();
+    for entry in entries {
+        let Ok(body) = DeltaBody::decode(entry.body()) else { continue };
+        let delta = entry.id();
+        let closed = closed.entry((body.governance.clone(), body.key)).or_insert_with(|| {
+            let Some(then) = governance.state_at(&body.governance) else { return Vec::new() };
+            let Some(epoch) = then.epoch(&body.key) else { return Vec::new() };
+            let domain = epoch.context;
+            let is_out = |member: &PublicKey| {
+                !reads_domain(&then, member, domain)
+                    && !reads_domain(governance.state(), member, domain)
+                    && !is_let_in(ledger, &body.governance, member, domain)
+            };
+            hosts.iter().filter(|(_, names, _)| names.iter().all(is_out)).map(|(host, ..)| *host).collect()
+        });
+        for (host, _, keys) in hosts.iter().filter(|(host, ..)| closed.contains(host)) {
+            if keys.contains(&body.key) {
+                found.push(Violation::Overheard { host: *host, domain: format!("{context:?}"), delta });
+            }
+        }
     }
-    let endings = governance.endings_of(&member);
-    let Some(until) = ledger.dag().and_then(|dag| dag.past_of(&ledger, &endings)) else { return false };
-    let may_know = |bytes: &Vec<u8>| {
-        let id = Signed::decode(bytes).map(|entry| entry.trust_own_store().id());
-        id.is_ok_and(|id| endings.contains(&id) || ledger.placement(&id).is_some_and(|of| until.covers(&of)))
+    found
+}
+
+/// Whether a member may read what a domain protects, joined or not.
+fn reads_domain(state: &mesto_governance::GroupState, member: &PublicKey, domain: Option<ContextId>) -> bool {
+    let row = domain.and_then(|id| state.context(&id));
+    let may = row.is_none_or(|row| row.visibility() == Visibility::Open || row.is_allowed(member));
+    state.standing(member).is_some() && may
+}
+
+/// Whether a member that was out at `heads` may have been in for a while since, for anybody: because of an op that is not
+/// within these heads and lets it in, or that is about somebody who had put it out, whose act may have been void until
+/// more was known.
+fn is_let_in(ledger: &Ledger, heads: &[EntryId], member: &PublicKey, domain: Option<ContextId>) -> bool {
+    let Some(until) = ledger.dag().and_then(|dag| dag.past_of(ledger, heads)) else { return true };
+    let is_seen = |id: &EntryId| heads.contains(id) || ledger.placement(id).is_some_and(|of| until.covers(&of));
+    let read = |id: EntryId| {
+        let entry = ledger.entry(&id)?;
+        let op = mesto_governance::Op::decode(&entry).ok()?;
+        Some((id, entry.header().author, op.actions))
     };
-    let is_of_group = log == group.log() && summaries.iter().all(|summary| summary.log == log);
-    let heads = summaries.iter().flat_map(|summary| &summary.heads);
-    is_of_group
-        && !endings.is_empty()
-        && heads.into_iter().all(|head| endings.contains(head))
-        && entries.iter().all(may_know)
+    let (seen, new): (Vec<_>, Vec<_>) =
+        ledger.by_arrival(0, usize::MAX).into_iter().filter_map(read).partition(|(id, ..)| is_seen(id));
+    let puts_out = |id: EntryId, action: &Action| {
+        let is_here = action.context_ref().map(|context| context.resolve(id)) == domain;
+        matches!(action, Action::MemberRemoved(removed) if removed.member == *member)
+            || matches!(action, Action::ContextDisallowed(out) if is_here && out.member == *member)
+            || matches!(action, Action::ContextVisibilitySet(set) if is_here && set.visibility == Visibility::Restricted)
+    };
+    let revokers = seen.iter().filter(|(id, _, actions)| actions.iter().any(|action| puts_out(*id, action)));
+    let revokers: BTreeSet<PublicKey> = revokers.map(|(_, author, _)| *author).collect();
+    new.iter().any(|(id, _, actions)| {
+        let is_about = |action| target(action).is_some_and(|target| revokers.contains(&target));
+        actions.iter().any(|action| lets_in(action, *id, member, domain) || is_about(action))
+    })
+}
+
+/// Whose standing an action changes.
+fn target(action: &Action) -> Option<PublicKey> {
+    if let Action::MemberRemoved(removed) = action {
+        return Some(removed.member);
+    }
+    if let Action::MemberRoleSet(set) = action {
+        return Some(set.member);
+    }
+    if let Action::MemberCapabilitiesSet(set) = action {
+        return Some(set.member);
+    }
+    None
+}
+
+fn lets_in(action: &Action, op: EntryId, member: &PublicKey, domain: Option<ContextId>) -> bool {
+    let is_here = action.context_ref().map(|context| context.resolve(op)) == domain;
+    matches!(action, Action::MemberAdded(added) if added.member == *member)
+        || matches!(action, Action::MemberRoleSet(set) if set.member == *member)
+        || matches!(action, Action::MemberCapabilitiesSet(set) if set.member == *member)
+        || matches!(action, Action::JoinByInvitation(join) if join.claim.joiner == *member)
+        || matches!(action, Action::ContextAllowed(allowed) if is_here && allowed.member == *member)
+        || matches!(action, Action::ContextVisibilitySet(set) if is_here && set.visibility == Visibility::Open)
+}
+
+/// All members that a host ever was in a group: some come back by a card, under other keys.
+pub(super) fn names_of(world: &World, host: usize, group: GroupId, governance: &Governance) -> Vec<PublicKey> {
+    let state = governance.state();
+    let peer = world.hosts[host].peer;
+    let is_theirs = |member: &&PublicKey| state.keys_of(member).is_some_and(|(_, hint)| hint.0 == peer.as_bytes());
+    let known = state.known_people().filter(is_theirs).copied();
+    known.chain(audience::member_keys(world, host, group)).collect()
 }
 
 /// Who a host is in a group, and the keys that it has.
-fn held(world: &World, host: usize, group: &GroupId) -> Option<(PublicKey, BTreeSet<KeyId>)> {
-    let snapshot = world.hosts[host].disk.snapshot();
-    let (_, record) = ledger::groups(&snapshot).into_iter().find(|(id, _)| id == group)?;
-    let member = mesto_oplog::SigningKey::from_seed(&record.member_seed).public();
-    Some((member, ledger::epoch_keys(&snapshot, group).iter().map(mesto_governance::EpochKey::id).collect()))
+pub(super) fn held(world: &World, host: usize, group: &GroupId) -> Option<(PublicKey, BTreeSet<KeyId>)> {
+    let member = audience::member_key(world, host, *group)?;
+    let keys = ledger::epoch_keys(&world.hosts[host].disk.snapshot(), group);
+    Some((member, keys.iter().map(mesto_governance::EpochKey::id).collect()))
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mesto_crdt::{Author, Delta, DeltaId, Hlc, MemoryState, Transaction, TreeCache};
 use mesto_governance::verdict::{Authorship, Written, settle};
-use mesto_governance::{ContextId, Governance, GroupId};
+use mesto_governance::{ContextId, GroupId};
 use mesto_node::delta::DeltaBody;
 use mesto_node::layout;
 use mesto_node::store::Keyspace;
@@ -16,24 +16,16 @@ use super::Violation;
 use crate::ledger::{self, Ledger};
 use crate::world::World;
 
-/// The fold of a group's log, from nothing.
-pub(super) fn fold(ledger: &Ledger) -> Option<Governance> {
-    let ids = ledger.by_arrival(0, usize::MAX);
-    let mut ops = ids.iter().filter_map(|id| ledger.entry(id));
-    let mut governance = Governance::genesis(&ops.next()?).ok()?;
-    ops.try_for_each(|op| governance.apply(&op).map(drop)).ok()?;
-    Some(governance)
-}
-
 /// At the end: what a host takes as void is what the rules void, and its state is as if that had never been accepted.
 pub(super) fn check(world: &mut World, host: usize, context: ContextId) {
     let snapshot = world.hosts[host].disk.snapshot();
     let Some((_, record)) = ledger::contexts(&snapshot).into_iter().find(|(id, _)| *id == context) else { return };
     let group = GroupId::from_bytes(record.group);
     let ledger = Ledger::new(snapshot.clone(), context.log());
-    let Some(mut governance) = fold(&Ledger::new(snapshot.clone(), group.log())) else { return };
+    let Some(mut governance) = world.fold_of(host, group) else { return };
     let entries: Vec<Verified> = ledger.by_arrival(0, usize::MAX).iter().filter_map(|id| ledger.entry(id)).collect();
     let mut written = Vec::new();
+    let mut heads: BTreeMap<EntryId, Vec<EntryId>> = BTreeMap::new();
     for entry in &entries {
         let Ok(body) = DeltaBody::decode(entry.body()) else { continue };
         let identity = entry.header().author;
@@ -43,20 +35,18 @@ pub(super) fn check(world: &mut World, host: usize, context: ContextId) {
             governance: &body.governance,
             parents_governance: &[],
         });
+        heads.insert(entry.id(), body.governance);
         written.push(Written { delta: entry.id(), identity, warrant, is_final: false });
     }
     let is_past = |a: &EntryId, b: &EntryId| {
         let (Some(a), Some(b)) = (ledger.placement(a), ledger.placement(b)) else { return false };
         a != b && b.past.covers(&a)
     };
-    let accepted = settle(&written, &is_past);
-    let void = void_runs(world, host, context);
-    let is_void = |id: &EntryId| {
-        let Some(of) = ledger.placement(id) else { return false };
-        void.range((of.chain, 0)..=(of.chain, of.seq)).next_back().is_some_and(|(_, last)| *last >= of.seq)
-    };
+    let mut knew = |by: &EntryId, causes: &[EntryId]| heads.get(by).is_some_and(|heads| governance.knew(heads, causes));
+    let accepted = settle(&written, &is_past, &mut knew);
+    let void = void(world, host, context, &ledger);
     let wrong: Vec<EntryId> =
-        entries.iter().map(Verified::id).filter(|id| is_void(id) == accepted.contains(id)).collect();
+        entries.iter().map(Verified::id).filter(|id| void.contains(id) == accepted.contains(id)).collect();
     if !wrong.is_empty() {
         let what = format!("{wrong:?} of {} deltas, {} accepted", entries.len(), accepted.len());
         return world.violated(Violation::Misjudged { host, context, what });
@@ -68,6 +58,16 @@ pub(super) fn check(world: &mut World, host: usize, context: ContextId) {
     if expected.is_some() && expected != ledger::root(&snapshot, &context) {
         world.violated(Violation::NotAsIfNeverAccepted { host, context });
     }
+}
+
+/// The deltas of a context that a host takes as void.
+pub(super) fn void(world: &World, host: usize, context: ContextId, ledger: &Ledger) -> BTreeSet<EntryId> {
+    let runs = void_runs(world, host, context);
+    let is_void = |id: &EntryId| {
+        let Some(of) = ledger.placement(id) else { return false };
+        runs.range((of.chain, 0)..=(of.chain, of.seq)).next_back().is_some_and(|(_, last)| *last >= of.seq)
+    };
+    ledger.by_arrival(0, usize::MAX).into_iter().filter(is_void).collect()
 }
 
 fn void_runs(world: &World, host: usize, context: ContextId) -> BTreeMap<(ChainIx, u64), u64> {

@@ -1,10 +1,11 @@
 //! What people decide about each other: who is in, as what, and who may see which context.
 
-use mesto_governance::{Capabilities, Capability, Role};
+use mesto_governance::{Capabilities, Capability, Role as MemberRole};
 use mesto_node::command::{Command, ContextAct, GroupAct, GroupInfo, MemberInfo, Reply, Selector};
 use mesto_oplog::PublicKey;
 
 use super::{What, Workload, joined};
+use crate::host::Role;
 use crate::invariants::Acknowledged;
 use crate::random::Random;
 use crate::world::World;
@@ -37,11 +38,11 @@ impl Politics {
         self.random.chance(250)
     }
 
-    fn role(&mut self) -> Role {
+    fn role(&mut self) -> MemberRole {
         match self.random.below(5) {
-            0 | 1 => Role::Admin,
-            2 => Role::ReadOnly,
-            _ => Role::Member,
+            0 | 1 => MemberRole::Admin,
+            2 => MemberRole::ReadOnly,
+            _ => MemberRole::Member,
         }
     }
 
@@ -59,6 +60,10 @@ impl Workload {
         let Some(Reply::Members(rows)) = world.look(host, Command::MemberList(group.clone())) else { return };
         // The members in the order of their keys are in no order for us.
         let other = self.politics.random.pick(&rows).cloned().filter(|row| row.member != info.member);
+        if let Some(act) = self.about_liar(world, &info, &rows) {
+            self.ask(world, host, Command::GroupAct { group, act }, What::Act);
+            return;
+        }
         let act = match self.politics.random.below(100) {
             0..=19 => other.map(|row| self.remove(&info, &row)),
             20..=34 => other.map(|row| GroupAct::SetRole(named(&row.member), self.politics.role())),
@@ -72,6 +77,18 @@ impl Workload {
         };
         if let Some(act) = act {
             self.ask(world, host, Command::GroupAct { group, act }, What::Act);
+        }
+    }
+
+    /// Those who break the rules are trusted first, and found out later: else they would seldom have anything to abuse.
+    fn about_liar(&mut self, world: &World, info: &GroupInfo, rows: &[MemberInfo]) -> Option<GroupAct> {
+        let liar = (0..world.hosts.len()).find(|host| world.hosts[*host].role == Role::Liar)?;
+        let member = crate::invariants::member_key(world, liar, info.group)?;
+        let row = rows.iter().find(|row| row.member == member).filter(|row| row.member != info.member)?.clone();
+        match self.politics.random.below(8) {
+            0 => Some(self.remove(info, &row)),
+            1 => Some(GroupAct::SetRole(named(&row.member), MemberRole::Admin)),
+            _ => None,
         }
     }
 
@@ -92,7 +109,7 @@ impl Workload {
 
     fn by_card(&mut self) -> Option<GroupAct> {
         let who = self.politics.random.pick(&self.politics.cards)?.clone();
-        Some(GroupAct::AddMember { who, role: Role::Member, capabilities: None })
+        Some(GroupAct::AddMember { who, role: MemberRole::Member, capabilities: None })
     }
 
     fn hand_out(&mut self, world: &mut World, host: usize) {

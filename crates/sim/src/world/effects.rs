@@ -29,8 +29,10 @@ impl World {
     fn effect(&mut self, index: usize, effect: Effect) {
         match effect {
             Effect::Reply(ticket, reply) => {
-                let text = format!("{ticket}: {reply:?}");
-                self.trace.note(self.now, index, "reply", text.as_bytes(), || text.clone());
+                if self.looking != Some(ticket) {
+                    let text = format!("{ticket}: {reply:?}");
+                    self.trace.note(self.now, index, "reply", text.as_bytes(), || text.clone());
+                }
                 invariants::replied(self, index, ticket, &reply);
                 self.answers.push_back((index, ticket, *reply));
             }

@@ -26,6 +26,7 @@ impl World {
                 host.node = Some(node);
                 self.trace.note(now, index, "start", &[], String::new);
                 self.carry_out(index, step);
+                self.hosts[index].disk.mended();
                 self.step(index, Input::Listening(vec![address(index)]));
                 invariants::restarted(self, index);
             }

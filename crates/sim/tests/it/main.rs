@@ -19,7 +19,7 @@ fn members_come_together_whatever_goes_wrong() {
     let mut crashes = 0;
     let mut lies = 0;
     for seed in 1..=120 {
-        let outcome = run_twice(seed);
+        let outcome = run_twice(seed, &Profile::of(seed));
         demand(&outcome);
         crashes += outcome.counts.get("crashes").copied().unwrap_or_default();
         lies += outcome.counts.get("equivocations").copied().unwrap_or_default();

@@ -1,0 +1,136 @@
+//! Whether all honest members have come together: the same logs, digests and roots, with keys and apps.
+
+use std::collections::BTreeMap;
+
+use mesto_governance::{ContextId, Governance, GroupId};
+use mesto_node::command::{Command, ContextInfo, GroupInfo, Reply, Selector};
+
+use super::audience::member_key;
+use super::{joins, keys, waiting};
+use crate::world::World;
+
+/// Whether all honest members have come together: the same logs, digests and roots, with keys and apps.
+pub(crate) fn settled(world: &mut World) -> Result<(), String> {
+    let hosts = world.honest_up();
+    if let Some(host) = (0..world.hosts.len()).find(|host| world.is_honest(*host) && !hosts.contains(host)) {
+        return Err(format!("host {host} is down"));
+    }
+    let mut groups: BTreeMap<GroupId, Vec<(usize, GroupInfo)>> = BTreeMap::new();
+    for host in &hosts {
+        if let Some(Reply::Groups(infos)) = world.look(*host, Command::GroupList) {
+            for info in infos {
+                groups.entry(info.group).or_default().push((*host, info));
+            }
+        }
+    }
+    for (group, infos) in groups {
+        settled_group(world, group, &infos)?;
+    }
+    joins::settled(world, &hosts)
+}
+
+fn settled_group(world: &mut World, group: GroupId, infos: &[(usize, GroupInfo)]) -> Result<(), String> {
+    let Some((reference, best)) = infos.iter().max_by_key(|(_, info)| info.ops) else { return Ok(()) };
+    let selector = Selector(group.to_string());
+    let rows = match world.look(*reference, Command::MemberList(selector.clone())) {
+        Some(Reply::Members(rows)) => rows,
+        _ => return Err(format!("host {reference} does not list the members of {group:?}")),
+    };
+    let Some(governance) = world.fold_of(*reference, group) else { return Err(format!("{group:?} does not fold")) };
+    let is_member = |info: &GroupInfo| rows.iter().any(|row| row.member == info.member);
+    let members: Vec<_> = infos.iter().filter(|(_, info)| is_member(info)).collect();
+    let mut contexts: BTreeMap<ContextId, Vec<(usize, ContextInfo)>> = BTreeMap::new();
+    for (host, info) in members {
+        if (&info.heads, info.digest, info.ops) != (&best.heads, best.digest, best.ops) {
+            return Err(format!(
+                "{group:?}: host {host} has {} ops with heads {:?}, host {reference} {} with {:?}; digests {}equal",
+                info.ops,
+                info.heads,
+                best.ops,
+                best.heads,
+                if info.digest == best.digest { "" } else { "un" }
+            ));
+        }
+        if let Some((key, by)) = keys::lacking(world, *host, group, &governance) {
+            return Err(format!("{group:?}: host {host} lacks {key:?}, which host {by} holds"));
+        }
+        if !info.key_held && keys::is_current_to_be_had(world, group, &governance) {
+            return Err(format!("{group:?}: host {host} does not know that it holds the current key"));
+        }
+        if let Some(Reply::Contexts(list)) = world.look(*host, Command::ContextList(Some(selector.clone()))) {
+            for context in list.into_iter().filter(|context| context.joined) {
+                contexts.entry(context.context).or_default().push((*host, context));
+            }
+        }
+    }
+    for (id, mut infos) in contexts {
+        // Whoever is not on the allowlist any more is told nothing more.
+        let seats = match world.look(*reference, Command::ContextMembers(Selector(id.to_string()))) {
+            Some(Reply::Seats(seats)) => seats,
+            _ => continue,
+        };
+        infos.retain(|(_, info)| {
+            seats.iter().any(|seat| seat.reads && info.identity.is_some_and(|of| seat.identities.contains(&of)))
+        });
+        settled_context(world, id, &infos, &governance)?;
+    }
+    Ok(())
+}
+
+fn settled_context(
+    world: &World,
+    id: ContextId,
+    infos: &[(usize, ContextInfo)],
+    governance: &Governance,
+) -> Result<(), String> {
+    let Some((reference, best)) = infos.iter().max_by_key(|(_, info)| info.entries + info.voided) else {
+        return Ok(());
+    };
+    for (host, info) in infos {
+        if (&info.heads, info.root, info.entries, info.voided) != (&best.heads, best.root, best.entries, best.voided) {
+            return Err(format!(
+                "{id:?}: host {host} has {} deltas, {} parked, heads {:?}; host {reference} {} with {:?}; roots {}equal",
+                info.entries,
+                info.parked,
+                info.heads,
+                best.entries,
+                best.heads,
+                if info.root == best.root { "" } else { "un" }
+            ));
+        }
+        // What only a liar holds, or somebody who may not read any more, may never come.
+        let is_lonely = best.entries + best.voided == 0 && (world.has_liar() || world.profile.politics);
+        if !(info.ready || is_lonely) || !info.bundle_held {
+            return Err(format!("{id:?}: host {host} is not ready; bundle held: {}", info.bundle_held));
+        }
+        if let Some(reason) = waiting::unexplained(world, *host, id, governance) {
+            return Err(format!("{id:?}: {reason}"));
+        }
+    }
+    Ok(())
+}
+
+impl World {
+    /// Whether a host is a member in the eyes of the honest host with the longest log.
+    pub(crate) fn is_settled_member(&mut self, host: usize, group: Option<GroupId>) -> bool {
+        let Some(group) = group else { return false };
+        let Some(member) = member_key(self, host, group) else { return false };
+        let Some(reference) = self.best_of(group) else { return false };
+        let rows = self.look(reference, Command::MemberList(Selector(group.to_string())));
+        matches!(rows, Some(Reply::Members(rows)) if rows.iter().any(|row| row.member == member))
+    }
+
+    /// The honest host with the longest log of a group.
+    pub(super) fn best_of(&mut self, group: GroupId) -> Option<usize> {
+        let mut best: Option<(u64, usize)> = None;
+        for other in self.honest_up() {
+            if let Some(Reply::Groups(infos)) = self.look(other, Command::GroupShow(Selector(group.to_string()))) {
+                let ops = infos.first().map_or(0, |info| info.ops);
+                if best.is_none_or(|(most, _)| ops > most) {
+                    best = Some((ops, other));
+                }
+            }
+        }
+        best.map(|(_, host)| host)
+    }
+}
