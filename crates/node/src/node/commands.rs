@@ -176,7 +176,8 @@ impl Node {
         let header = genesis_header(member.public(), &record, turn.time.wall_ms);
         let genesis = Draft { header, body }.sign(&member).map_err(|e| invalid(&e))?;
         let id = GroupId::of_genesis(genesis.id());
-        self.adopt_group(Group::new(id, record));
+        let number = self.number_of(&id.log());
+        self.adopt_group(Group::new(id, number, record));
         let begun = self.with_group(turn, &id, |group, work| {
             group.save_record(work);
             group.begin(work, &genesis)?;
