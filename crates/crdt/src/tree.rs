@@ -5,10 +5,12 @@
 //! root are a function of the set of leaves alone, also after deletions. Hashed ids keep the tree balanced:
 //! whoever wants 17 of them to share k nibbles must try 16^k keys for each.
 //!
-//! Each node is stored under its path ([`Path::key`]), the root's hash and the number of leaves under
-//! [`ROOT_KEY`]. Nodes load when a change needs them.
+//! Each node has a record under its path ([`Path::key`]), the top node under [`ROOT_KEY`]: its hash, the number of its
+//! leaves and, if it is a bucket, its entries. A branch is read from the records of its children, which lie side by
+//! side. Nodes load when a change needs them.
 
 mod node;
+mod record;
 mod update;
 
 use std::collections::BTreeMap;
@@ -23,7 +25,7 @@ use crate::read::{Read, Space};
 pub use node::{BUCKET_MAX, Branch, Child, Entry, FANOUT, Node, Path};
 pub(crate) use update::{Change, update};
 
-/// Where the root's hash is stored in [`Space::Node`]. Paths begin with their depth, at most 64.
+/// Where the top node's record is stored in [`Space::Node`]. Keys of others begin with their depth, at most 64.
 pub const ROOT_KEY: [u8; 1] = [0xff];
 
 /// Nodes deeper than this are not cached. All above it are 1 + 16 + 256 + 4096 nodes, which
@@ -89,20 +91,9 @@ impl LeafHash {
     }
 }
 
-/// The root's record: its hash and the number of leaves. Absent for the empty state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(crate) struct Root {
-    pub(crate) hash: NodeHash,
-    pub(crate) leaves: u64,
-}
-
-impl Root {
-    pub(crate) fn load(read: &dyn Read) -> Result<Root, CorruptTree> {
-        match read.get(Space::Node, &ROOT_KEY) {
-            Some(bytes) => borsh::from_slice(&bytes).map_err(|_| CorruptTree { key: ROOT_KEY.to_vec() }),
-            None => Ok(Root { hash: Node::empty().hash(), leaves: 0 }),
-        }
-    }
+/// What the top node's record says: its hash and the number of leaves. Absent for the empty state.
+pub(crate) fn load_root(read: &dyn Read) -> Result<Child, CorruptTree> {
+    Ok(record::child(read, &Path::TOP)?.unwrap_or_else(|| Child { hash: Node::empty().hash(), leaves: 0 }))
 }
 
 /// The root of the state, read from the store in one step.
@@ -110,7 +101,7 @@ impl Root {
 /// # Errors
 /// [`CorruptTree`] if the record is malformed.
 pub fn root(read: &dyn Read) -> Result<RootHash, CorruptTree> {
-    Ok(Root::load(read)?.hash.into())
+    Ok(load_root(read)?.hash.into())
 }
 
 /// The number of leaves of the state.
@@ -118,22 +109,17 @@ pub fn root(read: &dyn Read) -> Result<RootHash, CorruptTree> {
 /// # Errors
 /// [`CorruptTree`] if the record is malformed.
 pub fn leaf_count(read: &dyn Read) -> Result<u64, CorruptTree> {
-    Ok(Root::load(read)?.leaves)
+    Ok(load_root(read)?.leaves)
 }
 
 /// The stored node at `path`, to compare states or to serve them; `None` if the tree has none there.
 ///
 /// # Errors
-/// [`CorruptTree`] if its bytes are not canonical.
+/// [`CorruptTree`] if its records are not ones that this crate writes.
 pub fn node(read: &dyn Read, path: &Path) -> Result<Option<Node>, CorruptTree> {
-    let key = path.key();
-    let Some(bytes) = read.get(Space::Node, &key) else {
-        return Ok(None);
-    };
-    match Node::decode(&bytes) {
-        Some(Node::Branch(_)) if path.is_deepest() => Err(CorruptTree { key }),
-        Some(node) => Ok(Some(node)),
-        None => Err(CorruptTree { key }),
+    match record::child(read, path)? {
+        Some(known) => record::load(read, path, known).map(Some),
+        None => Ok(None),
     }
 }
 

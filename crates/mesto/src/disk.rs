@@ -14,7 +14,8 @@ use std::{
     },
 };
 
-use fjall::{Database, KeyspaceCreateOptions, PersistMode, Readable as _};
+use fjall::config::CompressionPolicy;
+use fjall::{CompressionType, Database, KeyspaceCreateOptions, PersistMode, Readable as _};
 use mesto_node::store::{Batch, CommitError, Keyspace, Pair, Snapshot, Store, conformance::KEY_BYTES_MAX};
 
 use crate::home::files;
@@ -123,7 +124,7 @@ impl DiskStore {
             .max_cached_files(Some(OPEN_TABLES_MAX))
             .worker_threads(WORKER_THREADS)
             // Most of what is written is encrypted, and so does not compress.
-            .journal_compression(fjall::CompressionType::None)
+            .journal_compression(CompressionType::None)
             // Each commit says itself how durable it is.
             .manual_journal_persist(true)
             .open()?;
@@ -131,6 +132,7 @@ impl DiskStore {
             database.keyspace(keyspace.name(), || {
                 KeyspaceCreateOptions::default()
                     .max_memtable_size(memtable_bytes(keyspace))
+                    .data_block_compression_policy(compression(keyspace))
                     .manual_journal_persist(true)
             })
         };
@@ -140,6 +142,7 @@ impl DiskStore {
             open(Keyspace::State)?,
             open(Keyspace::Tree)?,
             open(Keyspace::Private)?,
+            open(Keyspace::Entry)?,
         ];
         Ok(Opened { keyspaces, database, failed: AtomicBool::new(false) })
     }
@@ -167,7 +170,17 @@ impl DiskStore {
 const fn memtable_bytes(keyspace: Keyspace) -> u64 {
     match keyspace {
         Keyspace::Meta | Keyspace::Private => 1 << 20,
-        Keyspace::Log | Keyspace::State | Keyspace::Tree => 6 << 20,
+        Keyspace::Log | Keyspace::State | Keyspace::Tree | Keyspace::Entry => 4 << 20,
+    }
+}
+
+/// Hashes and what is encrypted do not compress; the rest is worth it once it has settled in the lower levels.
+fn compression(keyspace: Keyspace) -> CompressionPolicy {
+    match keyspace {
+        Keyspace::Log | Keyspace::Tree | Keyspace::Entry => CompressionPolicy::all(CompressionType::None),
+        Keyspace::Meta | Keyspace::State | Keyspace::Private => {
+            CompressionPolicy::new([CompressionType::None, CompressionType::None, CompressionType::Lz4])
+        }
     }
 }
 

@@ -127,13 +127,24 @@ impl Behaviour {
     /// Publishes whatever the size. Only a misbehaving node does.
     pub(super) fn publish_unchecked(&mut self, topic: &str, bytes: Vec<u8>) -> Result<(), PublishError> {
         let size = bytes.len();
-        match self.inner.publish(IdentTopic::new(topic).hash(), bytes) {
+        let topic = IdentTopic::new(topic).hash();
+        // Or else the message would be signed before it turns out that nobody wants it.
+        if !self.is_heard(&topic) {
+            return Err(PublishError::NoPeers);
+        }
+        match self.inner.publish(topic, bytes) {
             Ok(_) => Ok(()),
             Err(gossipsub::PublishError::NoPeersSubscribedToTopic) => Err(PublishError::NoPeers),
             Err(gossipsub::PublishError::AllQueuesFull(peers)) => Err(PublishError::QueuesFull { peers }),
             Err(gossipsub::PublishError::MessageTooLarge) => Err(PublishError::TooLarge { bytes: size }),
             Err(error) => Err(PublishError::Failed(error.to_string())),
         }
+    }
+
+    /// Whether a connected peer is subscribed.
+    fn is_heard(&self, topic: &TopicHash) -> bool {
+        self.inner.mesh_peers(topic).next().is_some()
+            || self.inner.all_peers().any(|(_, topics)| topics.contains(&topic))
     }
 
     /// Ends the wait for validation of a message.

@@ -18,7 +18,7 @@ use mesto_sync::Summary;
 use crate::command::CommandError;
 use crate::flight::{Flight, Work};
 use crate::group::GroupView;
-use crate::layout;
+use crate::layout::{self, LogNumber};
 use crate::log::Log;
 use crate::record::ContextRecord;
 use crate::state::ContextState;
@@ -79,13 +79,13 @@ pub(crate) struct WaitingCall {
 
 impl Context {
     /// Reads the context back from the store.
-    pub(crate) fn open(view: &View, id: ContextId, record: ContextRecord) -> Result<Self, String> {
-        let log = Log::open(view, id.log(), Kind::Delta)?;
-        let state = ContextState::new(view.clone(), &id);
+    pub(crate) fn open(view: &View, id: ContextId, number: LogNumber, record: ContextRecord) -> Result<Self, String> {
+        let log = Log::open(view, id.log(), number, Kind::Delta)?;
+        let state = ContextState::new(view.clone(), number);
         let root = mesto_crdt::root(&state).map_err(|e| e.to_string())?;
         let leaves = mesto_crdt::tree::leaf_count(&state).map_err(|e| e.to_string())?;
-        let mut context = Self::new(id, record);
-        context.verdicts = verdicts::Verdicts::open(view, &id)?;
+        let mut context = Self::new(id, number, record);
+        context.verdicts = verdicts::Verdicts::open(view, &id, number)?;
         context.log = log;
         context.root = root;
         context.leaves = leaves;
@@ -93,12 +93,12 @@ impl Context {
     }
 
     /// A context that we begin or join: nothing of its log is here.
-    pub(crate) fn new(id: ContextId, record: ContextRecord) -> Self {
+    pub(crate) fn new(id: ContextId, number: LogNumber, record: ContextRecord) -> Self {
         Self {
             id,
             group: GroupId::from_bytes(record.group),
             flight: Flight::default(),
-            log: Log::empty(id.log(), Kind::Delta),
+            log: Log::empty(id.log(), number, Kind::Delta),
             identity: SigningKey::from_seed(&record.identity_seed),
             record,
             root: RootHash::empty(),
@@ -142,6 +142,7 @@ impl Context {
         if let Ok(bytes) = borsh::to_vec(&self.record) {
             work.put(Keyspace::Meta, layout::context(&self.id), bytes);
         }
+        self.log.save_number(work);
     }
 
     pub(crate) fn summary(&self) -> Summary {

@@ -23,7 +23,7 @@ pub(crate) struct Flight {
 #[derive(Debug)]
 struct Waiting {
     seq: u64,
-    keys: Vec<(Keyspace, Vec<u8>)>,
+    keys: Vec<(Keyspace, Arc<[u8]>)>,
     after: Vec<Effect>,
 }
 
@@ -34,6 +34,8 @@ pub(crate) struct Work<'a> {
     pub(crate) view: View,
     seq: u64,
     batch: Batch,
+    /// Those of the batch.
+    keys: Vec<(Keyspace, Arc<[u8]>)>,
     now: Vec<Effect>,
     after: Vec<Effect>,
 }
@@ -54,6 +56,7 @@ impl Flight {
             view: View { snapshot: Arc::clone(snapshot), overlay: self.overlay.clone() },
             seq: self.last_seq + 1,
             batch: Batch::default(),
+            keys: Vec::new(),
             now: Vec::new(),
             after: Vec::new(),
         }
@@ -66,7 +69,7 @@ impl Flight {
 
     /// Ends a step.
     pub(crate) fn depart(&mut self, work: Work<'_>) -> Departure {
-        let Work { view, seq, batch, mut now, after, .. } = work;
+        let Work { view, seq, batch, keys, mut now, after, .. } = work;
         if batch.is_empty() {
             match self.waiting.back_mut() {
                 Some(newest) => newest.after.extend(after),
@@ -76,7 +79,6 @@ impl Flight {
         }
         self.overlay = view.overlay;
         self.last_seq = seq;
-        let keys = batch.writes.iter().map(|write| (write.keyspace, write.key.clone())).collect();
         self.waiting.push_back(Waiting { seq, keys, after });
         Departure { batch: Some((seq, batch)), effects: now }
     }
@@ -85,10 +87,8 @@ impl Flight {
     pub(crate) fn land(&mut self, seq: u64) -> Vec<Effect> {
         let mut effects = Vec::new();
         while let Some(landed) = self.waiting.pop_front_if(|waiting| waiting.seq <= seq) {
-            for place in landed.keys {
-                if self.overlay.get(&place).is_some_and(|pending| pending.seq == landed.seq) {
-                    self.overlay.remove(&place);
-                }
+            for (keyspace, key) in landed.keys {
+                self.overlay.land(keyspace, &key, landed.seq);
             }
             effects.extend(landed.after);
         }
@@ -99,15 +99,20 @@ impl Flight {
 impl Work<'_> {
     /// Writes.
     pub(crate) fn put(&mut self, keyspace: Keyspace, key: Vec<u8>, value: Vec<u8>) {
-        let pending = Pending { seq: self.seq, value: Some(Arc::from(value.as_slice())) };
-        self.view.overlay.insert((keyspace, key.clone()), pending);
+        self.write(keyspace, &key, Some(Arc::from(value.as_slice())));
         self.batch.put(keyspace, key, value);
     }
 
     /// Removes.
     pub(crate) fn remove(&mut self, keyspace: Keyspace, key: Vec<u8>) {
-        self.view.overlay.insert((keyspace, key.clone()), Pending { seq: self.seq, value: None });
+        self.write(keyspace, &key, None);
         self.batch.remove(keyspace, key);
+    }
+
+    fn write(&mut self, keyspace: Keyspace, key: &[u8], value: Option<Arc<[u8]>>) {
+        let key: Arc<[u8]> = Arc::from(key);
+        self.view.overlay.insert(keyspace, Arc::clone(&key), Pending { seq: self.seq, value });
+        self.keys.push((keyspace, key));
     }
 
     /// Reads in order, own writes included.
@@ -153,7 +158,7 @@ mod tests {
         assert!(flight.depart(work).effects.is_empty(), "a step without writes may have read what is in flight");
         assert_eq!(flight.land(1), [effect(1)]);
         assert_eq!(flight.land(2), [effect(2), effect(3)]);
-        assert!(flight.overlay.is_empty());
+        assert_eq!(flight.overlay.len(), 0);
     }
 
     proptest! {

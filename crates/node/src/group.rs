@@ -17,8 +17,8 @@ use mesto_sync::{Gossip, Peer, Summary, gossip};
 
 use crate::command::CommandError;
 use crate::flight::{Flight, Work};
-use crate::layout;
-use crate::log::{Log, LogView, Need};
+use crate::layout::{self, LogNumber};
+use crate::log::{Log, Need};
 use crate::record::GroupRecord;
 use crate::step::{Effect, Notice, Report};
 use crate::store::Keyspace;
@@ -100,8 +100,14 @@ pub(crate) struct Group {
 
 impl Group {
     /// Reads the group back from the store, folding its log anew; a subgroup below what its parent tells.
-    pub(crate) fn open(view: &View, id: GroupId, record: GroupRecord, above: Option<Above>) -> Result<Self, String> {
-        let log = Log::open(view, id.log(), Kind::Governance)?;
+    pub(crate) fn open(
+        view: &View,
+        id: GroupId,
+        number: LogNumber,
+        record: GroupRecord,
+        above: Option<Above>,
+    ) -> Result<Self, String> {
+        let log = Log::open(view, id.log(), number, Kind::Governance)?;
         let mut governance: Option<Governance> = None;
         let mut book = KeyBook::open(sent_keys(view, &id));
         log.replay(view, |op| {
@@ -140,11 +146,11 @@ impl Group {
     }
 
     /// A group that we begin or are about to join: nothing of its log is here.
-    pub(crate) fn new(id: GroupId, record: GroupRecord) -> Self {
+    pub(crate) fn new(id: GroupId, number: LogNumber, record: GroupRecord) -> Self {
         Self {
             id,
             flight: Flight::default(),
-            log: Log::empty(id.log(), Kind::Governance),
+            log: Log::empty(id.log(), number, Kind::Governance),
             governance: None,
             parent: None,
             above: None,
@@ -162,6 +168,7 @@ impl Group {
         if let Ok(bytes) = borsh::to_vec(&self.record) {
             work.put(Keyspace::Meta, layout::group(&self.id), bytes);
         }
+        self.log.save_number(work);
     }
 
     pub(crate) fn state(&self) -> Option<&GroupState> {
@@ -225,7 +232,7 @@ impl Group {
     /// Signs an op on top of all heads, applies it, and publishes it once it is durable.
     pub(crate) fn author(&mut self, work: &mut Work<'_>, actions: Vec<Action>) -> Result<EntryId, CommandError> {
         loop {
-            let read = LogView { view: &work.view, log: self.log.id() };
+            let read = self.log.read(&work.view);
             let next = self
                 .log
                 .dag

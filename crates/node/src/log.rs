@@ -12,7 +12,7 @@ use mesto_sync::Peer;
 use mesto_sync::message::{PAGE_BYTES_MAX, PAGE_ENTRIES_MAX};
 
 use crate::flight::Work;
-use crate::layout;
+use crate::layout::{self, LogNumber};
 use crate::store::Keyspace;
 use crate::view::View;
 
@@ -33,32 +33,51 @@ pub(crate) enum Need {
 #[derive(Debug)]
 pub(crate) struct Log {
     pub(crate) dag: Dag,
+    number: LogNumber,
     parking: Parking<Need, (Peer, Verified), Peer>,
 }
 
 /// The log's records in a view.
 pub(crate) struct LogView<'a> {
-    pub(crate) view: &'a View,
-    pub(crate) log: LogId,
+    view: &'a View,
+    log: LogNumber,
 }
 
 impl Log {
     /// Reads the log back; an empty one if there is none.
-    pub(crate) fn open(view: &View, log: LogId, kind: Kind) -> Result<Self, String> {
-        let dag = match view.get(Keyspace::Log, &layout::frontier(&log)) {
+    pub(crate) fn open(view: &View, log: LogId, number: LogNumber, kind: Kind) -> Result<Self, String> {
+        let dag = match view.get(Keyspace::Log, &layout::frontier(number)) {
             Some(bytes) => Dag::restore(&bytes).map_err(|e| format!("frontier of log {log}: {e}"))?,
             None => Dag::new(log, kind),
         };
-        Ok(Self { dag, parking: Parking::new(Limits::default()) })
+        if dag.log() != log {
+            return Err(format!("the store has log {} where log {log} should be", dag.log()));
+        }
+        Ok(Self { dag, number, parking: Parking::new(Limits::default()) })
     }
 
     /// A log of which nothing is here.
-    pub(crate) fn empty(log: LogId, kind: Kind) -> Self {
-        Self { dag: Dag::new(log, kind), parking: Parking::new(Limits::default()) }
+    pub(crate) fn empty(log: LogId, number: LogNumber, kind: Kind) -> Self {
+        Self { dag: Dag::new(log, kind), number, parking: Parking::new(Limits::default()) }
     }
 
     pub(crate) fn id(&self) -> LogId {
         self.dag.log()
+    }
+
+    pub(crate) fn number(&self) -> LogNumber {
+        self.number
+    }
+
+    /// The log's records in `view`.
+    pub(crate) fn read<'a>(&self, view: &'a View) -> LogView<'a> {
+        LogView { view, log: self.number }
+    }
+
+    /// Writes the log's number: with the first batch of its machine, so that nothing is kept under a number that
+    /// another log could be given after a crash.
+    pub(crate) fn save_number(&self, work: &mut Work<'_>) {
+        work.put(Keyspace::Meta, layout::number(&self.id()), self.number.bytes().to_vec());
     }
 
     pub(crate) fn heads(&self) -> Vec<EntryId> {
@@ -66,47 +85,47 @@ impl Log {
     }
 
     pub(crate) fn holds(&self, view: &View, id: &EntryId) -> bool {
-        self.dag.is_head(id) || LogView { view, log: self.id() }.placement(id).is_some()
+        self.dag.is_head(id) || self.read(view).placement(id).is_some()
     }
 
     pub(crate) fn check(&self, work: &Work<'_>, entry: &Verified) -> Result<Admission, Refusal> {
-        self.dag.check(&LogView { view: &work.view, log: self.id() }, entry)
+        self.dag.check(&self.read(&work.view), entry)
     }
 
     /// Inserts an entry that [`Log::check`] found ready, and writes its records. The frontier is written by
     /// [`Log::save`], once for all entries of a step.
     pub(crate) fn insert(&mut self, work: &mut Work<'_>, entry: &Verified, admission: Admission) -> Option<Inserted> {
         let Admission::Ready(ready) = admission else { return None };
-        let log = self.id();
+        let log = self.number;
         let inserted = self.dag.insert(*ready).ok()?;
         let placement = &inserted.placement;
         let id = entry.id();
-        work.put(Keyspace::Log, layout::entry(&log, &id), entry.bytes().to_vec());
-        work.put(Keyspace::Log, layout::placement(&log, &id), placement.encode());
-        work.put(Keyspace::Log, layout::arrival(&log, placement.arrival), id.as_bytes().to_vec());
+        work.put(Keyspace::Entry, layout::entry(log, placement.arrival), entry.bytes().to_vec());
+        work.put(Keyspace::Log, layout::placement(log, &id), placement.encode());
+        work.put(Keyspace::Log, layout::arrival(log, placement.arrival), id.as_bytes().to_vec());
         let place = [&placement.arrival.to_be_bytes()[..], id.as_bytes()].concat();
-        work.put(Keyspace::Log, layout::chain_place(&log, placement.chain.0, placement.seq), place);
+        work.put(Keyspace::Log, layout::chain_place(log, placement.chain.0, placement.seq), place);
         if let Some(proof) = &inserted.equivocation {
-            work.put(Keyspace::Log, layout::equivocation(&log, &id), proof.encode());
+            work.put(Keyspace::Log, layout::equivocation(log, &id), proof.encode());
         }
         Some(inserted)
     }
 
     /// Writes the frontier.
     pub(crate) fn save(&self, work: &mut Work<'_>) {
-        work.put(Keyspace::Log, layout::frontier(&self.id()), self.dag.encode());
+        work.put(Keyspace::Log, layout::frontier(self.number), self.dag.encode());
     }
 
     /// Sets an entry aside until all of `needs` are there. Durable, so that what a peer sent us once is not
     /// lost with us. Returns how many others had to go for want of room.
     pub(crate) fn park(&mut self, work: &mut Work<'_>, peer: Peer, entry: Verified, needs: Vec<Need>) -> u64 {
-        let log = self.id();
+        let log = self.number;
         let (id, bytes) = (entry.id(), entry.bytes().to_vec());
         match self.parking.park(id, peer, bytes.len(), needs, (peer, entry)) {
             Parked::Waiting { evicted } => {
-                work.put(Keyspace::Log, layout::waiting(&log, &id), bytes);
+                work.put(Keyspace::Log, layout::waiting(log, &id), bytes);
                 for (_, gone) in &evicted {
-                    work.remove(Keyspace::Log, layout::waiting(&log, &gone.id()));
+                    work.remove(Keyspace::Log, layout::waiting(log, &gone.id()));
                 }
                 evicted.len() as u64
             }
@@ -130,7 +149,7 @@ impl Log {
 
     fn unpark(&self, work: &mut Work<'_>, entries: &[(Peer, Verified)]) {
         for (_, entry) in entries {
-            work.remove(Keyspace::Log, layout::waiting(&self.id(), &entry.id()));
+            work.remove(Keyspace::Log, layout::waiting(self.number, &entry.id()));
         }
     }
 
@@ -143,7 +162,7 @@ impl Log {
 
     /// Takes out of the store, at start, what waited when the node stopped.
     pub(crate) fn take_waiting(&self, work: &mut Work<'_>) -> Vec<Verified> {
-        let prefix = layout::waiting_all(&self.id());
+        let prefix = layout::waiting_all(self.number);
         let mut entries = Vec::new();
         let mut cursor: Option<Vec<u8>> = None;
         loop {
@@ -175,18 +194,17 @@ impl Log {
         cursor: u64,
         careful: bool,
     ) -> (Vec<Vec<u8>>, Option<u64>) {
-        let log = self.id();
-        let read = LogView { view, log };
+        let read = self.read(view);
         let assume = if careful { Assume::Forks } else { Assume::NoForks };
         let page = missing::missing(&self.dag, &read, theirs, assume, cursor, PAGE_ENTRIES_MAX);
         let mut bytes_total = 0;
         let mut entries = Vec::new();
-        for id in &page.entries {
+        for &(arrival, _) in &page.entries {
             if bytes_total >= PAGE_BYTES_MAX {
                 // Cut by size: the next page begins with the first entry that is left out.
-                return (entries, read.placement(id).map(|placement| placement.arrival));
+                return (entries, Some(arrival));
             }
-            let Some(bytes) = view.get(Keyspace::Log, &layout::entry(&log, id)) else { break };
+            let Some(bytes) = read.bytes(arrival) else { break };
             bytes_total += bytes.len();
             entries.push(bytes);
         }
@@ -195,63 +213,63 @@ impl Log {
 
     /// Whether a log with `theirs` holds something that this one lacks.
     pub(crate) fn is_behind(&self, view: &View, theirs: &AuthorVector) -> bool {
-        missing::ahead_of(&self.dag, &LogView { view, log: self.id() }, theirs)
+        missing::ahead_of(&self.dag, &self.read(view), theirs)
     }
 
     /// The last entries to arrive, newest first.
     pub(crate) fn newest(&self, view: &View, limit: usize) -> Vec<Verified> {
-        let read = LogView { view, log: self.id() };
+        let read = self.read(view);
         let from = self.dag.count().saturating_sub(limit as u64);
-        let mut entries: Vec<_> = read.by_arrival(from, limit).iter().filter_map(|id| read.entry(id)).collect();
-        entries.reverse();
-        entries
+        (from..self.dag.count()).rev().filter_map(|arrival| read.entry_at(arrival)).collect()
     }
 
-    /// All entries in the order of arrival, page by page.
+    /// All entries in the order of arrival.
     pub(crate) fn replay(
         &self,
         view: &View,
         mut each: impl FnMut(Verified) -> Result<(), String>,
     ) -> Result<(), String> {
-        let read = LogView { view, log: self.id() };
-        let mut from = 0;
-        while from < self.dag.count() {
-            let ids = read.by_arrival(from, 256);
-            if ids.is_empty() {
-                return Err(format!("log {} breaks off at entry {from} of {}", self.id(), self.dag.count()));
-            }
-            from += ids.len() as u64;
-            for id in ids {
-                let entry =
-                    read.entry(&id).ok_or_else(|| format!("entry {id} of log {} is not in the store", self.id()))?;
-                each(entry)?;
-            }
+        let read = self.read(view);
+        for arrival in 0..self.dag.count() {
+            let entry = read.entry_at(arrival);
+            let entry = entry.ok_or_else(|| format!("log {} breaks off at entry {arrival}", self.id()))?;
+            each(entry)?;
         }
         Ok(())
     }
 }
 
+impl LogView<'_> {
+    /// The entry that came as number `arrival`, as it was signed.
+    fn bytes(&self, arrival: u64) -> Option<Vec<u8>> {
+        self.view.get(Keyspace::Entry, &layout::entry(self.log, arrival))
+    }
+
+    fn entry_at(&self, arrival: u64) -> Option<Verified> {
+        Signed::decode(&self.bytes(arrival)?).ok().map(Signed::trust_own_store)
+    }
+}
+
 impl DagRead for LogView<'_> {
     fn placement(&self, id: &EntryId) -> Option<Placement> {
-        let bytes = self.view.get(Keyspace::Log, &layout::placement(&self.log, id))?;
+        let bytes = self.view.get(Keyspace::Log, &layout::placement(self.log, id))?;
         Placement::decode(&bytes).ok()
     }
 
     fn entry(&self, id: &EntryId) -> Option<Verified> {
-        let bytes = self.view.get(Keyspace::Log, &layout::entry(&self.log, id))?;
-        Signed::decode(&bytes).ok().map(Signed::trust_own_store)
+        self.entry_at(self.placement(id)?.arrival)
     }
 
     fn by_arrival(&self, from: u64, limit: usize) -> Vec<EntryId> {
-        let prefix = layout::arrivals(&self.log);
-        let after = from.checked_sub(1).map(|before| layout::arrival(&self.log, before));
+        let prefix = layout::arrivals(self.log);
+        let after = from.checked_sub(1).map(|before| layout::arrival(self.log, before));
         let pairs = self.view.scan(Keyspace::Log, &prefix, after.as_deref(), limit);
         pairs.iter().filter_map(|(_, id)| Some(EntryId::from_bytes(id.as_slice().try_into().ok()?))).collect()
     }
 
     fn chain_entries(&self, chain: ChainIx, from_seq: u64, limit: usize) -> Vec<ChainEntry> {
-        let prefix = layout::chain(&self.log, chain.0);
-        let after = from_seq.checked_sub(1).map(|before| layout::chain_place(&self.log, chain.0, before));
+        let prefix = layout::chain(self.log, chain.0);
+        let after = from_seq.checked_sub(1).map(|before| layout::chain_place(self.log, chain.0, before));
         let pairs = self.view.scan(Keyspace::Log, &prefix, after.as_deref(), limit);
         pairs
             .iter()

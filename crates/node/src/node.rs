@@ -32,7 +32,7 @@ use crate::entropy::Entropy;
 use crate::flight::{Departure, Flight, Work};
 use crate::group::keys::{Domain, domain_of};
 use crate::group::{Group, News};
-use crate::layout;
+use crate::layout::{self, LogNumber};
 use crate::log::Need;
 use crate::peers::{Fetch, Session};
 use crate::record::{CardRecord, ContextRecord, GroupRecord, JoinRecord, PeerRecord};
@@ -78,6 +78,8 @@ pub struct Node {
     /// Contexts that we left since the start: their last batches may be on their way to the disk.
     resting: BTreeMap<ContextId, Context>,
     logs: BTreeMap<LogId, LogOwner>,
+    /// Of all logs that are or were ours.
+    numbers: BTreeMap<LogId, LogNumber>,
     joins: BTreeMap<GroupId, JoinRecord>,
     cards: BTreeMap<PublicKey, CardRecord>,
     known_peers: BTreeMap<Peer, PeerRecord>,
@@ -154,6 +156,7 @@ impl Node {
         snapshot: &Arc<dyn Snapshot>,
     ) -> Result<(Self, Step), String> {
         let view = View::durable(Arc::clone(snapshot));
+        let is_new = check_version(&view)?;
         let mut node = Self {
             peer,
             listening: Vec::new(),
@@ -162,6 +165,7 @@ impl Node {
             contexts: BTreeMap::new(),
             resting: BTreeMap::new(),
             logs: BTreeMap::new(),
+            numbers: numbers(&view)?,
             joins: BTreeMap::new(),
             cards: BTreeMap::new(),
             known_peers: BTreeMap::new(),
@@ -178,7 +182,8 @@ impl Node {
         node.open_groups(&view, records::<GroupRecord>(&view, layout::GROUPS)?)?;
         for (id, record) in records::<ContextRecord>(&view, layout::CONTEXTS)? {
             let id = ContextId::from_bytes(id);
-            node.adopt_context(Context::open(&view, id, record)?);
+            let number = node.number_of(&id.log());
+            node.adopt_context(Context::open(&view, id, number, record)?);
         }
         node.joins =
             records(&view, layout::JOINS)?.into_iter().map(|(id, join)| (GroupId::from_bytes(id), join)).collect();
@@ -187,6 +192,11 @@ impl Node {
         node.known_peers =
             records(&view, layout::PEERS)?.into_iter().map(|(id, at)| (Peer::from_bytes(id), at)).collect();
         let mut turn = Turn::new(time, entropy, snapshot);
+        if is_new {
+            node.with_own(&mut turn, |work| {
+                work.put(Keyspace::Meta, layout::VERSION_KEY.to_vec(), vec![layout::VERSION]);
+            });
+        }
         node.begin(&mut turn);
         node.finish(&mut turn);
         Ok((node, turn.step))
@@ -462,6 +472,17 @@ impl Node {
         turn.take(MachineId::Node, departure);
     }
 
+    /// The number of a log on this node; the next one if it has none yet.
+    pub(crate) fn number_of(&mut self, log: &LogId) -> LogNumber {
+        if let Some(number) = self.numbers.get(log) {
+            return *number;
+        }
+        let last = self.numbers.values().max().map_or(0, |number| number.0);
+        let number = LogNumber(last.checked_add(1).expect("INVARIANT: a node has far fewer than 2^32 logs"));
+        self.numbers.insert(*log, number);
+        number
+    }
+
     fn adopt_group(&mut self, group: Group) {
         self.logs.insert(group.id.log(), LogOwner::Group(group.id));
         self.groups.insert(group.id, group);
@@ -543,6 +564,25 @@ fn joined(effects: Vec<Effect>) -> Vec<Effect> {
         joined.extend(messages.into_iter().map(|message| Effect::Publish(topic.clone(), message)));
     }
     joined
+}
+
+/// Whether the store is new.
+fn check_version(view: &View) -> Result<bool, String> {
+    let is_new = view.scan(Keyspace::Meta, &[], None, 1).is_empty();
+    match view.get(Keyspace::Meta, layout::VERSION_KEY).as_deref() {
+        Some([layout::VERSION]) => Ok(false),
+        None if is_new => Ok(true),
+        // The first version did not say which it was.
+        other => {
+            let found = other.map_or(1, |bytes| bytes.first().copied().unwrap_or_default());
+            Err(format!("its version is {found}, and this build reads version {}", layout::VERSION))
+        }
+    }
+}
+
+fn numbers(view: &View) -> Result<BTreeMap<LogId, LogNumber>, String> {
+    let numbers = records::<[u8; 4]>(view, layout::NUMBERS)?.into_iter();
+    Ok(numbers.map(|(id, number)| (LogId::from_bytes(id), LogNumber(u32::from_be_bytes(number)))).collect())
 }
 
 fn records<T: borsh::BorshDeserialize>(view: &View, prefix: &[u8]) -> Result<Vec<([u8; 32], T)>, String> {

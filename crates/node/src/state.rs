@@ -1,9 +1,10 @@
-//! A context's state as the collections read it: four key spaces, found in the store under the context's id.
+//! A context's state as the collections read it: four key spaces, found in the store under the number of the context's
+//! log.
 
 use mesto_crdt::{Read, RootHash, Sequences, Space};
 use mesto_governance::ContextId;
 
-use crate::layout;
+use crate::layout::{self, LogNumber};
 use crate::store::{Keyspace, Pair};
 use crate::view::View;
 
@@ -12,24 +13,22 @@ use crate::view::View;
 pub struct ContextState {
     view: View,
     sequences: Sequences,
-    leaves: Vec<u8>,
-    counts: Vec<u8>,
-    tree: Vec<u8>,
-    private: Vec<u8>,
+    log: LogNumber,
 }
 
 impl ContextState {
-    /// The state of `context` in `view`.
+    /// The state of the context whose log has this number in `view`.
     #[must_use]
-    pub fn new(view: View, context: &ContextId) -> Self {
-        Self {
-            view,
-            sequences: Sequences::new(),
-            leaves: layout::leaves(context),
-            counts: layout::counts(context),
-            tree: layout::tree(context),
-            private: layout::private(context),
-        }
+    pub fn new(view: View, log: LogNumber) -> Self {
+        Self { view, sequences: Sequences::new(), log }
+    }
+
+    /// The state of `context` in `view`; an empty one if nothing of it was ever here.
+    #[must_use]
+    pub fn of(view: View, context: &ContextId) -> Self {
+        let number = view.get(Keyspace::Meta, &layout::number(&context.log()));
+        let number = number.and_then(|bytes| LogNumber::read(&bytes)).unwrap_or(LogNumber::NONE);
+        Self::new(view, number)
     }
 
     /// With the texts and lists that are in memory: of exactly this version, or none.
@@ -43,21 +42,12 @@ impl ContextState {
     pub fn loaded(&self) -> &Sequences {
         &self.sequences
     }
-
-    fn place(&self, space: Space) -> (Keyspace, &[u8]) {
-        match space {
-            Space::Leaf => (Keyspace::State, &self.leaves),
-            Space::Count => (Keyspace::State, &self.counts),
-            Space::Node => (Keyspace::Tree, &self.tree),
-            Space::Private => (Keyspace::Private, &self.private),
-        }
-    }
 }
 
 impl PartialEq for ContextState {
     /// States are equal if they are of one context and moment; what is in memory follows from that.
     fn eq(&self, other: &Self) -> bool {
-        self.view == other.view && self.leaves == other.leaves
+        self.view == other.view && self.log == other.log
     }
 }
 
@@ -78,21 +68,19 @@ impl PartialEq for Version {
 
 /// The keyspace and key of a collection's write.
 #[must_use]
-pub(crate) fn place_of(context: &ContextId, space: Space, key: &[u8]) -> (Keyspace, Vec<u8>) {
-    let (keyspace, mut place) = match space {
-        Space::Leaf => (Keyspace::State, layout::leaves(context)),
-        Space::Count => (Keyspace::State, layout::counts(context)),
-        Space::Node => (Keyspace::Tree, layout::tree(context)),
-        Space::Private => (Keyspace::Private, layout::private(context)),
-    };
-    place.extend_from_slice(key);
-    (keyspace, place)
+pub(crate) fn place_of(log: LogNumber, space: Space, key: &[u8]) -> (Keyspace, Vec<u8>) {
+    match space {
+        Space::Leaf => (Keyspace::State, layout::leaf(log, key)),
+        Space::Count => (Keyspace::State, layout::count(log, key)),
+        Space::Node => (Keyspace::Tree, layout::node(log, key)),
+        Space::Private => (Keyspace::Private, layout::private(log, key)),
+    }
 }
 
 impl Read for ContextState {
     fn get(&self, space: Space, key: &[u8]) -> Option<Vec<u8>> {
-        let (keyspace, prefix) = self.place(space);
-        self.view.get(keyspace, &[prefix, key].concat())
+        let (keyspace, place) = place_of(self.log, space, key);
+        self.view.get(keyspace, &place)
     }
 
     fn sequences(&self) -> Option<&Sequences> {
@@ -100,12 +88,12 @@ impl Read for ContextState {
     }
 
     fn scan(&self, space: Space, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<Pair> {
-        let (keyspace, own) = self.place(space);
-        let whole = [own, prefix].concat();
-        let after = after.map(|after| [own, after].concat());
+        let (keyspace, whole) = place_of(self.log, space, prefix);
+        let own_len = whole.len() - prefix.len();
+        let after = after.map(|after| place_of(self.log, space, after).1);
         let mut pairs = self.view.scan(keyspace, &whole, after.as_deref(), limit);
         for (key, _) in &mut pairs {
-            key.drain(..own.len());
+            key.drain(..own_len);
         }
         pairs
     }

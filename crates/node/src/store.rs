@@ -14,7 +14,7 @@ pub mod memory;
 pub enum Keyspace {
     /// What the node is part of: groups, contexts, keys, pending joins, known peers.
     Meta = 0,
-    /// Entries of all logs and the indexes over them.
+    /// Indexes over the entries of all logs.
     Log = 1,
     /// Leaves of the contexts' states, and counts.
     State = 2,
@@ -22,11 +22,13 @@ pub enum Keyspace {
     Tree = 3,
     /// What apps keep on this node alone.
     Private = 4,
+    /// Entries of all logs, in the order in which they came: what is written here is never written again.
+    Entry = 5,
 }
 
 impl Keyspace {
     /// All of them, in the order of their tags.
-    pub const ALL: [Self; 5] = [Self::Meta, Self::Log, Self::State, Self::Tree, Self::Private];
+    pub const ALL: [Self; 6] = [Self::Meta, Self::Log, Self::State, Self::Tree, Self::Private, Self::Entry];
 
     /// The name that an on-disk store gives it.
     #[must_use]
@@ -37,6 +39,7 @@ impl Keyspace {
             Self::State => "state",
             Self::Tree => "tree",
             Self::Private => "private",
+            Self::Entry => "entry",
         }
     }
 }

@@ -50,9 +50,20 @@ pub enum CheckError {
 /// # Errors
 /// See [`CheckError`].
 pub fn message(bytes: &[u8]) -> Result<CheckedMessage, CheckError> {
+    message_by(bytes, entries)
+}
+
+/// Checks a message of a lane; `page` does of its entries what [`entries`] does, perhaps on several threads.
+///
+/// # Errors
+/// See [`CheckError`].
+pub fn message_by(
+    bytes: &[u8],
+    page: impl FnOnce(&[Vec<u8>]) -> Result<Vec<Verified>, CheckError>,
+) -> Result<CheckedMessage, CheckError> {
     let mut message = Message::decode(bytes)?;
     let entries = match &mut message {
-        Message::Page { entries, .. } => verified(std::mem::take(entries))?,
+        Message::Page { entries, .. } => page(&std::mem::take(entries))?,
         Message::Hello(_)
         | Message::Proof(_)
         | Message::Summaries(_)
@@ -76,12 +87,16 @@ pub fn message(bytes: &[u8]) -> Result<CheckedMessage, CheckError> {
 /// See [`CheckError`].
 pub fn gossip(bytes: &[u8]) -> Result<CheckedGossip, CheckError> {
     Ok(match Gossip::decode(bytes)? {
-        Gossip::Entries(entries) => CheckedGossip::Entries(verified(entries)?),
+        Gossip::Entries(entries) => CheckedGossip::Entries(self::entries(&entries)?),
         Gossip::Heartbeat(heartbeat) => CheckedGossip::Heartbeat(heartbeat),
         Gossip::Ephemeral(message) => CheckedGossip::Ephemeral(message),
     })
 }
 
-fn verified(entries: Vec<Vec<u8>>) -> Result<Vec<Verified>, CheckError> {
+/// Verifies entries, each by itself.
+///
+/// # Errors
+/// See [`CheckError`].
+pub fn entries(entries: &[Vec<u8>]) -> Result<Vec<Verified>, CheckError> {
     entries.iter().map(|bytes| Ok(Signed::decode(bytes)?.verify()?)).collect()
 }

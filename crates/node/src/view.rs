@@ -1,12 +1,44 @@
 //! What a machine sees: the store's snapshot, and over it what the machine wrote that is not durable yet.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use imbl::OrdMap;
 
 use crate::store::{Keyspace, Pair, Snapshot};
 
-pub(crate) type Overlay = OrdMap<(Keyspace, Vec<u8>), Pending>;
+/// What is in flight. Persistent, so that views can hold on to it; keys are shared, because a change of it copies the
+/// nodes that others hold on to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Overlay {
+    /// By tag.
+    keyspaces: [OrdMap<Arc<[u8]>, Pending>; Keyspace::ALL.len()],
+}
+
+impl Overlay {
+    pub(crate) fn get(&self, keyspace: Keyspace, key: &[u8]) -> Option<&Pending> {
+        self.of(keyspace).get(key)
+    }
+
+    pub(crate) fn insert(&mut self, keyspace: Keyspace, key: Arc<[u8]>, pending: Pending) {
+        self.keyspaces[keyspace as usize].insert(key, pending);
+    }
+
+    /// Lets go of a key, unless a batch after `seq` has written it since.
+    pub(crate) fn land(&mut self, keyspace: Keyspace, key: &[u8], seq: u64) {
+        if self.get(keyspace, key).is_some_and(|pending| pending.seq == seq) {
+            self.keyspaces[keyspace as usize].remove(key);
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.keyspaces.iter().map(OrdMap::len).sum()
+    }
+
+    fn of(&self, keyspace: Keyspace) -> &OrdMap<Arc<[u8]>, Pending> {
+        &self.keyspaces[keyspace as usize]
+    }
+}
 
 /// A value in flight: which batch wrote it, and what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,18 +58,16 @@ impl View {
     /// The view of what is durable.
     #[must_use]
     pub fn durable(snapshot: Arc<dyn Snapshot>) -> Self {
-        Self { snapshot, overlay: Overlay::new() }
+        Self { snapshot, overlay: Overlay::default() }
     }
 
     /// The value of a key.
     #[must_use]
     pub fn get(&self, keyspace: Keyspace, key: &[u8]) -> Option<Vec<u8>> {
-        if !self.overlay.is_empty() {
-            if let Some(pending) = self.overlay.get(&(keyspace, key.to_vec())) {
-                return pending.value.as_ref().map(|value| value.to_vec());
-            }
+        match self.overlay.get(keyspace, key) {
+            Some(pending) => pending.value.as_ref().map(|value| value.to_vec()),
+            None => self.snapshot.get(keyspace, key),
         }
-        self.snapshot.get(keyspace, key)
     }
 
     /// Up to `limit` pairs whose keys begin with `prefix`, in key order, those strictly after `after` if given.
@@ -46,9 +76,10 @@ impl View {
         let start = after.filter(|after| *after >= prefix).unwrap_or(prefix);
         let mut fresh = self
             .overlay
-            .range((keyspace, start.to_vec())..)
-            .take_while(|((ks, key), _)| *ks == keyspace && key.starts_with(prefix))
-            .filter(|((_, key), _)| after.is_none_or(|after| key.as_slice() > after))
+            .of(keyspace)
+            .range::<_, [u8]>((Bound::Included(start), Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(prefix))
+            .filter(|(key, _)| after.is_none_or(|after| &***key > after))
             .peekable();
         if fresh.peek().is_none() {
             return self.snapshot.scan(keyspace, prefix, after, limit);
@@ -62,16 +93,16 @@ impl View {
             let is_last = page.len() < limit;
             let end = page.last().map(|(key, _)| key.clone());
             for (key, value) in page {
-                while let Some(((_, new), pending)) = fresh.next_if(|((_, new), _)| *new < key) {
+                while let Some((new, pending)) = fresh.next_if(|(new, _)| ***new < *key) {
                     push(&mut found, new, pending);
                 }
-                match fresh.next_if(|((_, new), _)| *new == key) {
-                    Some(((_, new), pending)) => push(&mut found, new, pending),
+                match fresh.next_if(|(new, _)| ***new == *key) {
+                    Some((new, pending)) => push(&mut found, new, pending),
                     None => found.push((key, value)),
                 }
             }
             if is_last {
-                for ((_, new), pending) in fresh.by_ref() {
+                for (new, pending) in fresh.by_ref() {
                     push(&mut found, new, pending);
                     if found.len() >= limit {
                         break;

@@ -63,8 +63,8 @@ struct Stretch {
 /// Some of the lacking entries.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Page {
-    /// In the order of arrival, so after their parents.
-    pub entries: Vec<EntryId>,
+    /// With their numbers in the order of arrival, ascending and so after their parents.
+    pub entries: Vec<(u64, EntryId)>,
     /// Where the next page begins; absent after the last.
     pub next: Option<u64>,
 }
@@ -88,7 +88,7 @@ pub fn missing(
     lacking.skip_to(read, cursor);
     let page = lacking.page(read, limit);
     let next = page.last().and_then(|(arrival, _)| arrival.checked_add(1)).filter(|_| !lacking.is_empty());
-    Page { entries: page.into_iter().map(|(_, id)| id).collect(), next }
+    Page { entries: page, next }
 }
 
 /// Whether they hold an entry that we lack, as far as their vector tells: a complete one tells all.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use borsh::BorshDeserialize;
 use mesto_crdt::RootHash;
 use mesto_governance::{ContextId, EpochKey, GroupId};
+use mesto_node::layout::{self, LogNumber};
 use mesto_node::record::{CardRecord, ContextRecord, GroupRecord};
 use mesto_node::store::{Keyspace, Snapshot};
-use mesto_node::{ContextState, View, layout};
+use mesto_node::{ContextState, View};
 use mesto_oplog::dag::{ChainEntry, Dag, DagRead};
 use mesto_oplog::placement::{ChainIx, Placement};
 use mesto_oplog::{EntryId, LogId, PublicKey, Signed, Verified};
@@ -16,55 +17,57 @@ use mesto_oplog::{EntryId, LogId, PublicKey, Signed, Verified};
 /// One log in a snapshot.
 pub(crate) struct Ledger {
     snapshot: Arc<dyn Snapshot>,
-    log: LogId,
+    number: LogNumber,
 }
 
 impl Ledger {
     /// The log `log` in `snapshot`.
     #[must_use]
     pub(crate) fn new(snapshot: Arc<dyn Snapshot>, log: LogId) -> Self {
-        Self { snapshot, log }
+        let number = number(&snapshot, &log);
+        Self { snapshot, number }
     }
 
     /// Its graph; none if it is empty or broken.
     #[must_use]
     pub(crate) fn dag(&self) -> Option<Dag> {
-        Dag::restore(&self.snapshot.get(Keyspace::Log, &layout::frontier(&self.log))?).ok()
+        Dag::restore(&self.snapshot.get(Keyspace::Log, &layout::frontier(self.number))?).ok()
     }
 
     /// The ids of all accepted entries.
     #[must_use]
     pub(crate) fn ids(&self) -> BTreeSet<EntryId> {
-        let pairs = self.snapshot.scan(Keyspace::Log, &layout::arrivals(&self.log), None, usize::MAX);
+        let pairs = self.snapshot.scan(Keyspace::Log, &layout::arrivals(self.number), None, usize::MAX);
         pairs.iter().filter_map(|(_, id)| Some(EntryId::from_bytes(id.as_slice().try_into().ok()?))).collect()
     }
 
     /// Whether an entry is accepted.
     #[must_use]
     pub(crate) fn holds(&self, id: &EntryId) -> bool {
-        self.snapshot.get(Keyspace::Log, &layout::entry(&self.log, id)).is_some()
+        self.entry(id).is_some()
     }
 }
 
 impl DagRead for Ledger {
     fn placement(&self, id: &EntryId) -> Option<Placement> {
-        Placement::decode(&self.snapshot.get(Keyspace::Log, &layout::placement(&self.log, id))?).ok()
+        Placement::decode(&self.snapshot.get(Keyspace::Log, &layout::placement(self.number, id))?).ok()
     }
 
     fn entry(&self, id: &EntryId) -> Option<Verified> {
-        let bytes = self.snapshot.get(Keyspace::Log, &layout::entry(&self.log, id))?;
+        let arrival = self.placement(id)?.arrival;
+        let bytes = self.snapshot.get(Keyspace::Entry, &layout::entry(self.number, arrival))?;
         Signed::decode(&bytes).ok().map(Signed::trust_own_store)
     }
 
     fn by_arrival(&self, from: u64, limit: usize) -> Vec<EntryId> {
-        let after = from.checked_sub(1).map(|before| layout::arrival(&self.log, before));
-        let pairs = self.snapshot.scan(Keyspace::Log, &layout::arrivals(&self.log), after.as_deref(), limit);
+        let after = from.checked_sub(1).map(|before| layout::arrival(self.number, before));
+        let pairs = self.snapshot.scan(Keyspace::Log, &layout::arrivals(self.number), after.as_deref(), limit);
         pairs.iter().filter_map(|(_, id)| Some(EntryId::from_bytes(id.as_slice().try_into().ok()?))).collect()
     }
 
     fn chain_entries(&self, chain: ChainIx, from_seq: u64, limit: usize) -> Vec<ChainEntry> {
-        let after = from_seq.checked_sub(1).map(|before| layout::chain_place(&self.log, chain.0, before));
-        let pairs = self.snapshot.scan(Keyspace::Log, &layout::chain(&self.log, chain.0), after.as_deref(), limit);
+        let after = from_seq.checked_sub(1).map(|before| layout::chain_place(self.number, chain.0, before));
+        let pairs = self.snapshot.scan(Keyspace::Log, &layout::chain(self.number, chain.0), after.as_deref(), limit);
         let read = |(key, place): &(Vec<u8>, Vec<u8>)| {
             let (arrival, id) = place.split_first_chunk()?;
             Some(ChainEntry {
@@ -75,6 +78,13 @@ impl DagRead for Ledger {
         };
         pairs.iter().filter_map(read).collect()
     }
+}
+
+/// The number of a log in a store; that of none if nothing of it was ever there.
+#[must_use]
+pub(crate) fn number(snapshot: &Arc<dyn Snapshot>, log: &LogId) -> LogNumber {
+    let number = snapshot.get(Keyspace::Meta, &layout::number(log));
+    number.and_then(|bytes| LogNumber::read(&bytes)).unwrap_or(LogNumber::NONE)
 }
 
 /// The groups that a store knows, with its part in each.
@@ -105,7 +115,7 @@ pub(crate) fn epoch_keys(snapshot: &Arc<dyn Snapshot>, group: &GroupId) -> Vec<E
 /// The state of a context.
 #[must_use]
 pub(crate) fn state(snapshot: &Arc<dyn Snapshot>, context: &ContextId) -> ContextState {
-    ContextState::new(View::durable(Arc::clone(snapshot)), context)
+    ContextState::of(View::durable(Arc::clone(snapshot)), context)
 }
 
 /// The stored root of a context's state; none if it is broken.

@@ -1,4 +1,4 @@
-//! Nodes of the tree and their canonical bytes.
+//! Nodes of the tree and their canonical bytes, which are hashed; [`record`](super::record) tells what is stored.
 //!
 //! Bucket: `01`, number of entries (1 byte), then each: element id (32), leaf hash (32), ascending by element id.
 //! Branch: `02`, a little-endian `u16` whose bit n says that child n exists, then each child in order: hash (32),
@@ -76,10 +76,7 @@ impl Node {
             Node::Bucket(entries) => {
                 let mut bytes = Vec::with_capacity(2 + entries.len() * ENTRY_BYTES);
                 bytes.extend([TAG_BUCKET, entries.len() as u8]);
-                for entry in entries {
-                    bytes.extend_from_slice(&entry.element.0);
-                    bytes.extend_from_slice(&entry.leaf.0);
-                }
+                encode_entries(entries, &mut bytes);
                 bytes
             }
             Node::Branch(branch) => {
@@ -106,11 +103,7 @@ impl Node {
 
     /// The hash of its bytes.
     pub fn hash(&self) -> NodeHash {
-        Self::hash_of(&self.encode())
-    }
-
-    pub(crate) fn hash_of(bytes: &[u8]) -> NodeHash {
-        NodeHash(Domain::TreeNode.hash(&[bytes]))
+        NodeHash(Domain::TreeNode.hash(&[&self.encode()]))
     }
 }
 
@@ -127,8 +120,17 @@ impl Branch {
     }
 }
 
-fn decode_bucket(len: usize, bytes: &[u8]) -> Option<Node> {
-    if len > BUCKET_MAX || bytes.len() != len * ENTRY_BYTES {
+/// Appends the entries of a bucket.
+pub(super) fn encode_entries(entries: &[Entry], bytes: &mut Vec<u8>) {
+    for entry in entries {
+        bytes.extend_from_slice(&entry.element.0);
+        bytes.extend_from_slice(&entry.leaf.0);
+    }
+}
+
+/// Reads what [`encode_entries`] wrote; `None` if they are not ascending or too many for a bucket.
+pub(super) fn decode_entries(bytes: &[u8]) -> Option<Vec<Entry>> {
+    if bytes.len() > BUCKET_MAX * ENTRY_BYTES || !bytes.len().is_multiple_of(ENTRY_BYTES) {
         return None;
     }
     let entries: Vec<Entry> = bytes
@@ -139,8 +141,14 @@ fn decode_bucket(len: usize, bytes: &[u8]) -> Option<Node> {
             Some(Entry { element: ElementId(*element), leaf })
         })
         .collect::<Option<_>>()?;
-    let ascending = entries.is_sorted_by(|a, b| a.element < b.element);
-    ascending.then_some(Node::Bucket(entries))
+    entries.is_sorted_by(|a, b| a.element < b.element).then_some(entries)
+}
+
+fn decode_bucket(len: usize, bytes: &[u8]) -> Option<Node> {
+    if bytes.len() != len * ENTRY_BYTES {
+        return None;
+    }
+    decode_entries(bytes).map(Node::Bucket)
 }
 
 fn decode_branch(bitmap: u16, bytes: &[u8]) -> Option<Node> {
@@ -202,6 +210,23 @@ impl Path {
         std::iter::once(&self.depth).chain(packed).copied().collect()
     }
 
+    /// Where the keys of the children of the node at this path lie: all with a prefix that come after a key, if one is
+    /// given, and before those of the next branch; `None` at the deepest level.
+    pub(super) fn children_keys(&self) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+        let mut prefix = self.child(0)?.key();
+        let first = prefix.pop()?;
+        // The cousin before the first child: keys of one depth are equally long.
+        let after = first.checked_sub(1).map(|before| [prefix.as_slice(), &[before]].concat());
+        Some((prefix, after))
+    }
+
+    /// Which child of the node at this path has this key; `None` if it is another node's.
+    pub(super) fn nibble_of_child(&self, key: &[u8]) -> Option<u8> {
+        let last = *key.last()?;
+        let nibble = if self.depth.is_multiple_of(2) { last >> 4 } else { last & 0xf };
+        (self.child(nibble)?.key() == key).then_some(nibble)
+    }
+
     /// Which child of the node at this path `element` is below; `None` at the deepest level.
     pub(crate) fn nibble_of(&self, element: ElementId) -> Option<u8> {
         let byte = element.0.get(usize::from(self.depth / 2))?;
@@ -248,5 +273,23 @@ mod tests {
         assert_eq!(Path::TOP.key(), [0]);
         let path = Path::TOP.child(0xa).and_then(|p| p.child(0xb)).and_then(|p| p.child(0xc));
         assert_eq!(path.map(|p| p.key()), Some(vec![3, 0xab, 0xc0]));
+    }
+
+    #[test]
+    fn the_keys_of_children_lie_side_by_side() {
+        let path =
+            |nibbles: &[u8]| nibbles.iter().try_fold(Path::TOP, |path, nibble| path.child(*nibble)).expect("short");
+        assert_eq!(path(&[]).children_keys(), Some((vec![1], None)));
+        assert_eq!(path(&[0]).children_keys(), Some((vec![2], None)));
+        assert_eq!(path(&[2]).children_keys(), Some((vec![2], Some(vec![2, 0x1f]))));
+        assert_eq!(path(&[2, 3]).children_keys(), Some((vec![3, 0x23], None)));
+        for of in [path(&[2]), path(&[2, 3])] {
+            for nibble in 0..16 {
+                let child = of.child(nibble).expect("short");
+                assert_eq!(of.nibble_of_child(&child.key()), Some(nibble));
+                assert_eq!(path(&[3]).nibble_of_child(&child.key()), None);
+            }
+        }
+        assert_eq!(path(&[5; 64]).children_keys(), None);
     }
 }

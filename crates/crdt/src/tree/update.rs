@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::read::{Read, Space, Write};
 
 use super::node::{BUCKET_MAX, Branch, Child, Entry, Node, Path};
-use super::{CorruptTree, ElementId, LeafHash, NodeHash, ROOT_KEY, Root, TreeCache};
+use super::{CorruptTree, ElementId, LeafHash, NodeHash, TreeCache, record};
 
 /// The new hash of an element, or its end.
 #[derive(Clone, Copy, Debug)]
@@ -16,35 +16,32 @@ pub(crate) struct Change {
 
 /// The tree after a batch.
 pub(crate) struct Updated {
-    pub(crate) root: Root,
+    pub(crate) root: Child,
     pub(crate) writes: Vec<Write>,
 }
 
 /// Applies `changes`, strictly ascending by element, to the stored tree.
 pub(crate) fn update(read: &dyn Read, cache: &mut TreeCache, changes: &[Change]) -> Result<Updated, CorruptTree> {
-    let before = Root::load(read)?;
+    let before = super::load_root(read)?;
     if changes.is_empty() {
         return Ok(Updated { root: before, writes: Vec::new() });
     }
     let mut trie = Trie { read, cache, written: BTreeMap::new() };
     let top = match before.leaves {
         0 => Node::empty(),
-        _ => trie.load(&Path::TOP, before.hash)?,
+        _ => trie.load(&Path::TOP, before)?,
     };
     let top = trie.change(&Path::TOP, top, changes)?;
     let leaves = top.leaves();
-    let root = if leaves == 0 {
+    let hash = if leaves == 0 {
         trie.delete(Path::TOP);
-        Root { hash: Node::empty().hash(), leaves }
+        top.hash()
     } else {
-        Root { hash: trie.store(Path::TOP, top), leaves }
+        trie.store(Path::TOP, top)
     };
-    let record = borsh::to_vec(&root).expect("INVARIANT: writing to memory does not fail");
-    let mut writes: Vec<Write> =
-        trie.written.into_iter().map(|(path, value)| Write { space: Space::Node, key: path.key(), value }).collect();
-    let value = (leaves > 0).then_some(record);
-    writes.push(Write { space: Space::Node, key: ROOT_KEY.to_vec(), value });
-    Ok(Updated { root, writes })
+    let write = |(path, value)| Write { space: Space::Node, key: record::key(&path), value };
+    let writes = trie.written.into_iter().map(write).collect();
+    Ok(Updated { root: Child { hash, leaves }, writes })
 }
 
 /// The hash of the tree of `entries`, ascending, below `path`.
@@ -99,7 +96,7 @@ impl Trie<'_> {
         for group in changes.chunk_by(|a, b| path.nibble_of(a.element) == path.nibble_of(b.element)) {
             let (child_path, slot) = descend(path, &mut branch, group[0].element);
             let child = match slot.take() {
-                Some(child) => self.load(&child_path, child.hash)?,
+                Some(child) => self.load(&child_path, child)?,
                 None => Node::empty(),
             };
             changed.insert(child_path, self.change(&child_path, child, group)?);
@@ -139,7 +136,7 @@ impl Trie<'_> {
             };
             let child = match (changed.remove(&child_path), slot) {
                 (Some(child), _) => child,
-                (None, Some(child)) => self.load(&child_path, child.hash)?,
+                (None, Some(child)) => self.load(&child_path, *child)?,
                 (None, None) => continue,
             };
             match child {
@@ -153,17 +150,16 @@ impl Trie<'_> {
         Ok(Node::Bucket(entries))
     }
 
-    fn load(&mut self, path: &Path, hash: NodeHash) -> Result<Node, CorruptTree> {
-        if let Some(node) = self.cache.take(path, hash) {
-            return Ok(node);
+    fn load(&mut self, path: &Path, known: Child) -> Result<Node, CorruptTree> {
+        match self.cache.take(path, known.hash) {
+            Some(node) => Ok(node),
+            None => record::load(self.read, path, known),
         }
-        super::node(self.read, path)?.ok_or_else(|| CorruptTree { key: path.key() })
     }
 
     fn store(&mut self, path: Path, node: Node) -> NodeHash {
-        let bytes = node.encode();
-        let hash = Node::hash_of(&bytes);
-        self.written.insert(path, Some(bytes));
+        let hash = node.hash();
+        self.written.insert(path, Some(record::encode(hash, &node)));
         self.cache.put(path, hash, node);
         hash
     }

@@ -115,6 +115,8 @@ fn tree_nodes_keep_their_bytes() {
     expect("node-bucket", include_str!("../golden/node-bucket.hex"), &bucket.encode());
     let record = state.get(Space::Node, &tree::ROOT_KEY).expect("is there");
     expect("node-root", include_str!("../golden/node-root.hex"), &record);
+    let record = state.get(Space::Node, &first.key()).expect("is there");
+    expect("node-record", include_str!("../golden/node-record.hex"), &record);
 }
 
 #[test]

@@ -293,7 +293,7 @@ impl Handle {
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CommandError> {
         let (id, _, _) = self.callable(context).await?;
         let snapshot = Arc::clone(&self.shared.durable.read().unwrap_or_else(PoisonError::into_inner));
-        let state = mesto_node::ContextState::new(mesto_node::View::durable(snapshot), &id);
+        let state = mesto_node::ContextState::of(mesto_node::View::durable(snapshot), &id);
         Ok(mesto_crdt::Read::scan(&state, mesto_crdt::Space::Leaf, &[], after, limit))
     }
 
@@ -310,7 +310,7 @@ impl Handle {
         getrandom::fill(&mut seed).map_err(|error| CommandError::Invalid(error.to_string()))?;
         let stamp = mesto_crdt::next(wall_ms(), Hlc::ZERO).unwrap_or(Hlc::ZERO);
         let call = Call { context, bundle, method, args, kind: MethodKind::View, caller, stamp, seed };
-        let state = ContextState::new(View::durable(snapshot), &context);
+        let state = ContextState::of(View::durable(snapshot), &context);
         let root = mesto_crdt::root(&state).map_err(|error| CommandError::Invalid(error.to_string()))?;
         let Found { version, state: known } = self.shared.versions.of(&context, &root);
         let tell = |input| {

@@ -6,7 +6,9 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
-use mesto_node::{Input, verify};
+use mesto_node::Input;
+use mesto_node::verify::{self, CheckError};
+use mesto_oplog::Verified;
 use mesto_sync::{Assembler, Peer};
 
 use super::NetEvents;
@@ -19,6 +21,9 @@ use mesto_net::{Credit, Lane, MessageToken, NetEvent, Network, Verdict, with_pee
 const UNVERIFIED_MAX: usize = 1024;
 /// Verification threads: signatures are most of the work of taking something in.
 const THREADS: usize = 2;
+
+/// Entries that are worth a thread of their own: a millisecond's work, where making the thread takes a twentieth.
+const SHARE_MIN: usize = 32;
 
 /// Something to verify.
 enum Unverified {
@@ -174,6 +179,23 @@ impl Inbound {
     }
 }
 
+/// Verifies the entries of a page, which is half a moment's work: in catch-up all come from one peer, and that peer's
+/// thread alone would hold them up.
+fn on_all_cores(page: &[Vec<u8>]) -> Result<Vec<Verified>, CheckError> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let share = page.len().div_ceil(cores).max(SHARE_MIN);
+    let mut shares = page.chunks(share);
+    let ours = shares.next().unwrap_or_default();
+    std::thread::scope(|scope| {
+        let others: Vec<_> = shares.map(|share| scope.spawn(|| verify::entries(share))).collect();
+        let mut verified = verify::entries(ours)?;
+        for other in others {
+            verified.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        }
+        Ok(verified)
+    })
+}
+
 struct Verifier {
     network: Network,
     runtime: tokio::runtime::Handle,
@@ -187,7 +209,7 @@ impl Verifier {
         let input = match job {
             Unverified::Input(input) => input,
             Unverified::Message { peer, bytes, credit } => {
-                let checked = verify::message(&bytes);
+                let checked = verify::message_by(&bytes, on_all_cores);
                 drop(credit);
                 match checked {
                     Ok(message) => Input::Message(peer, message),

@@ -27,7 +27,7 @@ impl Found {
         // Whatever has the length of a key may be one: of which, its hash tells.
         let values = snapshot.scan(Keyspace::Meta, &[], None, usize::MAX).into_iter().map(|(_, value)| value);
         let keys = values.filter_map(|value| Some(EpochKey::from_bytes(value.try_into().ok()?)));
-        let entries = snapshot.scan(Keyspace::Log, &[], None, usize::MAX).into_iter();
+        let entries = snapshot.scan(Keyspace::Entry, &[], None, usize::MAX).into_iter();
         let entries = entries.filter_map(|(_, value)| Some(Signed::decode(&value).ok()?.trust_own_store()));
         Self {
             keys: keys.map(|key| (key.id(), key)).collect(),

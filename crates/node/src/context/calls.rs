@@ -19,7 +19,6 @@ use crate::executor::{Call, CallError, MethodKind, Outcome};
 use crate::flight::Work;
 use crate::flow::Flow;
 use crate::group::GroupView;
-use crate::log::LogView;
 use crate::state::place_of;
 use crate::step::{Effect, Report, hlc};
 
@@ -121,7 +120,7 @@ impl Context {
     /// The header on top of all heads; more heads than an entry can name are merged first.
     fn next_header(&mut self, work: &mut Work<'_>, view: &GroupView) -> Result<Header, CommandError> {
         loop {
-            let read = LogView { view: &work.view, log: self.log.id() };
+            let read = self.log.read(&work.view);
             let next = self
                 .log
                 .dag
@@ -230,7 +229,7 @@ impl Context {
     /// Writes what the app keeps on this node alone, in the call's own batch.
     fn keep_private(&self, work: &mut Work<'_>, writes: Vec<Write>) {
         for write in writes {
-            let (keyspace, key) = place_of(&self.id, write.space, &write.key);
+            let (keyspace, key) = place_of(self.log.number(), write.space, &write.key);
             match write.value {
                 Some(value) => work.put(keyspace, key, value),
                 None => work.remove(keyspace, key),

@@ -14,7 +14,7 @@ use crate::delta::{DeltaBody, Payload};
 use crate::flight::Work;
 use crate::flow::Flow;
 use crate::group::FUTURE_MS_MAX;
-use crate::log::{LogView, Need};
+use crate::log::Need;
 use crate::state::place_of;
 use crate::step::{Effect, Notice, Report, hlc};
 
@@ -157,7 +157,7 @@ impl Context {
             // The newest ops have everything in their past that any parent can have named.
             return view.governance.state().may_write(self.id, &author).map(|_| false).map_err(|e| refuse(&e));
         }
-        let read = LogView { view: &work.view, log: self.log.id() };
+        let read = self.log.read(&work.view);
         let of_parents = parents
             .iter()
             .filter_map(|parent| read.entry(parent))
@@ -205,7 +205,7 @@ impl Context {
         };
         // On top of all heads everything that is held is in the past, so nothing needs to be looked up.
         let is_on_top = self.log.heads() == entry.header().parents;
-        let read = LogView { view: &work.view, log: self.log.id() };
+        let read = self.log.read(&work.view);
         let in_past = |id: &DeltaId| {
             is_on_top || read.placement(&EntryId::from_bytes(id.0)).is_some_and(|of| placement.past.covers(&of))
         };
@@ -219,9 +219,9 @@ impl Context {
             .log
             .insert(work, entry, admission)
             .ok_or_else(|| Refused::Entry("the delta could not be inserted".to_owned()))?;
-        self.verdicts.note(work, &self.id, &inserted.placement, heads);
+        self.verdicts.note(work, self.log.number(), &inserted.placement, heads);
         if is_void {
-            self.verdicts.set_void(work, &self.id, &inserted.placement);
+            self.verdicts.set_void(work, self.log.number(), &inserted.placement);
             work.now(Report::Judged { context: self.id, voided: 1, restored: 0 }.into());
         }
         if inserted.is_branch {
@@ -234,7 +234,7 @@ impl Context {
     /// Writes the new state, and tells subscribers once it is durable.
     pub(super) fn install(&mut self, work: &mut Work<'_>, commit: Commit, applied: &[(Verified, Payload)]) {
         for write in commit.writes {
-            let (keyspace, key) = place_of(&self.id, write.space, &write.key);
+            let (keyspace, key) = place_of(self.log.number(), write.space, &write.key);
             match write.value {
                 Some(value) => work.put(keyspace, key, value),
                 None => work.remove(keyspace, key),

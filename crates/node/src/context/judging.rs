@@ -77,13 +77,13 @@ impl Context {
         transaction: &mut Transaction<'_>,
     ) -> Result<bool, ApplyError> {
         let Some(view) = self.governance.as_mut() else { return Ok(false) };
-        let read = LogView { view: &work.view, log: self.log.id() };
+        let read = self.log.read(&work.view);
         let void = self.verdicts.settle(Arc::make_mut(&mut view.governance), self.id, &self.log.dag, &read);
         let (voided, restored) = self.verdicts.changed(&void);
         if voided.is_empty() && restored.is_empty() {
             return Ok(false);
         }
-        self.verdicts.replace(work, &self.id, void);
+        self.verdicts.replace(work, self.log.number(), void);
         let count = |runs: &Void| runs.iter().map(|((_, first), last)| last - first + 1).sum();
         work.now(Report::Judged { context: self.id, voided: count(&voided), restored: count(&restored) }.into());
         let touched = self.leaves_of(&work.view, transaction, voided.iter().chain(&restored))?;
@@ -98,7 +98,7 @@ impl Context {
         transaction: &Transaction<'_>,
         runs: impl Iterator<Item = (&'a (mesto_oplog::placement::ChainIx, u64), &'a u64)>,
     ) -> Result<BTreeSet<Vec<u8>>, ApplyError> {
-        let read = LogView { view, log: self.log.id() };
+        let read = self.log.read(view);
         let mut leaves = BTreeSet::new();
         for (&(chain, first), &last) in runs {
             let mut from = first;
@@ -123,7 +123,7 @@ impl Context {
         transaction: &mut Transaction<'_>,
         leaves: &BTreeSet<Vec<u8>>,
     ) -> Result<(), ApplyError> {
-        let read = LogView { view, log: self.log.id() };
+        let read = self.log.read(view);
         let mut deltas = Vec::new();
         let mut from = 0;
         while from < self.log.dag.count() {
@@ -160,7 +160,7 @@ impl Context {
 
     /// The last delta that counts of each chain whose author `of` accepts.
     pub(crate) fn last_accepted(&self, view: &View, of: impl Fn(&PublicKey) -> bool) -> Vec<EntryId> {
-        let read = LogView { view, log: self.log.id() };
+        let read = self.log.read(view);
         let mut last = Vec::new();
         for (ix, chain) in (0u32..).zip(self.log.dag.chains()) {
             let ix = mesto_oplog::placement::ChainIx(ix);

@@ -19,7 +19,7 @@ use mesto_oplog::placement::{ChainIx, Placement};
 use mesto_oplog::{EntryId, PublicKey};
 
 use crate::flight::Work;
-use crate::layout;
+use crate::layout::{self, LogNumber};
 use crate::store::Keyspace;
 use crate::view::View;
 
@@ -36,20 +36,19 @@ pub(crate) struct Verdicts {
 
 impl Verdicts {
     /// Reads them back.
-    pub(super) fn open(view: &View, context: &ContextId) -> Result<Self, String> {
-        let log = context.log();
+    pub(super) fn open(view: &View, context: &ContextId, log: LogNumber) -> Result<Self, String> {
         let place = |key: &[u8], prefix: &[u8]| {
             let (chain, seq) = key.get(prefix.len()..)?.split_first_chunk::<4>()?;
             Some((ChainIx(u32::from_be_bytes(*chain)), u64::from_be_bytes(seq.try_into().ok()?)))
         };
         let mut verdicts = Self::default();
-        let prefix = layout::knowledge_all(&log);
+        let prefix = layout::knowledge_all(log);
         for (key, heads) in view.scan(Keyspace::Log, &prefix, None, usize::MAX) {
             let read = place(&key, &prefix).zip(borsh::from_slice(&heads).ok());
             let (place, heads) = read.ok_or_else(|| format!("what authors of {context} knew is malformed"))?;
             verdicts.knowledge.insert(place, heads);
         }
-        let prefix = layout::void_all(&log);
+        let prefix = layout::void_all(log);
         for (key, last) in view.scan(Keyspace::Log, &prefix, None, usize::MAX) {
             let last = last.try_into().ok().map(u64::from_be_bytes);
             let (place, last) =
@@ -60,20 +59,20 @@ impl Verdicts {
     }
 
     /// A delta was inserted that names `heads`.
-    pub(super) fn note(&mut self, work: &mut Work<'_>, context: &ContextId, placement: &Placement, heads: &[EntryId]) {
+    pub(super) fn note(&mut self, work: &mut Work<'_>, log: LogNumber, placement: &Placement, heads: &[EntryId]) {
         let place = (placement.chain, placement.seq);
         let known = self.knowledge.range((placement.chain, 0)..=place).next_back();
         if known.is_some_and(|(_, known)| known == heads) {
             return;
         }
         if let Ok(bytes) = borsh::to_vec(heads) {
-            work.put(Keyspace::Log, layout::knowledge(&context.log(), placement.chain.0, placement.seq), bytes);
+            work.put(Keyspace::Log, layout::knowledge(log, placement.chain.0, placement.seq), bytes);
         }
         self.knowledge.insert(place, heads.to_vec());
     }
 
     /// The delta at `placement` does not count.
-    pub(super) fn set_void(&mut self, work: &mut Work<'_>, context: &ContextId, placement: &Placement) {
+    pub(super) fn set_void(&mut self, work: &mut Work<'_>, log: LogNumber, placement: &Placement) {
         if self.is_void(placement) {
             return;
         }
@@ -83,17 +82,16 @@ impl Verdicts {
             Some((place, last)) if last + 1 == placement.seq => void.insert(place, placement.seq),
             Some(_) | None => void.insert((placement.chain, placement.seq), placement.seq),
         };
-        self.replace(work, context, void);
+        self.replace(work, log, void);
     }
 
     /// Writes what changed of the void runs.
-    pub(super) fn replace(&mut self, work: &mut Work<'_>, context: &ContextId, void: Void) {
-        let log = context.log();
+    pub(super) fn replace(&mut self, work: &mut Work<'_>, log: LogNumber, void: Void) {
         for (chain, seq) in self.void.keys().filter(|place| !void.contains_key(place)) {
-            work.remove(Keyspace::Log, layout::void(&log, chain.0, *seq));
+            work.remove(Keyspace::Log, layout::void(log, chain.0, *seq));
         }
         for ((chain, seq), last) in void.iter().filter(|(place, last)| self.void.get(place) != Some(last)) {
-            work.put(Keyspace::Log, layout::void(&log, chain.0, *seq), last.to_be_bytes().to_vec());
+            work.put(Keyspace::Log, layout::void(log, chain.0, *seq), last.to_be_bytes().to_vec());
         }
         self.void = void;
     }

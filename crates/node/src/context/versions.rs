@@ -10,7 +10,6 @@ use mesto_oplog::{EntryId, Verified};
 use super::Context;
 use crate::delta::Payload;
 use crate::flight::Work;
-use crate::log::LogView;
 use crate::state::{ContextState, Version};
 use crate::step::{Effect, hlc};
 
@@ -47,7 +46,7 @@ impl Pinned {
 impl Context {
     /// The newest version.
     pub(super) fn state(&self, work: &Work<'_>) -> ContextState {
-        ContextState::new(work.view.clone(), &self.id).with_sequences(self.sequences.clone())
+        ContextState::new(work.view.clone(), self.log.number()).with_sequences(self.sequences.clone())
     }
 
     /// Goes on to the next version.
@@ -98,7 +97,7 @@ impl Context {
         }
         let mut tree = TreeCache::new();
         let mut transaction = Transaction::new(&pinned.state, &mut tree);
-        let read = LogView { view: &work.view, log: self.log.id() };
+        let read = self.log.read(&work.view);
         for (entry, payload) in &pinned.since {
             let Some(placement) = read.placement(&entry.id()) else { return };
             let delta = Delta {

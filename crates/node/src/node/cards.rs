@@ -91,7 +91,8 @@ impl Node {
                 if claimed >= CLAIMED_MAX || self.logs.contains_key(&log) {
                     return turn.report(Report::Shed { bound: "groups that claim to have added us", count: 1 });
                 }
-                self.adopt_group(Group::new(id, record.clone()));
+                let number = self.number_of(&log);
+                self.adopt_group(Group::new(id, number, record.clone()));
                 turn.effect(Effect::Subscribe(self.topic(&log)));
             }
         }

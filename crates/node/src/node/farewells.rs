@@ -11,7 +11,6 @@ use mesto_oplog::{EntryId, LogId, Signed};
 use mesto_sync::{Heartbeat, Message, Peer, Summary};
 
 use super::{LogOwner, Node, Turn};
-use crate::log::LogView;
 use crate::step::{Effect, Lane};
 
 impl Node {
@@ -45,7 +44,7 @@ impl Node {
         let Some(summary) = self.farewell_summary(&peer, &id) else { return };
         let Some(group) = self.groups.get(&id) else { return };
         let view = group.flight.view(turn.snapshot);
-        let read = LogView { view: &view, log };
+        let read = group.log.read(&view);
         let Some(until) = group.log.dag.past_of(&read, &summary.heads) else { return };
         let (mut entries, next) = group.log.page(&view, theirs, cursor, careful);
         entries.retain(|bytes| {

@@ -59,7 +59,8 @@ impl Node {
         let Foundation { name, policy, .. } = foundation;
         let genesis = self.genesis(turn, &record, &key, below.as_ref(), (name, target.as_ref(), policy))?;
         let id = GroupId::of_genesis(genesis.id());
-        let mut group = Group::new(id, record);
+        let number = self.number_of(&id.log());
+        let mut group = Group::new(id, number, record);
         if let Some(below) = &below {
             group.parent = Some(below.parent);
             group.above = self.groups.get(&below.parent).and_then(Group::tell_below);

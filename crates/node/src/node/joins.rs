@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::executor::{Call, CallError, MethodKind, Outcome};
 use crate::flow::Flow;
 use crate::group::Group;
-use crate::layout;
+use crate::layout::{self, LogNumber};
 use crate::record::{ContextRecord, GroupRecord, JoinRecord};
 use crate::state::ContextState;
 use crate::step::{Effect, Notice, Report};
@@ -68,7 +68,8 @@ impl Node {
                 sealing_seed: turn.entropy.bytes(),
                 incarnation: Incarnation(turn.entropy.number()),
             };
-            self.adopt_group(Group::new(id, record));
+            let number = self.number_of(&id.log());
+            self.adopt_group(Group::new(id, number, record));
             self.with_group(turn, &id, |group, work| group.save_record(work));
             turn.effect(Effect::Subscribe(self.topic(&id.log())));
         }
@@ -375,9 +376,10 @@ impl Node {
             None => {
                 // We may have been in it before the last start.
                 let view = View::durable(std::sync::Arc::clone(turn.snapshot));
-                let held = view.get(Keyspace::Log, &layout::frontier(&id.log())).is_some();
+                let number = self.number_of(&id.log());
+                let held = view.get(Keyspace::Log, &layout::frontier(number)).is_some();
                 record.caught_up |= held;
-                Context::open(&view, id, record).map_err(CommandError::Invalid)?
+                Context::open(&view, id, number, record).map_err(CommandError::Invalid)?
             }
         };
         let group = context.group;
@@ -478,7 +480,7 @@ impl Node {
                 stamp,
                 seed,
             },
-            state: ContextState::new(View::durable(std::sync::Arc::clone(turn.snapshot)), &ContextId::default()),
+            state: ContextState::new(View::durable(std::sync::Arc::clone(turn.snapshot)), LogNumber::NONE),
         });
         self.creations.insert(execution, Creation { ticket, group: group_id, app, plan });
         Ok(())

@@ -10,13 +10,14 @@ use mesto_governance::fold::SUBGROUP_DEPTH_MAX;
 use mesto_governance::{Governance, GroupId};
 use mesto_oplog::Incarnation;
 use mesto_oplog::dag::DagRead as _;
+use mesto_oplog::entry::Kind;
 use mesto_sync::Peer;
 
 use super::{LogOwner, Node, Turn};
 use crate::flow::Flow;
 use crate::group::{Group, News};
-use crate::layout;
-use crate::log::LogView;
+use crate::layout::{self, LogNumber};
+use crate::log::Log;
 use crate::record::GroupRecord;
 use crate::step::{Effect, Report};
 use crate::store::Keyspace;
@@ -25,20 +26,21 @@ use crate::view::View;
 impl Node {
     /// Opens the groups of the store, each after its parent.
     pub(super) fn open_groups(&mut self, view: &View, records: Vec<([u8; 32], GroupRecord)>) -> Result<(), String> {
-        let mut waiting: BTreeMap<GroupId, (GroupRecord, Option<GroupId>)> = BTreeMap::new();
+        let mut waiting: BTreeMap<GroupId, (GroupRecord, LogNumber, Option<GroupId>)> = BTreeMap::new();
         for (id, record) in records {
             let id = GroupId::from_bytes(id);
-            waiting.insert(id, (record, parent_in_store(view, &id)));
+            let number = self.number_of(&id.log());
+            waiting.insert(id, (record, number, parent_in_store(view, &id, number)));
         }
         while !waiting.is_empty() {
             let is_next = |parent: &Option<GroupId>| parent.is_none_or(|parent| self.groups.contains_key(&parent));
-            let next = waiting.iter().find(|(_, (_, parent))| is_next(parent)).map(|(id, _)| *id);
-            let Some((id, (record, parent))) = next.and_then(|id| waiting.remove_entry(&id)) else {
+            let next = waiting.iter().find(|(_, (_, _, parent))| is_next(parent)).map(|(id, _)| *id);
+            let Some((id, (record, number, parent))) = next.and_then(|id| waiting.remove_entry(&id)) else {
                 let stuck: Vec<String> = waiting.keys().map(ToString::to_string).collect();
                 return Err(format!("the parents of these groups are not in the store: {}", stuck.join(", ")));
             };
             let above = parent.and_then(|parent| self.groups.get(&parent)).and_then(Group::tell_below);
-            self.adopt_group(Group::open(view, id, record, above)?);
+            self.adopt_group(Group::open(view, id, number, record, above)?);
         }
         Ok(())
     }
@@ -125,7 +127,8 @@ impl Node {
         let Some(of) = self.groups.get(&of).filter(|_| !self.logs.contains_key(&id.log())) else { return false };
         let incarnation = Incarnation(turn.entropy.number());
         let record = GroupRecord { incarnation, ..of.record.clone() };
-        self.adopt_group(Group::new(id, record));
+        let number = self.number_of(&id.log());
+        self.adopt_group(Group::new(id, number, record));
         self.with_group(turn, &id, |group, work| group.save_record(work));
         turn.effect(Effect::Subscribe(self.topic(&id.log())));
         self.schedule_heartbeat(turn, id.log(), true);
@@ -186,8 +189,9 @@ impl Node {
 }
 
 /// The parent of a group by its genesis, if that is in the store.
-fn parent_in_store(view: &View, id: &GroupId) -> Option<GroupId> {
-    let read = LogView { view, log: id.log() };
+fn parent_in_store(view: &View, id: &GroupId, number: LogNumber) -> Option<GroupId> {
+    let log = Log::open(view, id.log(), number, Kind::Governance).ok()?;
+    let read = log.read(view);
     let genesis = read.by_arrival(0, 1).first().and_then(|id| read.entry(id))?;
     Governance::parent_named(&genesis)
 }

@@ -26,7 +26,7 @@ fn offered(from: &Replica, theirs: &AuthorVector, assume: Assume, limit: usize) 
     while let Some(at) = cursor {
         let page = missing(dag, store, theirs, assume, at, limit);
         assert!(page.entries.len() <= limit && (page.next.is_none() || page.entries.len() == limit));
-        ids.extend(page.entries);
+        ids.extend(page.entries.into_iter().map(|(_, id)| id));
         cursor = page.next;
     }
     let mut lacking = Lacking::of(dag, store, theirs, assume);

@@ -71,8 +71,9 @@ pub(super) fn void(world: &World, host: usize, context: ContextId, ledger: &Ledg
 }
 
 fn void_runs(world: &World, host: usize, context: ContextId) -> BTreeMap<(ChainIx, u64), u64> {
-    let prefix = layout::void_all(&context.log());
-    let pairs = world.hosts[host].disk.snapshot().scan(Keyspace::Log, &prefix, None, usize::MAX);
+    let snapshot = world.hosts[host].disk.snapshot();
+    let prefix = layout::void_all(ledger::number(&snapshot, &context.log()));
+    let pairs = snapshot.scan(Keyspace::Log, &prefix, None, usize::MAX);
     let read = |(key, last): &(Vec<u8>, Vec<u8>)| {
         let (chain, seq) = key.get(prefix.len()..)?.split_first_chunk::<4>()?;
         let place = (ChainIx(u32::from_be_bytes(*chain)), u64::from_be_bytes(seq.try_into().ok()?));

@@ -26,7 +26,8 @@ const FUTURE_MS_MAX: u64 = 5 * 60 * 1000;
 pub(super) fn unexplained(world: &World, host: usize, context: ContextId, governance: &Governance) -> Option<String> {
     let snapshot = world.hosts[host].disk.snapshot();
     let (_, record) = ledger::contexts(&snapshot).into_iter().find(|(id, _)| *id == context)?;
-    let waiting = snapshot.scan(Keyspace::Log, &layout::waiting_all(&context.log()), None, usize::MAX);
+    let waiting =
+        snapshot.scan(Keyspace::Log, &layout::waiting_all(ledger::number(&snapshot, &context.log())), None, usize::MAX);
     let waiting = waiting.iter().filter_map(|(_, bytes)| Signed::decode(bytes).ok()).map(Signed::trust_own_store);
     waiting.into_iter().find_map(|entry| {
         let why = reason(world, host, &context, &record, governance, &entry);
