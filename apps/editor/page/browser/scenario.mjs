@@ -10,7 +10,7 @@ import { chromium } from "playwright-core";
 /** Where Debian and others put it. */
 const BROWSERS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 /** How long anything may take on a machine that is busy with other things, in milliseconds. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 
 /** The browser of this machine; null if there is none. */
 export function browserPath() {

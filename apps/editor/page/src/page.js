@@ -71,7 +71,9 @@ function run(context, owner) {
     },
   };
   const node = { execute: (method, args) => context.execute(method, args) };
-  const kept = new Kept(localStorage, owner, session);
+  // Browsers have locks where a page came by https or from this machine; without them nobody could tell who has ended.
+  const locks = navigator.locks ?? null;
+  const kept = locks && new Kept(localStorage, owner, session);
   const link = new Link(node, page, session, { kept });
   const presence = new Presence(session, say, showPeers);
   /** When each peer last said where it is, as far as that is shown. */
@@ -137,7 +139,7 @@ function run(context, owner) {
     presence.leave();
   });
   addEventListener("beforeunload", (event) => {
-    if (link.replica?.isPending && !kept.isSafe) event.preventDefault();
+    if (link.replica?.isPending && !kept?.isSafe) event.preventDefault();
   });
 
   function list(peers) {
@@ -152,8 +154,10 @@ function run(context, owner) {
 
   list([]);
   link.run();
-  hold(navigator.locks, session);
-  sendWhatIsLeft({ locks: navigator.locks, storage: localStorage, owner, own: session, node });
+  if (locks !== null) {
+    hold(locks, session);
+    sendWhatIsLeft({ locks, storage: localStorage, owner, own: session, node });
+  }
 }
 
 function name() {
