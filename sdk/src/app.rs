@@ -5,7 +5,7 @@ mod values;
 
 pub use mesto_sdk_macros::{Describe, event, init, logic, private, state};
 
-pub use crate::collections::{Counter, List, Map, Private, PrivateMap, Register, Set, Text};
+pub use crate::collections::{Counter, List, Map, Private, PrivateMap, Register, Set, Text, TextStep};
 pub use crate::describe::Describe;
 pub use crate::{__bail as bail, __emit as emit, __ephemeral as ephemeral, __log as log};
 pub use values::{Bytes, ContextId, Error, PublicKey, Time};

@@ -29,7 +29,7 @@ pub use map::{Iter, Keys, Map};
 pub use private::{Private, PrivateIter, PrivateMap};
 pub use register::Register;
 pub use set::{Members, Set};
-pub use text::Text;
+pub use text::{Text, TextStep};
 
 /// How many entries an iteration asks for at once: a host call costs about as much as three small entries, and
 /// most loops over a map look at few.

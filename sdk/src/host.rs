@@ -12,10 +12,12 @@ mod local;
 mod opening;
 
 #[cfg(target_arch = "wasm32")]
-pub(crate) use bindings::mesto::app::state::{Collection as Handle, Entry, Unit};
+pub(crate) use bindings::mesto::app::state::{Collection as Handle, Entry, TextStep as HostStep, Unit};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use bindings::mesto::app::{env, output, private};
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use local::{Entry, Handle, Kind, Session, Unit, child, env, output, private, root, within};
+pub(crate) use local::{
+    Entry, Handle, Kind, Session, TextStep as HostStep, Unit, child, env, output, private, root, within,
+};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use opening::{Kind, child, root};

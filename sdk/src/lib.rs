@@ -68,7 +68,7 @@ pub mod testing;
 
 pub use collections::{
     Collection, Counter, Held, Items, Iter, Keys, List, Map, Members, Part, Private, PrivateIter, PrivateMap, Register,
-    Seen, Set, Text, Value,
+    Seen, Set, Text, TextStep, Value,
 };
 pub use describe::{Describe, Field, Type, Variant, Within};
 pub use key::{Key, OwnedKey};

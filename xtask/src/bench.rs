@@ -4,11 +4,13 @@ mod apply;
 mod calls;
 mod governance;
 mod growth;
+mod keystroke;
 mod load;
 mod process;
 mod reference;
 mod report;
 mod start;
+mod text;
 mod visible;
 
 use std::fs;
@@ -31,24 +33,28 @@ struct Bench {
     measure: fn(&Setup, &mut Report) -> Result<()>,
 }
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 8] = [
     Bench { name: "calls", about: "calls over HTTP, beside the store's own loop", measure: calls::measure },
     Bench { name: "growth", about: "the cost of a call as the state grows", measure: growth::measure },
     Bench { name: "apply", about: "applying what others wrote", measure: apply::measure },
     Bench { name: "visible", about: "from a write on one node to its sight on another", measure: visible::measure },
     Bench { name: "governance", about: "joining, ops, removals, the fold", measure: governance::measure },
+    Bench { name: "text", about: "texts, on recorded traces", measure: text::measure },
+    Bench { name: "keystroke", about: "a keystroke over HTTP, beside `kv.set`", measure: keystroke::measure },
     Bench { name: "start", about: "start, memory", measure: start::measure },
 ];
 
 /// What measurements start from.
-struct Setup {
+struct Setup<'w> {
+    workspace: &'w Workspace,
     mesto: PathBuf,
     kv: PathBuf,
+    editor: PathBuf,
     folder: tempfile::TempDir,
     stop: Stop,
 }
 
-impl Setup {
+impl Setup<'_> {
     /// A new node on an empty home.
     fn node(&self, name: &str) -> Result<Node> {
         self.stop.check()?;
@@ -92,13 +98,15 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         None => build::mesto(workspace, Profile::Release)?,
     };
     let kv = apps::build(workspace, &mesto, "kv")?;
+    let editor = apps::build(workspace, &mesto, "editor")?;
     // Homes lie where builds do: the folder for temporary files may be in memory, where an fsync costs nothing.
     let parent = workspace.target().join("bench");
     fs::create_dir_all(&parent).with_context(|| format!("cannot make {}", parent.display()))?;
     let stop = Stop::on_signal()?;
     for bench in chosen {
         let folder = tempfile::Builder::new().prefix("homes-").tempdir_in(&parent)?;
-        let setup = Setup { mesto: mesto.clone(), kv: kv.clone(), folder, stop: stop.clone() };
+        let (mesto, kv, editor) = (mesto.clone(), kv.clone(), editor.clone());
+        let setup = Setup { workspace, mesto, kv, editor, folder, stop: stop.clone() };
         eprintln!("xtask: measuring {}: {}", bench.name, bench.about);
         let mut report = Report::default();
         (bench.measure)(&setup, &mut report).with_context(|| format!("measuring {}", bench.name))?;

@@ -60,6 +60,12 @@ pub struct Change {
     pub insert: String,
 }
 
+impl From<app::TextStep> for Change {
+    fn from(app::TextStep { at, delete, insert }: app::TextStep) -> Self {
+        Self { from: at, to: at + delete, insert }
+    }
+}
+
 /// What became of an edit.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, app::Describe)]
 pub struct Edited {
@@ -78,7 +84,10 @@ pub struct Reading {
     pub title: String,
     /// The version of the text.
     pub version: String,
-    /// The text; null if the reader has this version.
+    /// What became of the text that the reader has: changes, each in the places of the text after those before it; null if
+    /// the node does not remember.
+    pub steps: Option<Vec<Change>>,
+    /// The text; null if there are steps.
     pub text: Option<String>,
 }
 
@@ -177,11 +186,12 @@ impl Editor {
         Ok(Edited { applied: true, known: false, version })
     }
 
-    /// The title, and the text if it is not of the version `since`.
+    /// The title, and what happened to the text since the version `since`; or the whole text.
     pub fn read(&self, since: Option<String>) -> Reading {
-        let version = self.text.version();
-        let text = (since.as_ref() != Some(&version)).then(|| self.text.to_string());
-        Reading { title: self.title(), version, text }
+        let steps = since.and_then(|since| self.text.steps_since_utf16(&since));
+        let steps = steps.map(|steps| steps.into_iter().map(Change::from).collect());
+        let text = steps.is_none().then(|| self.text.to_string());
+        Reading { title: self.title(), version: self.text.version(), steps, text }
     }
 
     fn check(&self, at: u64, len: u64) -> Result<(), Error> {

@@ -137,7 +137,22 @@ fn an_edit_counts_once_and_only_on_the_text_that_it_was_made_for() {
     assert!(done.applied);
     assert_eq!(text(&mut group, 0), "(>a-b)");
     let unchanged = read(&mut group, Some(done.version.clone()));
-    assert_eq!(unchanged, Reading { title: String::new(), version: done.version, text: None });
+    assert_eq!(unchanged, Reading { title: String::new(), version: done.version, steps: Some(vec![]), text: None });
+}
+
+#[test]
+fn a_reader_is_told_what_changed_since_the_version_that_it_has() {
+    let mut group = editor(2);
+    insert(&mut group, 1, 0, &"😀 long text\n".repeat(1000));
+    group.deliver_all();
+    let all = read(&mut group, None);
+    assert_eq!((all.steps, all.text), (None, Some(text(&mut group, 0))));
+    insert(&mut group, 1, 24, "new");
+    delete(&mut group, 1, 0, 1);
+    group.deliver_all();
+    let news = read(&mut group, Some(all.version));
+    assert_eq!((news.steps, news.text), (Some(vec![change(26, 26, "new"), change(0, 2, "")]), None));
+    assert_eq!(read(&mut group, Some("never was".into())).text, Some(text(&mut group, 0)));
 }
 
 #[test]

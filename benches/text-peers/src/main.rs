@@ -1,10 +1,11 @@
 //! Mesto's texts beside those of other libraries, on recorded traces.
 //!
-//! `cargo run --release [TRACE.json[.gz] ...]` in this folder. For each trace and library: edits a second typed locally,
+//! `cargo run --release [-- [--first EDITS] [TRACE.json[.gz] ...]]` in this folder. For each trace and library: edits a second typed locally,
 //! edits a second taken in by somebody else (in the unit in which the library sends them, one for each edit where it can),
 //! bytes of memory for each character that the text ends with, and milliseconds to load the text from what the library
 //! stores. A table for people, then one line of JSON. All figures are processor time, the best of several runs (of one
 //! for what is taken in edit by edit, which takes some libraries long), in one process one after the other; memory is measured in processes of their own.
+//! `--first` takes only so many edits of each trace, for a comparison with the libraries that the whole of one takes minutes.
 
 mod peers;
 #[path = "../../../crates/crdt/examples/replay/trace.rs"]
@@ -27,6 +28,7 @@ const COPIES: usize = 4;
 /// Nothing is run again that has taken so long.
 const SECONDS_MAX: f64 = 3.0;
 const MEMORY: &str = "--memory";
+const FIRST: &str = "--first";
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crates/crdt/tests/data");
 const TRACES: [&str; 2] = ["automerge-paper", "sveltecomponent"];
 
@@ -42,12 +44,20 @@ pub struct Edits {
 }
 
 fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let first = match arguments.first() {
+        Some(flag) if flag == FIRST => {
+            let first = arguments.get(1).ok_or("--first wants a number of edits")?.parse()?;
+            arguments.drain(..2);
+            first
+        }
+        Some(_) | None => usize::MAX,
+    };
     if let [flag, peer, path] = arguments.as_slice()
         && flag == MEMORY
     {
         let peer = ALL.iter().find(|known| known.name() == peer).ok_or("no such library")?;
-        println!("{}", resident_per_text(*peer, &read(Path::new(path))?)?);
+        println!("{}", resident_per_text(*peer, &read(Path::new(path), first)?)?);
         return Ok(());
     }
     let mut paths: Vec<PathBuf> = arguments.iter().map(PathBuf::from).collect();
@@ -56,13 +66,13 @@ fn main() -> Result<()> {
     }
     let mut all = Map::new();
     for path in paths {
-        let edits = read(&path)?;
+        let edits = read(&path, first)?;
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         println!("{name}: {} edits, {} characters at the end", edits.patches.len(), edits.end.chars().count());
         println!("{:<16}{:>14}{:>14}{:>14}{:>12}", "", "local/s", "remote/s", "bytes/char", "load ms");
         let mut rows = Map::new();
         for peer in ALL {
-            let row = measure(peer, &edits, &path)?;
+            let row = measure(peer, &edits, &path, first)?;
             let figure = |key: &str| row[key].as_f64().map_or("-".to_owned(), |figure| format!("{figure:.1}"));
             println!(
                 "{:<16}{:>14}{:>14}{:>14}{:>12}",
@@ -81,7 +91,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Edits> {
+/// The first edits of a trace.
+fn read(path: &Path, first: usize) -> Result<Edits> {
     // Kept for good: what is freed would be used again by the texts whose memory is measured.
     let trace: &'static Trace = Box::leak(Box::new(Trace::read(path)?));
     if trace.is_concurrent() {
@@ -89,12 +100,23 @@ fn read(path: &Path) -> Result<Edits> {
     }
     let patches = trace.txns.iter().flat_map(|txn| &txn.patches);
     let patch = |Patch(at, delete, insert): &Patch| (*at as usize, *delete as usize, insert.clone());
-    let patches: Vec<_> = patches.map(patch).collect();
+    let patches: Vec<_> = patches.take(first).map(patch).collect();
     let is_ascii = trace.start_content.is_ascii() && patches.iter().all(|(_, _, insert)| insert.is_ascii());
-    Ok(Edits { start: trace.start_content.clone(), patches, end: trace.end_content.clone(), is_ascii })
+    let all = trace.txns.iter().map(|txn| txn.patches.len()).sum::<usize>();
+    let end = if first < all { typed(&trace.start_content, &patches) } else { trace.end_content.clone() };
+    Ok(Edits { start: trace.start_content.clone(), patches, end, is_ascii })
 }
 
-fn measure(peer: &dyn Peer, edits: &Edits, path: &Path) -> Result<Value> {
+/// What the edits make of a text, without any library.
+fn typed(start: &str, patches: &[(usize, usize, String)]) -> String {
+    let mut text: Vec<char> = start.chars().collect();
+    for (at, delete, insert) in patches {
+        text.splice(*at..*at + *delete, insert.chars());
+    }
+    text.into_iter().collect()
+}
+
+fn measure(peer: &dyn Peer, edits: &Edits, path: &Path, first: usize) -> Result<Value> {
     if !peer.counts_code_points() && !edits.is_ascii {
         return Ok(json!({ "skipped": "the library counts in other units than the trace" }));
     }
@@ -111,7 +133,7 @@ fn measure(peer: &dyn Peer, edits: &Edits, path: &Path) -> Result<Value> {
         Some(stored) => Some(best(|| stored.apply())?),
         None => None,
     };
-    let output = Command::new(std::env::current_exe()?).args([MEMORY, peer.name()]).arg(path).output()?;
+    let output = Command::new(std::env::current_exe()?).args([FIRST, &first.to_string(), MEMORY, peer.name()]).arg(path).output()?;
     let bytes: f64 = String::from_utf8(output.stdout)?.trim().parse()?;
     Ok(json!({
         "localEditsPerSecond": (count / local).round(),

@@ -8,7 +8,6 @@ mod list;
 mod overlay;
 mod sequences;
 mod text;
-mod version;
 
 use std::collections::BTreeMap;
 
@@ -17,8 +16,6 @@ use crate::leaf::{CorruptLeaf, leaf_key};
 use crate::op::{KEY_BYTES_MAX, OPS_BYTES_MAX, Op, VALUE_BYTES_MAX, Value};
 use crate::read::Read;
 use crate::sequence::{LoadError, SequenceError};
-
-pub use version::TextVersion;
 
 use overlay::Overlay;
 

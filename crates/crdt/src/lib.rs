@@ -45,12 +45,12 @@ pub mod tree;
 
 pub use clock::{Hlc, ReservedStamp, next};
 pub use dot::{Dot, DotRef, Mark, SlotMark};
-pub use draft::{Draft, DraftError, DraftLimits, Handle, TextVersion};
+pub use draft::{Draft, DraftError, DraftLimits, Handle};
 pub use id::{Author, CollectionId, DeltaId, Kind};
 pub use leaf::{Baseline, CorruptLeaf, Leaf, Slot};
 pub use op::{DecodeError, Delta, Op, OpError, Value, decode_ops, encode_ops};
 pub use private::Private;
 pub use read::{MemoryState, Read, Space, WithSequences, Write};
-pub use sequence::{Sequences, Unit};
+pub use sequence::{Sequences, TextStep, TextVersion, Unit};
 pub use state::{ApplyError, Commit, Rebuilt, Transaction};
 pub use tree::{CorruptTree, RootHash, TreeCache, recomputed_root, root};

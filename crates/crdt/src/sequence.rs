@@ -28,7 +28,9 @@ mod order;
 mod places;
 pub(crate) mod span;
 pub(crate) mod stretches;
+mod trail;
 mod tree;
+mod version;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -50,6 +52,8 @@ pub use span::{
     Anchor, CHUNK_ELEMENTS, Content, Deleted, DeletedOf, Item, Mint, Run, Spans, Stretch, deleted_key, deleted_prefix,
     spans_key, spans_prefix,
 };
+pub use trail::{TRAIL_BYTES_MAX, TextStep};
+pub use version::{NotAVersion, TextVersion};
 
 /// A text or a list in memory. Cheap to clone.
 #[derive(Clone)]

@@ -14,5 +14,7 @@ mod model;
 mod sequences;
 #[path = "it/traces.rs"]
 mod traces;
+#[path = "it/trail.rs"]
+mod trail;
 #[path = "it/tree.rs"]
 mod tree;

@@ -3,7 +3,7 @@ use std::ops::Range;
 
 use super::{Collection, Place};
 use crate::describe::Within;
-use crate::host::{Handle, Kind, Unit};
+use crate::host::{Handle, HostStep, Kind, Unit};
 use crate::schema::Shape;
 
 /// Text that members write at the same time. Every character keeps its place between its neighbours, whatever others do
@@ -12,6 +12,17 @@ use crate::schema::Shape;
 /// Places count characters (Unicode scalar values, as `char` does); the functions with `utf16` in their names count as
 /// browsers do. A place that does not exist stops the call: ask for the length before.
 pub struct Text(Place<str>);
+
+/// A change of a text: `delete` from the place `at` on is deleted, and `insert` is put there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextStep {
+    /// Where, in the text after the steps before this one.
+    pub at: u64,
+    /// How much is deleted.
+    pub delete: u64,
+    /// What is inserted.
+    pub insert: String,
+}
 
 impl Text {
     /// How many characters it has.
@@ -120,6 +131,25 @@ impl Text {
     #[must_use]
     pub fn version(&self) -> String {
         self.0.handle().text_version()
+    }
+
+    /// How the text became what it is since it had the version `since`: steps, each in the text after those before it.
+    /// `None` if this node does not remember it, or if the call itself has changed the text since; then take the whole
+    /// text. What a node remembers is a matter of time: it is for showing a text, not for deciding anything.
+    #[must_use]
+    pub fn steps_since(&self, since: &str) -> Option<Vec<TextStep>> {
+        self.steps(Unit::CodePoint, since)
+    }
+
+    /// The same in UTF-16 units.
+    #[must_use]
+    pub fn steps_since_utf16(&self, since: &str) -> Option<Vec<TextStep>> {
+        self.steps(Unit::Utf16, since)
+    }
+
+    fn steps(&self, unit: Unit, since: &str) -> Option<Vec<TextStep>> {
+        let steps = self.0.handle().text_steps(unit, since)?;
+        Some(steps.into_iter().map(|HostStep { at, delete, insert }| TextStep { at, delete, insert }).collect())
     }
 }
 

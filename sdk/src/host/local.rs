@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use mesto_crdt::Handle as Number;
 
-pub(crate) use mesto_crdt::{Kind, Unit};
+pub(crate) use mesto_crdt::{Kind, TextStep, Unit};
 
 /// An entry of a map, or a member of a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,7 @@ pub(crate) trait Session {
     fn text_line_of(&self, text: Number, unit: Unit, at: u64) -> u64;
     fn text_line_start(&self, text: Number, unit: Unit, line: u64) -> u64;
     fn text_version(&self, text: Number) -> String;
+    fn text_steps(&self, text: Number, unit: Unit, since: &str) -> Option<Vec<TextStep>>;
     fn list_get(&self, list: Number, at: u64) -> Option<Vec<u8>>;
     fn list_scan(&self, list: Number, at: u64, limit: u32) -> Vec<Vec<u8>>;
     fn list_splice(&self, list: Number, at: u64, delete: u64, insert: &[Vec<u8>]);
@@ -176,6 +177,10 @@ impl Handle {
 
     pub(crate) fn text_version(&self) -> String {
         call(|session| session.text_version(self.0))
+    }
+
+    pub(crate) fn text_steps(&self, unit: Unit, since: &str) -> Option<Vec<TextStep>> {
+        call(|session| session.text_steps(self.0, unit, since))
     }
 
     pub(crate) fn list_get(&self, at: u64) -> Option<Vec<u8>> {

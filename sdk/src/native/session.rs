@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use mesto_crdt::{Author, Draft, DraftError, DraftLimits, Handle, Kind, Private, Unit, Value};
+use mesto_crdt::{Author, Draft, DraftError, DraftLimits, Handle, Kind, Private, TextStep, Unit, Value};
 
 use super::{
     Call, CallError, EVENTS_MAX, Emitted, LINE_BYTES_MAX, LOGS_MAX, Outcome, RANDOM_BYTES_MAX, RANDOM_CONTEXT,
@@ -200,6 +200,11 @@ impl Session for Local {
 
     fn text_version(&self, text: Handle) -> String {
         self.reading(|draft| draft.text_version(text)).to_string()
+    }
+
+    fn text_steps(&self, text: Handle, unit: Unit, since: &str) -> Option<Vec<TextStep>> {
+        let since = since.parse().ok()?;
+        self.reading(|draft| draft.text_steps(text, unit, since))
     }
 
     fn list_get(&self, list: Handle, at: u64) -> Option<Vec<u8>> {

@@ -10,7 +10,7 @@ import { chromium } from "playwright-core";
 /** Where Debian and others put it. */
 const BROWSERS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 /** How long anything may take on a machine that is busy with other things, in milliseconds. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 
 /** The browser of this machine; null if there is none. */
 export function browserPath() {
@@ -19,11 +19,31 @@ export function browserPath() {
 
 /** A person in front of the page. */
 class Person {
-  constructor(page, stage, node) {
-    this.page = page;
+  constructor(context, complaints, stage, node) {
+    this.context = context;
+    this.complaints = complaints;
     this.stage = stage;
     this.node = node;
-    this.content = page.locator("#editor .cm-content");
+  }
+
+  /** Opens the page, in a tab of its own. */
+  async open(url) {
+    this.page = await this.context.newPage();
+    this.content = this.page.locator("#editor .cm-content");
+    this.page.on("pageerror", (error) => this.complaints.push(`person ${this.node}: ${error.message}`));
+    this.page.on("console", (message) => {
+      // The browser reports requests that fail because a node is away; that is part of the play.
+      if (message.type() === "error" && !/ERR_|Failed to (load|fetch)/.test(message.text())) {
+        this.complaints.push(`person ${this.node}: ${message.text()}`);
+      }
+    });
+    await this.page.goto(url);
+  }
+
+  /** Opens the page again, after the tab was closed. */
+  async comeBack() {
+    await this.open(this.stage.urls[this.node].split("#")[0]);
+    await this.until("settled");
   }
 
   /** Waits until the line to the node is so. */
@@ -117,19 +137,11 @@ export async function meet(stage) {
   const people = [];
   for (const node of [0, 1]) {
     const context = await browser.newContext({ viewport: { width: 900, height: 640 }, colorScheme: node === 0 ? "light" : "dark" });
-    const page = await context.newPage();
-    page.on("pageerror", (error) => complaints.push(`person ${node}: ${error.message}`));
-    page.on("console", (message) => {
-      // The browser reports requests that fail because a node is away; that is part of the play.
-      if (message.type() === "error" && !/ERR_|Failed to (load|fetch)/.test(message.text())) {
-        complaints.push(`person ${node}: ${message.text()}`);
-      }
-    });
-    await page.goto(stage.urls[node]);
-    const person = new Person(page, stage, node);
+    const person = new Person(context, complaints, stage, node);
+    await person.open(stage.urls[node]);
     await person.until("settled");
-    await page.fill("#name", node === 0 ? "Ada" : "Bo");
-    await page.locator("#name").blur();
+    await person.page.fill("#name", node === 0 ? "Ada" : "Bo");
+    await person.page.locator("#name").blur();
     people.push(person);
   }
   return { people, complaints, close: () => browser.close() };
@@ -259,6 +271,64 @@ export const acts = {
     assert.equal(text, "one two three four");
     assert.equal(await ada.page.textContent("#notice"), "");
     assert.equal(await ada.place(), "Line 1, column 9");
+  },
+
+  "two write in one word, and undo takes back one's own letters": async (stage, [ada, bo]) => {
+    await ada.wipe();
+    await ada.type("wonderful");
+    await agreed(stage, [ada, bo]);
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    await ada.toStart();
+    for (let step = 0; step < 3; step += 1) await ada.press("ArrowRight");
+    await bo.toEnd();
+    for (let step = 0; step < 3; step += 1) await bo.press("ArrowLeft");
+    await Promise.all([ada.type("-é😀-"), bo.type("+x̂y+")]);
+    assert.equal(await agreed(stage, [ada, bo]), "won-é😀-der+x̂y+ful");
+    assert.equal(await ada.place(), "Line 1, column 9");
+    await bo.press("Backspace", "Backspace");
+    await ada.press("ControlOrMeta+z");
+    assert.equal(await agreed(stage, [ada, bo]), "wonder+x̂ful");
+    await ada.press("ControlOrMeta+y");
+    assert.equal(await agreed(stage, [ada, bo]), "won-é😀-der+x̂ful");
+  },
+
+  "what was typed while the node was away outlives the tab": async (stage, [ada, bo]) => {
+    await ada.wipe();
+    await ada.type("one three");
+    await agreed(stage, [ada, bo]);
+    await stage.stop(0);
+    await ada.toStart();
+    for (let step = 0; step < 4; step += 1) await ada.press("ArrowRight");
+    await ada.type("two ");
+    await ada.press("ControlOrMeta+End", "Backspace");
+    await ada.until("away");
+    await ada.page.close();
+    await bo.toStart();
+    await bo.type("zero ");
+    await bo.until("settled");
+    await stage.start(0);
+    await ada.comeBack();
+    await eventually("what was typed arrives", () => stage.text(1), "zero one two thre");
+    assert.equal(await agreed(stage, [ada, bo]), "zero one two thre");
+    // It is sent once, however often the page is opened.
+    await ada.page.reload();
+    await ada.until("settled");
+    assert.equal(await agreed(stage, [ada, bo]), "zero one two thre");
+  },
+
+  "a page that is loaded again in the middle of a word loses no letter": async (stage, [ada, bo]) => {
+    await ada.wipe();
+    await agreed(stage, [ada, bo]);
+    let typed = "";
+    for (const word of ["some", "words", "in", "one", "line"]) {
+      await ada.toEnd();
+      await ada.page.keyboard.type(word);
+      typed += word;
+      await ada.page.reload();
+      await ada.until("settled");
+      await eventually("it is there", () => ada.shown(), typed);
+    }
+    assert.equal(await agreed(stage, [ada, bo]), typed);
   },
 
   "a large text is pasted, and typed in": async (stage, [ada, bo]) => {

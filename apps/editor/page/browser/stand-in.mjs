@@ -24,6 +24,7 @@ const post = async (path, body) => {
   return answer.json();
 };
 const context = {
+  info: async () => ({ identity: "somebody" }),
   execute: (method, args) => post("/call", { method, args }),
   say: (kind, payload) => post("/say", { kind, payload }),
   subscribe(told) {
@@ -50,6 +51,8 @@ class Node {
   seen = new Set();
   title = { text: "", stamp: 0 };
   version = 0;
+  /** The text of each version. */
+  texts = [""];
   done = new Map();
   listeners = new Set();
 
@@ -59,6 +62,19 @@ class Node {
 
   text() {
     return Array.from(this.chars(), (char) => char.text).join("");
+  }
+
+  /** From one version to the next, as one change. */
+  step(version) {
+    const [old, now] = [Array.from(this.texts[version]), Array.from(this.texts[version + 1])];
+    let start = 0;
+    while (start < Math.min(old.length, now.length) && old[start] === now[start]) start += 1;
+    let end = 0;
+    while (end < Math.min(old.length, now.length) - start && old.at(-1 - end) === now.at(-1 - end)) end += 1;
+    const units = (characters) => characters.join("").length;
+    const from = units(old.slice(0, start));
+    const to = from + units(old.slice(start, old.length - end));
+    return { from, to, insert: now.slice(start, now.length - end).join("") };
   }
 }
 
@@ -95,6 +111,7 @@ export async function standIn() {
       if (missing.length === 0) continue;
       missing.forEach((op) => take(node, op));
       node.version += 1;
+      node.texts.push(node.text());
       tell(node, { type: "StateMutation", data: {} });
     }
   }
@@ -128,7 +145,11 @@ export async function standIn() {
     },
     read(node, { since }) {
       const version = String(node.version);
-      return { output: { title: node.title.text, version, text: since === version ? null : node.text() } };
+      // Of what is long ago it has no memory.
+      const behind = node.version - Number(since);
+      const isKnown = since !== null && behind >= 0 && behind < 5;
+      const steps = isKnown ? Array.from({ length: behind }, (_, n) => node.step(Number(since) + n)) : null;
+      return { output: { title: node.title.text, version, steps, text: isKnown ? null : node.text() } };
     },
     set_title(node, { title }) {
       log.push({ by: nodes.indexOf(node), title, stamp: clock++ });

@@ -73,7 +73,7 @@ export function wellFormed(changes, doc) {
 }
 
 /** Whether a place is between the two units of one character. */
-function cutsCharacter(doc, at) {
+export function cutsCharacter(doc, at) {
   if (at <= 0 || at >= doc.length) return false;
   const around = doc.sliceString(at - 1, at + 1);
   return isHigh(around.charCodeAt(0)) && isLow(around.charCodeAt(1));

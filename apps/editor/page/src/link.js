@@ -33,16 +33,25 @@ export class Link {
   #pause = PAUSE_MS.first;
   #refused = 0;
   #stopped = false;
+  #kept;
 
   /**
    * `node` has `execute(method, args)` and rejects with a `code`; `page` is told by `load(text)`, `show(changes)`,
    * `title(text)`, `state(name, reason)` and `exchanged()`, which follows every change of what the node is known to have.
+   * `kept` keeps what is pending, by `put(pending)` and `putText(version, text)`.
    */
-  constructor(node, page, session, sleep = (ms, signal) => pause(ms, signal)) {
+  constructor(node, page, session, { kept = null, sleep = pause } = {}) {
     this.#node = node;
     this.#page = page;
     this.#session = session;
+    this.#kept = kept;
     this.sleep = sleep;
+  }
+
+  /** Begins with what another line has left: a replica, and a title. */
+  resume(replica, title) {
+    this.#replica = replica;
+    this.#title.wanted = title;
   }
 
   /** What the page and the node have; null before the first read. */
@@ -62,6 +71,7 @@ export class Link {
   /** The person changed the document. */
   local(changes) {
     this.#replica.local(changes);
+    this.#keep();
     if (this.#state === "settled") this.#is("sending");
     this.#ring();
   }
@@ -69,6 +79,7 @@ export class Link {
   /** The person changed the title. */
   retitle(title) {
     this.#title.wanted = title;
+    this.#keep();
     if (this.#state === "settled") this.#is("sending");
     this.#ring();
   }
@@ -77,6 +88,13 @@ export class Link {
   news() {
     this.#news = true;
     this.#ring();
+  }
+
+  /** The page may go away now: whoever sends what is pending may need the text that it is based on. */
+  keepText() {
+    if (this.#replica?.isPending && this.#replica.confirmed !== null) {
+      this.#kept?.putText(this.#replica.version, this.#replica.confirmed.toString());
+    }
   }
 
   stop() {
@@ -94,7 +112,7 @@ export class Link {
         if (this.#state === "reading") return;
         if (!more && this.#isSettled && !this.#stopped) {
           this.#is("settled");
-          await this.#silence();
+          if (!this.#stopped) await this.#silence();
         }
       } catch (error) {
         if (!(await this.#survive(error))) return;
@@ -121,10 +139,13 @@ export class Link {
   async #send() {
     if (this.#state !== "sending") this.#is("sending");
     const edit = this.#replica.edit();
+    // What the node may take is kept as it is sent: whoever sends it again sends the same.
+    this.#keep();
     const { output, committed } = await this.#node.execute("edit", edit);
     if (output.applied) {
       if (committed === false && !output.known) return this.#onlyRead();
       this.#replica.accepted(output.version);
+      this.#keep();
       this.#page.exchanged();
       return true;
     }
@@ -141,6 +162,7 @@ export class Link {
     if (committed === false) return this.#onlyRead();
     if (this.#title.wanted === title) this.#title.wanted = null;
     this.#title.shown = title;
+    this.#keep();
     return true;
   }
 
@@ -162,6 +184,7 @@ export class Link {
       this.#page.load(text);
     } else if (version !== this.#replica.version) {
       const shown = steps ? this.#replica.moved(version, steps) : this.#replica.reread(version, text);
+      this.#keep();
       this.#page.show(shown);
     }
     if (this.#title.wanted === null && this.#title.shown !== title) {
@@ -169,6 +192,13 @@ export class Link {
       this.#page.title(title);
     }
     this.#page.exchanged();
+  }
+
+  #keep() {
+    if (this.#kept === null || this.#replica === null) return;
+    const title = this.#title.wanted;
+    const isPending = this.#replica.isPending || title !== null;
+    this.#kept.put(isPending ? { ...this.#replica.pending, title } : null);
   }
 
   /** The node let the call run and kept nothing of it: what was typed here is nobody else's. */
@@ -187,6 +217,7 @@ export class Link {
       case "UpgradeInProgress":
         this.#is("away");
         this.#news = true;
+        this.keepText();
         await this.#silence(this.#pause);
         this.#pause = Math.min(this.#pause * 2, PAUSE_MS.most);
         return true;

@@ -3,6 +3,7 @@
 import { Mesto } from "/client.js";
 import { setCursors } from "./cursors.js";
 import { editor } from "./editor.js";
+import { hold, Kept, sendWhatIsLeft } from "./kept.js";
 import { Link } from "./link.js";
 import { colourOf, nameOf, Presence } from "./presence.js";
 
@@ -17,24 +18,27 @@ const WORDS = {
   opening: ["Opening …", "The text is on its way from your node."],
   settled: ["Saved", "Your node has everything that you typed, and shares it."],
   sending: ["Saving …", "Your node is being told what you typed."],
-  away: ["Offline", "Your node cannot be reached. Keep writing: what you type stays in this page and is sent when it is back."],
+  away: ["Offline", "Your node cannot be reached. Keep writing: what you type is kept in this browser and sent when your node is back and this page is open."],
   reading: ["Reading", "You may read this text, not change it. What you typed here was not kept."],
   broken: ["Not saved", ""],
   locked: ["No access", "Open this page with `mesto open CONTEXT`: the address that it prints works once."],
 };
 
 async function open() {
-  let mesto;
+  let context;
+  let owner;
   try {
-    mesto = await Mesto.ofPage();
+    context = (await Mesto.ofPage()).context();
+    owner = (await context.info()).identity;
   } catch (error) {
     tell(error.code === "NotReachable" ? "away" : "locked", error.code === "Unauthorized" ? "" : error.message);
     return;
   }
-  run(mesto.context());
+  run(context, owner);
 }
 
-function run(context) {
+/** `owner` is the identity under which this person writes here. */
+function run(context, owner) {
   const session = crypto.getRandomValues(new Uint32Array(3)).reduce((text, word) => text + word.toString(36), "p");
   const surface = editor(part("editor"), {
     changed: (changes) => link.local(changes),
@@ -67,7 +71,10 @@ function run(context) {
     },
   };
   const node = { execute: (method, args) => context.execute(method, args) };
-  const link = new Link(node, page, session);
+  // Browsers have locks where a page came by https or from this machine; without them nobody could tell who has ended.
+  const locks = navigator.locks ?? null;
+  const kept = locks && new Kept(localStorage, owner, session);
+  const link = new Link(node, page, session, { kept });
   const presence = new Presence(session, say, showPeers);
   /** When each peer last said where it is, as far as that is shown. */
   const placed = new Map();
@@ -127,9 +134,12 @@ function run(context) {
     here();
   });
   setInterval(() => presence.beat(), BEAT_MS);
-  addEventListener("pagehide", () => presence.leave());
+  addEventListener("pagehide", () => {
+    link.keepText();
+    presence.leave();
+  });
   addEventListener("beforeunload", (event) => {
-    if (link.replica?.isPending) event.preventDefault();
+    if (link.replica?.isPending && !kept?.isSafe) event.preventDefault();
   });
 
   function list(peers) {
@@ -144,6 +154,10 @@ function run(context) {
 
   list([]);
   link.run();
+  if (locks !== null) {
+    hold(locks, session);
+    sendWhatIsLeft({ locks, storage: localStorage, owner, own: session, node });
+  }
 }
 
 function name() {

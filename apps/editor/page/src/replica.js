@@ -18,18 +18,37 @@
 
 import { ChangeSet, Text } from "@codemirror/state";
 import { difference } from "./difference.js";
-import { ofSplices, split, toSplices } from "./edits.js";
+import { cutsCharacter, ofSplices, split, toSplices } from "./edits.js";
 
 export class Replica {
   /** A replica that has nothing of its own, of the node's `text` at `version`. `session` names it to the app. */
   constructor(session, version, text) {
     this.session = session;
     this.version = version;
+    /** Null if only its length is known. */
     this.confirmed = textOf(text);
+    this.length = this.confirmed.length;
     this.inFlight = null;
-    this.queued = ChangeSet.empty(this.confirmed.length);
+    this.queued = ChangeSet.empty(this.length);
     /** Numbers the edits of the session, from 1. */
     this.number = 0;
+  }
+
+  /** What is not confirmed, to be kept and restored: it is JSON. */
+  get pending() {
+    const { number, version, length, inFlight, queued } = this;
+    return { number, version, length, inFlight: inFlight && toSplices(inFlight), queued: toSplices(queued) };
+  }
+
+  /** A replica with what another one had pending. `text` is what was confirmed then; null if that is not known any more. */
+  static restored(session, { number, version, length, inFlight, queued }, text) {
+    const replica = new Replica(session, version, text ?? "");
+    if (text === null) replica.confirmed = null;
+    replica.length = length;
+    replica.number = number;
+    replica.inFlight = inFlight && ofSplices(inFlight, length);
+    replica.queued = ofSplices(queued, replica.inFlight ? replica.inFlight.newLength : length);
+    return replica;
   }
 
   /** Whether the node has not seen, or not confirmed, something of ours. */
@@ -51,7 +70,7 @@ export class Replica {
 
   /** A place of the confirmed text in the document. */
   toDocument(at) {
-    const place = Math.min(at, this.confirmed.length);
+    const place = Math.min(at, this.length);
     return this.queued.mapPos(this.inFlight ? this.inFlight.mapPos(place) : place);
   }
 
@@ -75,29 +94,51 @@ export class Replica {
 
   /** The node's text is now `confirmed` with the edit in flight, and nothing else. */
   accepted(version) {
-    this.confirmed = this.inFlight.apply(this.confirmed);
-    this.version = version;
+    this.#goOn(version, this.inFlight);
     this.inFlight = null;
   }
 
   /**
-   * The node's text moved on to `version`, by `steps`: lists of splices, each based on the text after the one before.
-   * Gives the changes to show in the document.
+   * The node's text moved on to `version`, by `steps`: splices, each in the places of the text after the one before. Gives
+   * the changes to show in the document.
    */
   moved(version, steps) {
-    let changes = ChangeSet.empty(this.confirmed.length);
-    for (const step of steps) changes = changes.compose(ofSplices(step, changes.newLength));
+    let changes = ChangeSet.empty(this.length);
+    for (const step of steps) changes = changes.compose(ofSplices([step], changes.newLength));
     return this.#remote(version, changes);
   }
 
   /** The node's text at `version` is `text`. Gives the changes to show in the document. */
   reread(version, text) {
+    if (this.confirmed === null) this.#rebase(textOf(text));
     return this.#remote(version, difference(this.confirmed.toString(), text));
   }
 
-  #remote(version, changes) {
-    this.confirmed = changes.apply(this.confirmed);
+  /**
+   * Puts what is pending on another text, with no knowledge of how it came from the one that it was based on. Places are
+   * what they were, as far as there are such: nothing that was typed is lost, and nothing is deleted.
+   */
+  #rebase(text) {
+    const typed = this.inFlight ? this.inFlight.compose(this.queued) : this.queued;
+    const inserted = toSplices(typed).filter(({ insert }) => insert !== "");
+    const placed = inserted.map(({ from, insert }) => {
+      const at = Math.min(from, text.length);
+      return { from: cutsCharacter(text, at) ? at - 1 : at, insert };
+    });
+    this.confirmed = text;
+    this.length = text.length;
+    this.inFlight = null;
+    this.queued = ofSplices(placed, text.length);
+  }
+
+  #goOn(version, changes) {
+    this.confirmed = this.confirmed && changes.apply(this.confirmed);
+    this.length = changes.newLength;
     this.version = version;
+  }
+
+  #remote(version, changes) {
+    this.#goOn(version, changes);
     let shown = changes;
     if (this.inFlight !== null) {
       const carried = shown.map(this.inFlight);

@@ -101,7 +101,7 @@ function line(node) {
       if (ms < 2 ** 20) setImmediate(resolve);
       signal?.addEventListener("abort", resolve);
     });
-  const link = new Link(node, page, "page", sleep);
+  const link = new Link(node, page, "page", { sleep });
   const type = (from, to, insert) => {
     const changes = ChangeSet.of({ from, to, insert }, page.document.length, "\n");
     page.document = changes.apply(page.document);

@@ -67,7 +67,7 @@ class Node {
   }
 
   since(version) {
-    return this.history.filter((entry) => entry.before >= version).map((entry) => entry.splices);
+    return this.history.filter((entry) => entry.before >= version).flatMap((entry) => entry.splices.toReversed());
   }
 }
 

@@ -14,7 +14,7 @@ pub enum ClientError {
     #[error("`{0}` is not the URL of a node: it should look like http://127.0.0.1:2480")]
     BadUrl(String),
     /// A file's URL is of a kind that cannot be fetched.
-    #[error("`{0}` cannot be fetched: only http:// URLs can; download it and give the file")]
+    #[error("`{0}` cannot be fetched: only http:// and https:// URLs can; download it and give the file")]
     NotHttp(String),
     /// A file could not be fetched.
     #[error("{url}: {reason}")]

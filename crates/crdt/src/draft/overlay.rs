@@ -7,7 +7,7 @@ use crate::id::{Author, CollectionId, Kind};
 use crate::leaf::{CorruptLeaf, Leaf, Slot, ascending, collection_of};
 use crate::op::{Op, Value};
 use crate::read::{Read, Space, with_prefix};
-use crate::sequence::{Edit, Sequence, SequenceError};
+use crate::sequence::{Edit, Sequence, SequenceError, TextStep, TextVersion, Unit};
 use crate::state::leaf_count_of;
 
 use super::DraftError;
@@ -233,6 +233,20 @@ impl<R: Read> Overlay<R> {
     /// How many elements a text or list will have, deleted ones included.
     pub(super) fn elements(&self, collection: CollectionId) -> Result<u64, DraftError> {
         self.sequences.elements(&self.read, collection)
+    }
+
+    /// How a text came to be what it is, as far as that is remembered of the version below the draft.
+    pub(super) fn steps(
+        &self,
+        collection: CollectionId,
+        from: TextVersion,
+        to: TextVersion,
+        unit: Unit,
+    ) -> Option<Vec<TextStep>> {
+        if from == to {
+            return Some(Vec::new());
+        }
+        self.read.sequences()?.steps(collection, from, to, unit)
     }
 
     /// Changes a text or list.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::{Draft, DraftError, Handle};
 use crate::id::Kind;
 use crate::read::Read;
-use crate::sequence::Unit;
+use crate::sequence::{TextStep, TextVersion, Unit};
 
 impl<R: Read> Draft<R> {
     /// How long the text is.
@@ -64,6 +64,33 @@ impl<R: Read> Draft<R> {
     /// As for [`Draft::text_slice`].
     pub fn text_line_start(&self, text: Handle, unit: Unit, line: u64) -> Result<u64, DraftError> {
         self.overlay.with_sequence(self.collection(text, Kind::Text)?, |text| text.line_start(line, unit))
+    }
+
+    /// The version of the text, with what the draft did to it.
+    ///
+    /// # Errors
+    /// As for [`Draft::text_len`].
+    pub fn text_version(&self, text: Handle) -> Result<TextVersion, DraftError> {
+        let collection = self.collection(text, Kind::Text)?;
+        let elements = self.overlay.elements(collection)?;
+        self.overlay.with_sequence(collection, |text| Ok(TextVersion { elements, shown: text.len(Unit::CodePoint) }))
+    }
+
+    /// How the text of version `since` became what it is: steps, each in the text after those before it. `None` if that
+    /// is not remembered, or if the draft itself has changed the text since.
+    ///
+    /// What is remembered differs from node to node and from time to time: it is for those who show a text.
+    ///
+    /// # Errors
+    /// As for [`Draft::text_len`].
+    pub fn text_steps(
+        &self,
+        text: Handle,
+        unit: Unit,
+        since: TextVersion,
+    ) -> Result<Option<Vec<TextStep>>, DraftError> {
+        let now = self.text_version(text)?;
+        Ok(self.overlay.steps(self.collection(text, Kind::Text)?, since, now, unit))
     }
 
     /// Inserts before the place `at`.

@@ -7,7 +7,8 @@ use std::sync::{Arc, PoisonError};
 
 use imbl::OrdMap;
 
-use super::{LoadError, Sequence};
+use super::trail::{TextStep, Trail};
+use super::{LoadError, Sequence, TextVersion, Unit};
 use crate::id::CollectionId;
 use crate::read::Read;
 
@@ -18,7 +19,7 @@ pub const SEQUENCES_BYTES_MAX: usize = 64 << 20;
 /// The loaded sequences of one version of one context. A clone is of the same version, and shares them.
 ///
 /// Filled when they are needed. What it holds is what [`Sequence::load`] would give on that version, so it
-/// influences nothing but time.
+/// influences nothing but time; and how the texts came to be that ([`Sequences::steps`]), which is for those who show them.
 #[derive(Clone, Default)]
 pub struct Sequences {
     #[expect(clippy::disallowed_types, reason = "as above")]
@@ -29,6 +30,7 @@ pub struct Sequences {
 struct Memo {
     loaded: OrdMap<CollectionId, Arc<Sequence>>,
     bytes: usize,
+    trail: Trail,
 }
 
 impl Sequences {
@@ -56,6 +58,19 @@ impl Sequences {
         Ok(sequence)
     }
 
+    /// How a text of version `from` became what it is in this version, `to`: steps, each in the text after those before
+    /// it. `None` if that is not remembered; then compare the whole texts.
+    pub fn steps(
+        &self,
+        collection: CollectionId,
+        from: TextVersion,
+        to: TextVersion,
+        unit: Unit,
+    ) -> Option<Vec<TextStep>> {
+        let trail = self.with(|memo| memo.trail.clone());
+        trail.steps(collection, from, to, unit)
+    }
+
     /// How many are loaded.
     pub fn len(&self) -> usize {
         self.with(|memo| memo.loaded.len())
@@ -75,10 +90,7 @@ impl Sequences {
     pub(crate) fn next(&self, changed: impl IntoIterator<Item = (CollectionId, Option<Arc<Sequence>>)>) -> Sequences {
         let mut memo = self.with(|memo| memo.clone());
         for (collection, sequence) in changed {
-            memo.forget(collection);
-            if let Some(sequence) = sequence {
-                memo.keep(collection, sequence);
-            }
+            memo.advance(collection, sequence);
         }
         #[expect(clippy::disallowed_types, reason = "as above")]
         Sequences { memo: Arc::new(Mutex::new(memo)) }
@@ -91,6 +103,20 @@ impl Sequences {
 }
 
 impl Memo {
+    fn advance(&mut self, collection: CollectionId, sequence: Option<Arc<Sequence>>) {
+        let old = self.forget(collection);
+        if let (Some(old), Some(new)) = (&old, &sequence) {
+            self.trail.follow(collection, old, new);
+        }
+        if let Some(new) = sequence {
+            self.keep(collection, new);
+        }
+        // Of what is not loaded nothing is remembered.
+        if old.is_some() && !self.loaded.contains_key(&collection) {
+            self.trail.forget(collection);
+        }
+    }
+
     fn keep(&mut self, collection: CollectionId, sequence: Arc<Sequence>) {
         let bytes = sequence.weight();
         if self.bytes + bytes <= SEQUENCES_BYTES_MAX && !self.loaded.contains_key(&collection) {
@@ -99,10 +125,10 @@ impl Memo {
         }
     }
 
-    fn forget(&mut self, collection: CollectionId) {
-        if let Some(sequence) = self.loaded.remove(&collection) {
-            self.bytes -= sequence.weight();
-        }
+    fn forget(&mut self, collection: CollectionId) -> Option<Arc<Sequence>> {
+        let sequence = self.loaded.remove(&collection)?;
+        self.bytes -= sequence.weight();
+        Some(sequence)
     }
 }
 

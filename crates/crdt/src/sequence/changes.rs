@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Sequence;
-use super::tree::{Spot, Tree};
+use super::tree::Tree;
 
 /// A place where a later version shows something else. Places count code points, or items.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ impl Sequence {
     /// Where this version differs from an earlier one that it was made of: in order, neither overlapping nor touching.
     /// `None` if it was not made of it in memory, but loaded anew.
     ///
-    /// Costs a look at each leaf of the tree, and at the pieces of those that differ.
+    /// Costs a look at the pieces of the leaves that differ, and at what stands beside them on each level of the tree.
     pub fn changes_since(&self, old: &Sequence) -> Option<Vec<Change>> {
         if !Arc::ptr_eq(&self.lineage, &old.lineage) || self.elements() < old.elements() {
             return None;
@@ -45,11 +45,10 @@ impl Walk<'_> {
         let mut old = Some(self.old.after(None));
         let mut new = Some(self.new.after(None));
         while let Some(spot) = new {
-            if let Some(shown) = old.and_then(|old| self.new.shared_leaf(spot, self.old, old)) {
-                self.at_old += u64::from(shown);
-                self.at_new += u64::from(shown);
-                old = old.and_then(|old| self.old.next_leaf(old));
-                new = self.new.next_leaf(spot);
+            if let Some(part) = old.and_then(|old| self.new.shared_part(spot, self.old, old)) {
+                let shown = u64::from(self.new.shown_in_part(part));
+                (self.at_old, self.at_new) = (self.at_old + shown, self.at_new + shown);
+                (old, new) = (self.old.after_part(part), self.new.after_part(part));
                 continue;
             }
             let Some((piece, _)) = self.new.next(spot) else { break };
@@ -83,13 +82,5 @@ impl Walk<'_> {
             }
             Some(_) | None => self.changes.push(Change { old: old..self.at_old, new: new..self.at_new }),
         }
-    }
-}
-
-impl Tree {
-    /// If both places are the beginning of one leaf that neither version has changed: how much it shows.
-    fn shared_leaf(&self, spot: Spot, other: &Tree, of_other: Spot) -> Option<u32> {
-        let is_beginning = spot.is_leaf_start() && spot == of_other;
-        (is_beginning && self.has_same_leaf(other, spot)).then(|| self.shown_in_leaf(spot))
     }
 }

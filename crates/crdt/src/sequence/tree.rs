@@ -35,10 +35,11 @@ pub(crate) struct Spot {
     offset: u32,
 }
 
-impl Spot {
-    pub(crate) fn is_leaf_start(self) -> bool {
-        self.piece == 0 && self.offset == 0
-    }
+/// A leaf at level 0, else an inner node of that level, with all that is below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    node: u32,
+    level: u32,
 }
 
 /// In what places are counted.
@@ -112,7 +113,7 @@ impl Tree {
             let rest = if offset > 0 { found.split(offset).1 } else { *found };
             return Some((rest, Spot { leaf, piece: piece + 1, offset: 0 }));
         }
-        let leaf = self.neighbour(leaf, true)?;
+        let leaf = self.neighbour(Part { node: leaf, level: 0 }, true)?;
         Some((self.leaf(leaf).pieces[0], Spot { leaf, piece: 1, offset: 0 }))
     }
 
@@ -126,7 +127,7 @@ impl Tree {
         let (leaf, piece) = match piece.checked_sub(1) {
             Some(before) => (leaf, before),
             None => {
-                let leaf = self.neighbour(leaf, false)?;
+                let leaf = self.neighbour(Part { node: leaf, level: 0 }, false)?;
                 (leaf, self.leaf(leaf).pieces.len() - 1)
             }
         };
@@ -263,7 +264,7 @@ impl Tree {
                 rest -= end - start;
             }
             start = 0;
-            match self.neighbour(leaf, true) {
+            match self.neighbour(Part { node: leaf, level: 0 }, true) {
                 Some(next) => leaf = next,
                 None => break,
             }
@@ -300,18 +301,39 @@ impl Tree {
     }
 
     /// The beginning of the next leaf.
-    pub(crate) fn next_leaf(&self, spot: Spot) -> Option<Spot> {
-        self.neighbour(spot.leaf, true).map(|leaf| Spot { leaf, piece: 0, offset: 0 })
+    fn next_leaf(&self, spot: Spot) -> Option<Spot> {
+        self.after_part(Part { node: spot.leaf, level: 0 })
     }
 
-    /// Whether a leaf is one that both share.
-    pub(crate) fn has_same_leaf(&self, other: &Tree, spot: Spot) -> bool {
-        self.leaves.shares(&other.leaves, spot.leaf as usize)
+    /// The greatest part of the tree that begins at this place in both versions and that both share.
+    pub(crate) fn shared_part(&self, spot: Spot, other: &Tree, of_other: Spot) -> Option<Part> {
+        let is_beginning = spot.piece == 0 && spot.offset == 0 && spot == of_other;
+        if !is_beginning || !self.leaves.shares(&other.leaves, spot.leaf as usize) {
+            return None;
+        }
+        // A change below a node changes the node's sums or children, so what is below one that both share is shared too.
+        let (mut part, mut parent) = (Part { node: spot.leaf, level: 0 }, self.leaf(spot.leaf).parent);
+        while part.level < self.height.min(other.height)
+            && self.inners.shares(&other.inners, parent as usize)
+            && self.inner(parent).place_of(part.node) == 0
+        {
+            part = Part { node: parent, level: part.level + 1 };
+            parent = self.inner(parent).parent;
+        }
+        Some(part)
     }
 
-    /// How many elements the leaf of a place shows.
-    pub(crate) fn shown_in_leaf(&self, spot: Spot) -> u32 {
-        self.leaf(spot.leaf).sums.shown.visible
+    /// How many elements a part shows.
+    pub(crate) fn shown_in_part(&self, part: Part) -> u32 {
+        match part.level {
+            0 => self.leaf(part.node).sums.shown.visible,
+            _ => self.inner(part.node).sums.iter().map(|sums| sums.shown.visible).sum(),
+        }
+    }
+
+    /// The beginning of the leaf after a part.
+    pub(crate) fn after_part(&self, part: Part) -> Option<Spot> {
+        self.neighbour(part, true).map(|leaf| Spot { leaf, piece: 0, offset: 0 })
     }
 
     fn measure_in(&self, leaf: &Leaf, visible: u32) -> Measure {
@@ -328,10 +350,10 @@ impl Tree {
         node
     }
 
-    /// The leaf after or before a leaf.
-    fn neighbour(&self, leaf: u32, after: bool) -> Option<u32> {
-        let (mut node, mut parent) = (leaf, self.leaf(leaf).parent);
-        for level in 0..self.height {
+    /// The leaf after or before a part.
+    fn neighbour(&self, Part { mut node, level }: Part, after: bool) -> Option<u32> {
+        let mut parent = if level == 0 { self.leaf(node).parent } else { self.inner(node).parent };
+        for level in level..self.height {
             let inner = self.inner(parent);
             let place = inner.place_of(node);
             let next = if after { Some(place + 1) } else { place.checked_sub(1) };

@@ -7,7 +7,7 @@ use mesto_crdt::sequence::{
 };
 use mesto_crdt::{
     ApplyError, CollectionId, Delta, DeltaId, Draft, DraftError, Handle, Kind, Leaf, Op, OpError, Rebuilt, Space,
-    Transaction, TreeCache, Unit, Write, decode_ops, encode_ops, leaf,
+    TextStep, TextVersion, Transaction, TreeCache, Unit, Write, decode_ops, encode_ops, leaf,
 };
 use proptest::prelude::*;
 
@@ -98,6 +98,18 @@ impl World {
 
 fn text(draft: &mut Draft<&State>) -> Handle {
     draft.open_root("f", Kind::Text).expect("opens")
+}
+
+fn version(world: &World) -> TextVersion {
+    let mut draft = draft(&world.replicas[&0].state, 0);
+    let text = text(&mut draft);
+    draft.text_version(text).expect("reads")
+}
+
+fn steps(world: &World, since: TextVersion) -> Option<Vec<TextStep>> {
+    let mut draft = draft(&world.replicas[&0].state, 0);
+    let text = text(&mut draft);
+    draft.text_steps(text, CODE_POINT, since).expect("reads")
 }
 
 fn list(draft: &mut Draft<&State>) -> Handle {
@@ -350,8 +362,10 @@ fn what_a_void_delta_typed_deleted_and_moved_is_gone_and_what_rests_on_it_stays(
     });
     splice(&mut world, 1, 3, 0, "good");
     assert_eq!(world.texts(), ["aBAgoodDc", "aBAgoodDc"]);
+    let before = version(&world);
     world.void(bad);
     assert_eq!(world.texts(), ["agoodbc", "agoodbc"]);
+    assert_eq!(steps(&world, before), None, "what was rebuilt has no past");
     assert_eq!(world.lists()[0], [b"a", b"b", b"c"]);
     let order = world.history.replay(&mut Random(1));
     for Replica { state, .. } in world.replicas.values() {

@@ -19,7 +19,7 @@ pub(crate) enum App {
     Build(Build),
     /// Install a bundle on the node
     Install {
-        /// A .mpk file, or the http:// URL of one
+        /// A .mpk file, or the http:// or https:// URL of one
         #[arg(value_name = "FILE or URL")]
         source: String,
     },

@@ -34,6 +34,9 @@ const SANDBOX: &str = "; sandbox allow-scripts allow-forms allow-modals allow-po
 /// The page that a folder shows.
 const INDEX: &str = "index.html";
 
+/// How long browsers do not ask for an icon again: a day.
+const ICON_KEPT: &str = "max-age=86400";
+
 /// The folder of a bundle that is served.
 const WEB: &str = "web/";
 
@@ -43,6 +46,11 @@ const CLIENT: &str = include_str!("../../../../clients/js/src/mesto.js");
 /// `GET /client.js`: the JavaScript client that fits this node.
 pub(super) async fn client(headers: HeaderMap) -> Response {
     send(&File::new("client.js", Bytes::from_static(CLIENT.as_bytes())), &headers, None)
+}
+
+/// Browsers ask every host for this, unless its page names an icon.
+pub(super) async fn no_icon() -> Response {
+    (StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, ICON_KEPT)]).into_response()
 }
 
 /// Without the slash at the end relative URLs would lead elsewhere.

@@ -371,6 +371,7 @@ fn of_pages(routes: Routes) -> Routes {
             pages::client,
             other("text/javascript", "The JavaScript client that fits this node"),
         )
+        .on(Get, "/favicon.ico", Nothing, pages::no_icon, other("image/x-icon", "Nothing: pages name their own"))
         .on(Get, "/apps/{context}", Nothing, pages::bare, other(page, "Where the pages of a context's app are"))
         .on(Get, "/apps/{context}/", Nothing, pages::index, other(page, "The first page of a context's app"))
         .on(Get, "/apps/{context}/{*path}", Nothing, pages::file, other("*/*", "A file of a context's app"))

@@ -118,7 +118,9 @@ fn a_node_fetches_bundles_from_public_addresses_alone() {
     install(&format!("http://localhost:{}/healthz", node.api_address().rsplit_once(':').expect("a port").1))
         .problem(502, "DownloadFailed");
     install("http://169.254.169.254/latest/meta-data/").problem(502, "DownloadFailed");
-    for url in ["file:///etc/passwd", "https://example.org/kv.mpk", ""] {
+    install("https://localhost/kv.mpk").problem(502, "DownloadFailed");
+    install("https://10.0.0.1/kv.mpk").problem(502, "DownloadFailed");
+    for url in ["file:///etc/passwd", "ftp://example.org/kv.mpk", ""] {
         install(url).problem(422, "InvalidArgument");
     }
 }

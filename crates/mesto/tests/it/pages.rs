@@ -174,6 +174,8 @@ fn a_page_logs_in_by_the_code_in_its_address() {
     }
     let client = get(&node, "/client.js", &[("host", &own)]);
     assert_eq!((client.status, client.header("content-type")), (200, Some("text/javascript; charset=utf-8")));
+    let icon = get(&node, "/favicon.ico", &[("host", &own)]);
+    assert_eq!((icon.status, icon.body.len()), (204, 0), "browsers ask for it unasked, without a login");
     node.cli(&["blob", "rm", &blob]).ok();
     assert_eq!(node.http().get(&format!("/admin-api/blobs/{blob}")).status, 404);
 }

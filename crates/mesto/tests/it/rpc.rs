@@ -32,6 +32,15 @@ fn a_call_and_its_failures_have_the_known_shapes() {
         "green",
         "text that holds JSON"
     );
+    // Existing clients send it whether they know a key or not.
+    for (key, error) in [(json!(""), Value::Null), (json!(null), Value::Null), (json!("nobody"), json!("Unauthorized"))]
+    {
+        let asked = json!({"jsonrpc": "2.0", "id": "x", "method": "execute", "params": {"contextId": context,
+            "method": "get", "argsJson": {"key": "tea"}, "executorPublicKey": key}});
+        let answer = http.rpc(&asked.to_string());
+        assert_eq!(answer["error"]["type"], error, "{key}: {answer}");
+        assert_eq!(answer["result"]["output"] == "green", error.is_null(), "{key}: {answer}");
+    }
 
     let mut error = |text: &str| {
         let answer = http.rpc(text);

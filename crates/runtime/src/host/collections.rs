@@ -1,6 +1,6 @@
 //! `mesto:app/state`: a guest's steps become steps of the call's draft.
 
-use mesto_crdt::{DraftError, Handle, Kind, Unit, Value};
+use mesto_crdt::{DraftError, Handle, Kind, TextStep, Unit, Value};
 use wasmtime::component::Resource;
 
 use super::Host;
@@ -221,6 +221,18 @@ impl state::HostCollection for Host {
         Ok(self.step(version)?.to_string())
     }
 
+    fn text_steps(
+        &mut self,
+        text: Resource<Collection>,
+        unit: state::Unit,
+        since: String,
+    ) -> wasmtime::Result<Option<Vec<state::TextStep>>> {
+        self.enter()?;
+        let Ok(since) = since.parse() else { return Ok(None) };
+        let steps = self.draft.text_steps(handle(&text), unit.into(), since);
+        Ok(self.step(steps)?.map(|steps| steps.into_iter().map(state::TextStep::from).collect()))
+    }
+
     fn list_get(&mut self, list: Resource<Collection>, at: u64) -> wasmtime::Result<Option<Vec<u8>>> {
         self.enter()?;
         let item = self.draft.list_get(handle(&list), at);
@@ -365,6 +377,12 @@ impl From<state::Kind> for Kind {
             state::Kind::Map => Self::Map,
             state::Kind::Set => Self::Set,
         }
+    }
+}
+
+impl From<TextStep> for state::TextStep {
+    fn from(TextStep { at, delete, insert }: TextStep) -> Self {
+        Self { at, delete, insert }
     }
 }
 

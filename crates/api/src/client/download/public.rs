@@ -9,8 +9,24 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::NextTimeout;
 
 /// Gives only public addresses; a name that has no others is not found.
-#[derive(Default)]
-pub(super) struct PublicOnly(DefaultResolver);
+pub(super) struct PublicOnly {
+    names: DefaultResolver,
+    is_public: fn(IpAddr) -> bool,
+}
+
+impl Default for PublicOnly {
+    fn default() -> Self {
+        Self { names: DefaultResolver::default(), is_public }
+    }
+}
+
+#[cfg(test)]
+impl PublicOnly {
+    /// As if these were the public addresses.
+    pub(super) fn where_only(is_public: fn(IpAddr) -> bool) -> Self {
+        Self { is_public, ..Self::default() }
+    }
+}
 
 impl std::fmt::Debug for PublicOnly {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -20,9 +36,9 @@ impl std::fmt::Debug for PublicOnly {
 
 impl Resolver for PublicOnly {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
-        let found = self.0.resolve(uri, config, timeout)?;
+        let found = self.names.resolve(uri, config, timeout)?;
         let mut public = self.empty();
-        for address in found.iter().filter(|address| is_public(address.ip())) {
+        for address in found.iter().filter(|address| (self.is_public)(address.ip())) {
             public.push(*address);
         }
         if public.is_empty() { Err(Error::HostNotFound) } else { Ok(public) }

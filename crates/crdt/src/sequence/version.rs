@@ -1,11 +1,9 @@
 //! What a text is now, in a name.
 
 use std::fmt;
+use std::str::FromStr;
 
-use super::{Draft, DraftError, Handle};
-use crate::id::Kind;
-use crate::read::Read;
-use crate::sequence::Unit;
+use super::{Sequence, Unit};
 
 /// Names a version of a text on one node: as long as the name is the same, so is the text.
 ///
@@ -20,20 +18,30 @@ pub struct TextVersion {
     pub shown: u64,
 }
 
+/// A text that names no version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the name of a version of a text")]
+pub struct NotAVersion;
+
+impl Sequence {
+    /// The version of the text.
+    pub fn version(&self) -> TextVersion {
+        TextVersion { elements: u64::from(self.elements()), shown: self.len(Unit::CodePoint) }
+    }
+}
+
 impl fmt::Display for TextVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.elements, self.shown)
     }
 }
 
-impl<R: Read> Draft<R> {
-    /// The version of the text, with what the draft did to it.
-    ///
-    /// # Errors
-    /// A handle that is not a text's; a corrupt store.
-    pub fn text_version(&self, text: Handle) -> Result<TextVersion, DraftError> {
-        let collection = self.collection(text, Kind::Text)?;
-        let elements = self.overlay.elements(collection)?;
-        self.overlay.with_sequence(collection, |text| Ok(TextVersion { elements, shown: text.len(Unit::CodePoint) }))
+impl FromStr for TextVersion {
+    type Err = NotAVersion;
+
+    fn from_str(name: &str) -> Result<Self, NotAVersion> {
+        let (elements, shown) = name.split_once('.').ok_or(NotAVersion)?;
+        let number = |digits: &str| digits.parse().map_err(|_| NotAVersion);
+        Ok(Self { elements: number(elements)?, shown: number(shown)? })
     }
 }
