@@ -170,7 +170,8 @@ impl DiskStore {
 const fn memtable_bytes(keyspace: Keyspace) -> u64 {
     match keyspace {
         Keyspace::Meta | Keyspace::Private => 1 << 20,
-        Keyspace::Log | Keyspace::State | Keyspace::Tree | Keyspace::Entry => 4 << 20,
+        Keyspace::Log | Keyspace::State | Keyspace::Tree => 3 << 20,
+        Keyspace::Entry => 4 << 20,
     }
 }
 

@@ -15,6 +15,7 @@ mod lookup;
 mod messages;
 mod places;
 mod pulls;
+mod restart;
 mod tree;
 
 pub use blobs::BUNDLE_LEN_MAX;
@@ -40,6 +41,8 @@ use crate::step::{Effect, Input, MachineId, Report, Step, Ticket, Time};
 use crate::store::{Keyspace, Snapshot};
 use crate::timers::Timers;
 use crate::view::View;
+
+use restart::records;
 
 /// A machine that a log belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -156,7 +159,7 @@ impl Node {
         snapshot: &Arc<dyn Snapshot>,
     ) -> Result<(Self, Step), String> {
         let view = View::durable(Arc::clone(snapshot));
-        let is_new = check_version(&view)?;
+        let is_new = restart::check_version(&view)?;
         let mut node = Self {
             peer,
             listening: Vec::new(),
@@ -165,7 +168,7 @@ impl Node {
             contexts: BTreeMap::new(),
             resting: BTreeMap::new(),
             logs: BTreeMap::new(),
-            numbers: numbers(&view)?,
+            numbers: restart::numbers(&view)?,
             joins: BTreeMap::new(),
             cards: BTreeMap::new(),
             known_peers: BTreeMap::new(),
@@ -564,38 +567,4 @@ fn joined(effects: Vec<Effect>) -> Vec<Effect> {
         joined.extend(messages.into_iter().map(|message| Effect::Publish(topic.clone(), message)));
     }
     joined
-}
-
-/// Whether the store is new.
-fn check_version(view: &View) -> Result<bool, String> {
-    let is_new = view.scan(Keyspace::Meta, &[], None, 1).is_empty();
-    match view.get(Keyspace::Meta, layout::VERSION_KEY).as_deref() {
-        Some([layout::VERSION]) => Ok(false),
-        None if is_new => Ok(true),
-        // The first version did not say which it was.
-        other => {
-            let found = other.map_or(1, |bytes| bytes.first().copied().unwrap_or_default());
-            Err(format!("its version is {found}, and this build reads version {}", layout::VERSION))
-        }
-    }
-}
-
-fn numbers(view: &View) -> Result<BTreeMap<LogId, LogNumber>, String> {
-    let numbers = records::<[u8; 4]>(view, layout::NUMBERS)?.into_iter();
-    Ok(numbers.map(|(id, number)| (LogId::from_bytes(id), LogNumber(u32::from_be_bytes(number)))).collect())
-}
-
-fn records<T: borsh::BorshDeserialize>(view: &View, prefix: &[u8]) -> Result<Vec<([u8; 32], T)>, String> {
-    view.scan(Keyspace::Meta, prefix, None, usize::MAX)
-        .into_iter()
-        .map(|(key, bytes)| {
-            let id = key.get(prefix.len()..).and_then(|id| <[u8; 32]>::try_from(id).ok());
-            let record = T::try_from_slice(&bytes).map_err(|e| e.to_string());
-            match (id, record) {
-                (Some(id), Ok(record)) => Ok((id, record)),
-                (None, _) => Err("a key of the meta keyspace is malformed".to_owned()),
-                (_, Err(error)) => Err(format!("a record of the meta keyspace is malformed: {error}")),
-            }
-        })
-        .collect()
 }

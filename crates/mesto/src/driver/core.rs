@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use mesto_node::store::{Batch, CommitError, Snapshot};
-use mesto_node::{CommandError, Effect, Entropy, Input, MachineId, MethodKind, Node, Reply, Step, Ticket, Time};
+use mesto_node::{
+    CommandError, Effect, Entropy, Input, MachineId, MethodKind, Node, Notice, Reply, Step, Ticket, Time,
+};
 
 use super::brief::Brief;
 use super::execute::{Job, Jobs};
@@ -86,6 +88,8 @@ struct Desk {
     seen_ms: u64,
     /// Calls that were run in place, in the order in which they ended.
     ended: VecDeque<Input>,
+    /// What subscribers are to be told at the end of the step.
+    notices: Vec<Notice>,
     /// Batches that the committer was not handed yet.
     batches: Vec<(u64, u64, Batch)>,
 }
@@ -208,6 +212,10 @@ impl Core {
         for effect in step.effects {
             self.act(desk, effect);
         }
+        // Behind each other, so that those who listen are woken once and not for each.
+        for notice in desk.notices.drain(..) {
+            self.shared.emit(notice);
+        }
     }
 
     /// Hands what was written to the committer. False if the store takes nothing more.
@@ -249,7 +257,7 @@ impl Core {
             Effect::StoreChunk { blob, size, offset, bytes } => {
                 self.outbound.send(Outgoing::StoreChunk { blob, size, offset, bytes });
             }
-            Effect::Emit(notice) => self.shared.emit(notice),
+            Effect::Emit(notice) => desk.notices.push(notice),
             Effect::Wake { at_ms } => {
                 desk.wake_at_ms = Some(desk.wake_at_ms.map_or(at_ms, |set| set.min(at_ms)));
             }
