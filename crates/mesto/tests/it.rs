@@ -42,5 +42,7 @@ mod replication;
 mod rpc;
 #[path = "it/strangers.rs"]
 mod strangers;
+#[path = "it/texts.rs"]
+mod texts;
 #[path = "it/websocket.rs"]
 mod websocket;

@@ -33,7 +33,8 @@ fn a_call_and_its_failures_have_the_known_shapes() {
         "text that holds JSON"
     );
     // Existing clients send it whether they know a key or not.
-    for (key, error) in [(json!(""), Value::Null), (json!(null), Value::Null), (json!("nobody"), json!("Unauthorized"))] {
+    for (key, error) in [(json!(""), Value::Null), (json!(null), Value::Null), (json!("nobody"), json!("Unauthorized"))]
+    {
         let asked = json!({"jsonrpc": "2.0", "id": "x", "method": "execute", "params": {"contextId": context,
             "method": "get", "argsJson": {"key": "tea"}, "executorPublicKey": key}});
         let answer = http.rpc(&asked.to_string());
