@@ -48,5 +48,7 @@ mod secrets;
 mod strangers;
 #[path = "it/subgroups.rs"]
 mod subgroups;
+#[path = "it/texts.rs"]
+mod texts;
 #[path = "it/websocket.rs"]
 mod websocket;

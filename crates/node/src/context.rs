@@ -32,6 +32,10 @@ pub(crate) use ephemeral::Heard;
 /// Calls that may wait in one context: some seconds of work, after which callers had better slow down.
 pub const CALLS_WAITING_MAX: usize = 1024;
 
+/// After so many idle rounds of about 10 s in a row texts and lists are given up: people who read what others write pause
+/// for minutes, and the next keystroke in a long text should not load it anew.
+const TEXTS_IDLE_ROUNDS: u32 = 60;
+
 /// The machine.
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -64,6 +68,8 @@ pub(crate) struct Context {
     executions: u64,
     /// Whether anything was applied since the last look.
     is_warm: bool,
+    /// How often it was found idle in a row.
+    idle_rounds: u32,
     /// Who said when what leaves no trace.
     said: ephemeral::Said,
 }
@@ -116,6 +122,7 @@ impl Context {
             created: None,
             executions: 0,
             is_warm: false,
+            idle_rounds: 0,
             said: ephemeral::Said::default(),
         }
     }
@@ -157,14 +164,19 @@ impl Context {
     }
 
     /// Gives up what is cached of a context in which nothing has happened since the last call, so that idle contexts
-    /// cost little. Whether it did.
+    /// cost little; its texts and lists only after [`TEXTS_IDLE_ROUNDS`]. Whether it gave these up.
     pub(crate) fn cool_down(&mut self) -> bool {
-        let is_idle = !std::mem::take(&mut self.is_warm);
-        if is_idle {
-            self.tree.clear();
+        if std::mem::take(&mut self.is_warm) {
+            self.idle_rounds = 0;
+            return false;
+        }
+        self.idle_rounds = self.idle_rounds.saturating_add(1);
+        self.tree.clear();
+        let is_cold = self.idle_rounds >= TEXTS_IDLE_ROUNDS;
+        if is_cold {
             self.sequences = Sequences::new();
         }
-        is_idle
+        is_cold
     }
 
     /// Whether we may write here, as the group stands now.

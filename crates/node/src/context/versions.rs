@@ -88,6 +88,8 @@ impl Context {
         if pinned.is_lost || loaded.bytes() <= pinned.had {
             return;
         }
+        // Somebody reads here: what they loaded is not given up the moment after.
+        self.is_warm = true;
         if pinned.since.is_empty() {
             self.sequences = loaded.clone();
             return self.tell_views(work);
