@@ -109,7 +109,8 @@ impl Group {
     ) -> Result<Self, String> {
         let log = Log::open(view, id.log(), number, Kind::Governance)?;
         let mut governance: Option<Governance> = None;
-        let mut book = KeyBook::open(sent_keys(view, &id));
+        let (keys, domains) = held_keys(view, &id);
+        let mut book = KeyBook::open(sent_keys(view, &id), domains);
         log.replay(view, |op| {
             if let Ok(decoded) = Op::decode(&op) {
                 book.note(&decoded, op.id());
@@ -122,13 +123,6 @@ impl Group {
             }
             Ok(())
         })?;
-        let prefix = layout::epoch_keys(&id);
-        let keys = view
-            .scan(Keyspace::Meta, &prefix, None, usize::MAX)
-            .into_iter()
-            .filter_map(|(_, bytes)| Some(EpochKey::from_bytes(bytes.try_into().ok()?)))
-            .map(|key| (key.id(), key))
-            .collect();
         Ok(Self {
             id,
             flight: Flight::default(),
@@ -430,6 +424,20 @@ fn refusal(why: &Rejected) -> CommandError {
         }
         _ => CommandError::Invalid(why.to_string()),
     }
+}
+
+/// The keys of a group that are held, and the domain of each.
+fn held_keys(view: &View, group: &GroupId) -> (BTreeMap<KeyId, EpochKey>, BTreeMap<KeyId, Domain>) {
+    let pairs = view.scan(Keyspace::Meta, &layout::epoch_keys(group), None, usize::MAX);
+    let read = |bytes: &[u8]| {
+        let (key, context) = bytes.split_first_chunk::<32>()?;
+        let domain = match context {
+            [] => None,
+            context => Some(ContextId::from_bytes(context.try_into().ok()?)),
+        };
+        Some((EpochKey::from_bytes(*key), domain))
+    };
+    pairs.iter().filter_map(|(_, bytes)| read(bytes)).map(|(key, of)| ((key.id(), key.clone()), (key.id(), of))).unzip()
 }
 
 /// To whom keys of a group were sent.

@@ -7,7 +7,7 @@
 //! | keyspace | key | value |
 //! | --- | --- | --- |
 //! | meta | `g` group | [`GroupRecord`](crate::record::GroupRecord) |
-//! | meta | `k` group, key id | epoch key (32 bytes) |
+//! | meta | `k` group, key id | epoch key (32 bytes), and, if it is of a Restricted context, the context |
 //! | meta | `s` group, key id, member | nothing: we sent the key to the member, beyond what ops carry |
 //! | meta | `m` member key | [`CardRecord`](crate::record::CardRecord) |
 //! | meta | `j` group | [`JoinRecord`](crate::record::JoinRecord) |

@@ -14,7 +14,7 @@ mod verdicts;
 mod violation;
 mod waiting;
 
-use mesto_governance::ContextId;
+use mesto_governance::{ContextId, GroupId};
 use mesto_node::command::{Command, Reply, Selector};
 use mesto_oplog::EntryId;
 
@@ -71,6 +71,15 @@ pub(crate) fn finally(world: &mut World) {
             verdicts::check(world, host, context);
         }
     }
+}
+
+/// Whether a host's member may write in a context, by the ops that the host holds.
+pub(crate) fn may_write(world: &mut World, host: usize, context: ContextId) -> bool {
+    let contexts = ledger::contexts(&world.hosts[host].disk.snapshot());
+    let Some((_, record)) = contexts.into_iter().find(|(id, _)| *id == context) else { return false };
+    let identity = world.public_of(&record.identity_seed);
+    let governance = world.fold_of(host, GroupId::from_bytes(record.group));
+    governance.is_some_and(|governance| governance.state().may_write(context, &identity).is_ok())
 }
 
 fn deltas_are_everywhere(world: &mut World, host: usize, context: ContextId) {

@@ -109,7 +109,7 @@ pub(crate) fn contexts(snapshot: &Arc<dyn Snapshot>) -> Vec<(ContextId, ContextR
 #[must_use]
 pub(crate) fn epoch_keys(snapshot: &Arc<dyn Snapshot>, group: &GroupId) -> Vec<EpochKey> {
     let pairs = snapshot.scan(Keyspace::Meta, &layout::epoch_keys(group), None, usize::MAX);
-    pairs.into_iter().filter_map(|(_, bytes)| Some(EpochKey::from_bytes(bytes.try_into().ok()?))).collect()
+    pairs.into_iter().filter_map(|(_, bytes)| Some(EpochKey::from_bytes(*bytes.first_chunk()?))).collect()
 }
 
 /// The state of a context.

@@ -109,7 +109,11 @@ impl Workload {
                     world.count("invitations");
                 }
                 // Whoever has no right to write any more is told so.
-                (What::Closing(_), Err(CommandError::Denied(_))) if world.profile.politics => world.count("denied"),
+                (What::Closing(context), Err(CommandError::Denied(_)))
+                    if !crate::invariants::may_write(world, host, context) =>
+                {
+                    world.count("denied");
+                }
                 (What::Closing(context), Err(error)) => {
                     complaints.push(format!("a call in {context:?} at host {host} when all was quiet: {error}"));
                 }

@@ -8,6 +8,10 @@
 //! A subgroup's key is sealed to its direct members and wrapped once under the parent's key, which the members by
 //! inheritance have; where the parent's key is not at hand, or is unfit, it is sealed to each reader.
 //!
+//! A key is of the domain in which it came to us: from ourselves, in a wrap that is bound to that domain, or under another
+//! key of it. That an op says so is not enough, for a key's id is known to everybody, and who may not read a Restricted
+//! context could say that its key is the group's.
+//!
 //! That a key is held is a reconciled state: what is missing is asked for on every connect and again and again
 //! until it is there. An answer is believed because a key's id is its hash. An epoch whose key nobody sends for a
 //! while (its author may have wrapped rubbish) is followed by one of our own.
@@ -23,6 +27,7 @@ use mesto_governance::fold::Epoch;
 use mesto_governance::keys::EpochKey;
 use mesto_governance::{ContextId, GroupState, KeyId, Op};
 use mesto_oplog::{EntryId, PublicKey};
+use mesto_sync::message::KEYS_MAX;
 
 use super::{Above, Group};
 use crate::command::CommandError;
@@ -48,12 +53,13 @@ const EPOCHS_LEN_MAX: usize = 200 * 1024;
 /// Epochs in one op: half of the actions that an op has.
 const EPOCHS_MAX: usize = 32;
 
-/// A key epoch of which an op was admitted, also if that op is dead: what was written under it stays readable.
-#[derive(Debug, Clone)]
-pub(crate) struct SeenEpoch {
-    pub(crate) domain: Domain,
-    history: Vec<HistoryWrap>,
-    parent: Option<ParentWrap>,
+/// How the key of an epoch can be reached, by the ops that start it.
+#[derive(Debug, Clone, Default)]
+struct Ways {
+    /// To the keys before it.
+    back: Vec<HistoryWrap>,
+    /// From the parent's key to it.
+    from_above: Vec<ParentWrap>,
 }
 
 /// Which epochs are fit to be written under, at one frontier.
@@ -67,7 +73,13 @@ pub(crate) struct Usable {
 /// What is remembered about keys besides the keys.
 #[derive(Debug, Default)]
 pub(crate) struct KeyBook {
-    seen: BTreeMap<KeyId, SeenEpoch>,
+    /// Key epochs of which an op was admitted, also if that op is dead: what was written under them stays readable. The
+    /// domains that they are said to be of, each with the ways to other keys.
+    seen: BTreeMap<KeyId, BTreeMap<Domain, Ways>>,
+    /// The domains of the keys that are held.
+    domains: BTreeMap<KeyId, Domain>,
+    /// Where the next question begins, if there is more to ask for than fits.
+    turn: usize,
     /// To whom we sent which key, beyond what ops carry.
     sent: BTreeSet<(KeyId, PublicKey)>,
     /// Domains that somebody waits to write in.
@@ -81,17 +93,18 @@ pub(crate) struct KeyBook {
 
 impl KeyBook {
     /// Reads back to whom keys were sent.
-    pub(super) fn open(sent: BTreeSet<(KeyId, PublicKey)>) -> Self {
-        Self { sent, ..Self::default() }
+    pub(super) fn open(sent: BTreeSet<(KeyId, PublicKey)>, domains: BTreeMap<KeyId, Domain>) -> Self {
+        Self { sent, domains, ..Self::default() }
     }
 
     /// Notes the epochs that an op starts.
     pub(super) fn note(&mut self, op: &Op, id: EntryId) {
         for action in &op.actions {
             if let Action::KeyEpochStarted(started) = action {
-                let (history, parent) = (started.history.clone(), started.parent.clone());
-                let seen = SeenEpoch { domain: domain_of_action(started, id), history, parent };
-                self.seen.entry(started.key).or_insert(seen);
+                let said = self.seen.entry(started.key).or_default().entry(domain_of_action(started, id));
+                let ways = said.or_default();
+                ways.back.extend(started.history.iter().cloned());
+                ways.from_above.extend(started.parent.clone());
             }
         }
         self.usable = None;
@@ -166,6 +179,7 @@ impl Group {
     /// fold tells.
     fn has_leaked(&self, epoch: &Epoch) -> bool {
         let Some(state) = self.state() else { return true };
+        let is_foreign = self.book.domains.get(&epoch.key).is_some_and(|of| *of != epoch.context);
         let is_lost = |member: &PublicKey| !reads(state, member, epoch.context);
         let from = (epoch.key, PublicKey::from_bytes([0; 32]));
         let mut sent = self.book.sent.range(from..).take_while(|(key, _)| *key == epoch.key);
@@ -174,7 +188,8 @@ impl Group {
             .parent
             .as_ref()
             .is_some_and(|wrap| self.above.as_ref().is_none_or(|above| above.leaked.contains(&wrap.parent)));
-        leaked_above || recipients(epoch).any(|member| is_lost(&member)) || sent.any(|(_, member)| is_lost(member))
+        let leaked = is_foreign || leaked_above || recipients(epoch).any(|member| is_lost(&member));
+        leaked || sent.any(|(_, member)| is_lost(member))
     }
 
     /// The key that is written under in the group's own domain, if we hold it.
@@ -226,7 +241,7 @@ impl Group {
 
     fn start_epochs(&mut self, work: &mut Work<'_>, domains: &[Domain]) -> Result<(), CommandError> {
         let mut actions = Vec::new();
-        let mut keys = Vec::new();
+        let mut keys: Vec<(EpochKey, Domain)> = Vec::new();
         let mut len = 0;
         for domain in domains {
             let Some((key, action)) = self.new_epoch(work, *domain) else { continue };
@@ -237,7 +252,7 @@ impl Group {
             }
             len += action_len;
             actions.push(action);
-            keys.push(key);
+            keys.push((key, *domain));
             self.book.wanted.remove(domain);
         }
         if actions.is_empty() { Ok(()) } else { self.author_epochs(work, actions, keys) }
@@ -247,11 +262,11 @@ impl Group {
         &mut self,
         work: &mut Work<'_>,
         actions: Vec<Action>,
-        keys: Vec<EpochKey>,
+        keys: Vec<(EpochKey, Domain)>,
     ) -> Result<(), CommandError> {
         self.author(work, actions)?;
-        for key in keys {
-            self.add_key(work, key);
+        for (key, domain) in keys {
+            self.add_key(work, key, domain);
         }
         work.now(Flow::here("f18", "key epoch started", self.id).into());
         Ok(())
@@ -300,12 +315,11 @@ impl Group {
 
     /// The way back from a new key: the keys of the domain that no later key leads to.
     fn history(&self, work: &mut Work<'_>, domain: Domain, key: &EpochKey) -> Vec<HistoryWrap> {
-        let of_domain = self.book.seen.iter().filter(|(id, seen)| seen.domain == domain && self.keys.contains_key(*id));
-        let led_to: BTreeSet<KeyId> =
-            of_domain.clone().flat_map(|(_, seen)| seen.history.iter().map(|wrap| wrap.previous)).collect();
-        of_domain
-            .filter(|(id, _)| !led_to.contains(*id))
-            .filter_map(|(id, _)| key.wrap_previous(self.keys.get(id)?, work.entropy.bytes()).ok())
+        let held = self.book.domains.iter().filter(|(_, of)| **of == domain).map(|(id, _)| id);
+        let ways = held.clone().filter_map(|id| self.book.seen.get(id)?.get(&domain)).flat_map(|ways| &ways.back);
+        let led_to: BTreeSet<KeyId> = ways.map(|wrap| wrap.previous).collect();
+        held.filter(|id| !led_to.contains(*id))
+            .filter_map(|id| key.wrap_previous(self.keys.get(id)?, work.entropy.bytes()).ok())
             .take(HISTORY_MAX)
             .collect()
     }
@@ -328,18 +342,19 @@ impl Group {
                 self.open_history(work, started.key);
                 continue;
             }
-            let nonce = self.domain_nonce(domain_of_action(started, id));
-            let opened = match (nonce, started.wrap_for(&us)) {
+            let domain = domain_of_action(started, id);
+            let opened = match (self.domain_nonce(domain), started.wrap_for(&us)) {
                 (Some(nonce), Some(wrap)) => EpochKey::open(&nonce, started.key, wrap, &self.sealing).map_err(drop),
                 (None, _) | (_, None) => {
-                    match started.parent.as_ref().and_then(|wrap| self.opened(started.key, wrap)) {
+                    let from_above = started.parent.as_ref().filter(|_| domain.is_none());
+                    match from_above.and_then(|wrap| self.opened(started.key, wrap)) {
                         Some(opened) => opened,
                         None => continue,
                     }
                 }
             };
             match opened {
-                Ok(key) => self.add_key(work, key),
+                Ok(key) => self.add_key(work, key, domain),
                 Err(()) => {
                     // Its author sealed rubbish to us: no use in waiting for the key before we write.
                     self.book.lacking_since.insert(started.key, 0);
@@ -358,28 +373,47 @@ impl Group {
     /// Takes the keys that the parent's keys open.
     pub(super) fn open_from_above(&mut self, work: &mut Work<'_>) {
         let lacking = self.book.seen.iter().filter(|(id, _)| !self.keys.contains_key(*id));
-        let opened: Vec<EpochKey> =
-            lacking.filter_map(|(id, seen)| self.opened(*id, seen.parent.as_ref()?)?.ok()).collect();
+        let opened: Vec<EpochKey> = lacking
+            .filter_map(|(id, seen)| {
+                let mut wraps = seen.get(&None)?.from_above.iter();
+                wraps.find_map(|wrap| self.opened(*id, wrap)?.ok())
+            })
+            .collect();
         for key in opened {
-            self.add_key(work, key);
+            self.add_key(work, key, None);
         }
     }
 
-    /// Keys that we may have and lack: of live epochs, and those that entries wait for.
+    /// Keys that we may have and lack: of live epochs, and those that entries wait for. First those that are written under
+    /// now; the others take turns at being next, so that no number of epochs without a key keeps us from asking for
+    /// those that have one.
     pub(crate) fn missing_keys(&self, awaited: &BTreeSet<KeyId>) -> Vec<KeyId> {
         let Some(state) = self.state() else { return Vec::new() };
         let us = self.member.public();
         let is_missing = |key: &&KeyId| !self.keys.contains_key(*key);
         let live = state.epochs().map(|epoch| &epoch.key);
         let wanted: BTreeSet<KeyId> = live.chain(awaited).filter(is_missing).copied().collect();
-        let ours = |key: &KeyId| self.book.seen.get(key).is_some_and(|seen| reads(state, &us, seen.domain));
-        wanted.into_iter().filter(ours).collect()
+        let domains = |key: &KeyId| self.book.seen.get(key).into_iter().flat_map(BTreeMap::keys);
+        let ours = |key: &KeyId| domains(key).any(|domain| reads(state, &us, *domain));
+        let current: Vec<KeyId> = self
+            .own_domains()
+            .into_iter()
+            .filter_map(|domain| self.usable_in(domain))
+            .filter(|key| is_missing(&key))
+            .collect();
+        let mut others: Vec<KeyId> = wanted.into_iter().filter(|key| !current.contains(key)).filter(ours).collect();
+        if !others.is_empty() {
+            let turn = self.book.turn % others.len();
+            others.rotate_left(turn);
+        }
+        current.into_iter().chain(others).collect()
     }
 
     /// How long to wait before the same keys are asked for again.
     pub(crate) fn ask_again_in(&mut self) -> u64 {
         let wait = ASK_AGAIN_MS << self.book.asked.min(5);
         self.book.asked += 1;
+        self.book.turn = self.book.turn.wrapping_add(KEYS_MAX / 2);
         if self.book.wanted.is_empty() { wait.min(ASK_AGAIN_MS_MAX) } else { ASK_AGAIN_MS }
     }
 
@@ -392,36 +426,45 @@ impl Group {
     pub(crate) fn take_keys(&mut self, work: &mut Work<'_>, sealed: &[(KeyId, Wrap)]) {
         for (id, wrap) in sealed {
             let Some(seen) = self.book.seen.get(id).filter(|_| !self.keys.contains_key(id)) else { continue };
-            let Some(nonce) = self.domain_nonce(seen.domain) else { continue };
-            if let Ok(key) = EpochKey::open(&nonce, *id, wrap, &self.sealing) {
-                self.add_key(work, key);
+            let open = |domain: &Domain| {
+                let nonce = self.domain_nonce(*domain)?;
+                Some((EpochKey::open(&nonce, *id, wrap, &self.sealing).ok()?, *domain))
+            };
+            if let Some((key, domain)) = seen.keys().find_map(open) {
+                self.add_key(work, key, domain);
             }
         }
     }
 
-    /// Keeps a key, and those that it leads back to.
-    pub(crate) fn add_key(&mut self, work: &mut Work<'_>, key: EpochKey) {
+    /// Keeps a key of a domain, and those that it leads back to.
+    pub(crate) fn add_key(&mut self, work: &mut Work<'_>, key: EpochKey, domain: Domain) {
         let id = key.id();
         if self.keys.contains_key(&id) {
             return;
         }
-        work.put(Keyspace::Meta, layout::epoch_key(&self.id, &id), key.expose().to_vec());
+        let context = domain.map_or_else(Vec::new, |context| context.as_bytes().to_vec());
+        work.put(Keyspace::Meta, layout::epoch_key(&self.id, &id), [key.expose().as_slice(), &context].concat());
+        self.book.domains.insert(id, domain);
         Arc::make_mut(&mut self.keys).insert(id, key);
         self.book.lacking_since.remove(&id);
         self.news.keys.push(id);
+        // Whether it is fit to be written under depends on its domain.
+        self.book.forget_usable();
         self.open_history(work, id);
     }
 
     fn open_history(&mut self, work: &mut Work<'_>, id: KeyId) {
-        let (Some(seen), Some(key)) = (self.book.seen.get(&id), self.keys.get(&id)) else { return };
-        let opened: Vec<EpochKey> = seen
-            .history
+        let Some(domain) = self.book.domains.get(&id).copied() else { return };
+        let ways = self.book.seen.get(&id).and_then(|seen| seen.get(&domain));
+        let (Some(ways), Some(key)) = (ways, self.keys.get(&id)) else { return };
+        let opened: Vec<EpochKey> = ways
+            .back
             .iter()
             .filter(|wrap| !self.keys.contains_key(&wrap.previous))
             .filter_map(|wrap| key.unwrap_previous(wrap).ok())
             .collect();
         for previous in opened {
-            self.add_key(work, previous);
+            self.add_key(work, previous, domain);
         }
     }
 
@@ -438,9 +481,9 @@ impl Group {
         };
         let mut sealed = Vec::new();
         for id in wanted {
-            let (Some(key), Some(seen)) = (self.keys.get(id), self.book.seen.get(id)) else { continue };
-            let may_have = self.state().is_some_and(|state| reads(state, member, seen.domain));
-            let Some(nonce) = self.domain_nonce(seen.domain).filter(|_| may_have) else { continue };
+            let (Some(key), Some(domain)) = (self.keys.get(id), self.book.domains.get(id).copied()) else { continue };
+            let may_have = self.state().is_some_and(|state| reads(state, member, domain));
+            let Some(nonce) = self.domain_nonce(domain).filter(|_| may_have) else { continue };
             if let Ok(wrap) = key.seal(&nonce, *member, sealing, &work.entropy.bytes()) {
                 sealed.push((*id, wrap));
             }

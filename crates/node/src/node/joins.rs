@@ -550,7 +550,7 @@ impl Node {
                 });
                 let op = group.author(work, actions)?;
                 if let Some(key) = key {
-                    group.add_key(work, key);
+                    group.add_key(work, key, Some(here.resolve(op)));
                 }
                 Ok(op)
             })

@@ -2,8 +2,10 @@
 
 use mesto_governance::action::{Action, ContextRef, Domain, KeyEpochStarted, Wrap, Wraps, recipients_digest};
 use mesto_governance::{EpochKey, KeyId};
+use mesto_node::Lane;
 use mesto_oplog::dag::DagRead;
 use mesto_oplog::{Header, SigningKey, Stamp};
+use mesto_sync::Message;
 
 use super::forge::FUTURE_MS_MAX;
 use crate::ledger::Ledger;
@@ -63,6 +65,10 @@ impl World {
         let header = self.first_header(&like, parent.id());
         self.count("claimed keys");
         self.publish_op(host, group, header, &member, vec![epoch(domain, theirs.key, Vec::new())]);
+        for other in 0..self.hosts.len() {
+            let ask = Message::KeyPull { group: group.log(), keys: vec![theirs.key] };
+            self.send_bytes(host, other, Lane::Sync, ask.encode());
+        }
     }
 
     /// An op from the future, as far as others let things wait, or farther than the run lasts.

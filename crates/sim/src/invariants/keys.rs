@@ -1,12 +1,15 @@
 //! Members hold the keys of what they may read, as soon as anybody honest can give them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use mesto_governance::action::Visibility;
-use mesto_governance::{ContextId, Governance, GroupId, GroupState, KeyId};
+use mesto_governance::action::{Action, Domain, Visibility};
+use mesto_governance::fold::Epoch;
+use mesto_governance::{ContextId, Governance, GroupId, GroupState, KeyId, Op};
 use mesto_oplog::PublicKey;
+use mesto_oplog::dag::DagRead;
 
 use super::secrets::held;
+use crate::ledger::Ledger;
 use crate::world::World;
 
 /// Whether a member may have what a domain's keys protect, and can be known to want it: of an Open context with keys of
@@ -24,11 +27,15 @@ pub(super) fn reads(state: &GroupState, member: &PublicKey, domain: Option<Conte
 pub(super) fn lacking(world: &World, host: usize, group: GroupId, governance: &Governance) -> Option<(KeyId, usize)> {
     let state = governance.state();
     let (member, own) = held(world, host, &group)?;
-    let wanted: Vec<(KeyId, Option<ContextId>)> = state
-        .epochs()
-        .filter(|epoch| !own.contains(&epoch.key) && reads(state, &member, epoch.context))
-        .map(|epoch| (epoch.key, epoch.context))
-        .collect();
+    let lacks = |epoch: &&Epoch| !own.contains(&epoch.key) && reads(state, &member, epoch.context);
+    let mut wanted: Vec<(KeyId, Option<ContextId>)> =
+        state.epochs().filter(lacks).map(|epoch| (epoch.key, epoch.context)).collect();
+    if wanted.is_empty() {
+        return None;
+    }
+    let claims = claims(world, host, group);
+    let may_have = |key: &KeyId| claims.get(key).into_iter().flatten().all(|domain| reads(state, &member, *domain));
+    wanted.retain(|(key, _)| may_have(key));
     let holders = world.honest_up().into_iter().filter(|other| *other != host);
     let holders: Vec<(usize, PublicKey, BTreeSet<KeyId>)> =
         holders.filter_map(|other| held(world, other, &group).map(|(member, keys)| (other, member, keys))).collect();
@@ -40,11 +47,34 @@ pub(super) fn lacking(world: &World, host: usize, group: GroupId, governance: &G
     })
 }
 
+/// The domains that ops say a key is of. An honest one says it once; whoever says it of somebody else's key does not have
+/// it, so that only those read both domains whom nobody wrongs by giving it to them.
+pub(super) fn claims(world: &World, host: usize, group: GroupId) -> BTreeMap<KeyId, BTreeSet<Option<ContextId>>> {
+    let ledger = Ledger::new(world.hosts[host].disk.snapshot(), group.log());
+    let mut claims: BTreeMap<KeyId, BTreeSet<Option<ContextId>>> = BTreeMap::new();
+    for entry in ledger.by_arrival(0, usize::MAX).iter().filter_map(|id| ledger.entry(id)) {
+        for action in Op::decode(&entry).map(|op| op.actions).unwrap_or_default() {
+            if let Action::KeyEpochStarted(started) = action {
+                let domain = match started.domain {
+                    Domain::Group => None,
+                    Domain::Context(context) => Some(context.resolve(entry.id())),
+                };
+                claims.entry(started.key).or_default().insert(domain);
+            }
+        }
+    }
+    claims
+}
+
 /// Whether the key that the group's members write under now is one that an honest member has. If none has it, whoever
 /// began that epoch gave it to nobody; the next writer begins another.
 pub(super) fn is_current_to_be_had(world: &World, group: GroupId, governance: &Governance) -> bool {
     let state = governance.state();
-    governance.current_epoch(None).is_some_and(|epoch| {
+    let is_contested = |key: &KeyId| {
+        let all = world.honest_up().into_iter().flat_map(|host| claims(world, host, group).remove(key)).flatten();
+        all.collect::<BTreeSet<_>>().len() > 1
+    };
+    governance.current_epoch(None).filter(|epoch| !is_contested(&epoch.key)).is_some_and(|epoch| {
         let has = |host: usize| {
             held(world, host, &group)
                 .is_some_and(|(member, keys)| keys.contains(&epoch.key) && state.standing(&member).is_some())

@@ -59,8 +59,9 @@ fn overheard(
         let delta = entry.id();
         let closed = closed.entry((body.governance.clone(), body.key)).or_insert_with(|| {
             let Some(then) = governance.state_at(&body.governance) else { return Vec::new() };
-            let Some(epoch) = then.epoch(&body.key) else { return Vec::new() };
-            let domain = epoch.context;
+            // What the context says, not what an op says of the key.
+            let Some(row) = then.context(&context) else { return Vec::new() };
+            let domain = (row.visibility() == Visibility::Restricted).then_some(context);
             let is_out = |member: &PublicKey| {
                 !reads_domain(&then, member, domain)
                     && !reads_domain(governance.state(), member, domain)

@@ -8,7 +8,7 @@ use mesto_node::record::ContextRecord;
 use mesto_node::store::Keyspace;
 use mesto_oplog::{Signed, Verified};
 
-use super::keys::reads;
+use super::keys::{claims, reads};
 use super::secrets::held;
 use crate::ledger::{self, Ledger};
 use crate::world::World;
@@ -68,7 +68,9 @@ fn reason(
         let has = |other: usize| {
             held(world, other, &group).is_some_and(|(of, keys)| keys.contains(&body.key) && reads(state, &of, domain))
         };
-        reads(state, &member, domain) && world.honest_up().into_iter().any(has)
+        let claimed = claims(world, host, group).remove(&body.key).unwrap_or_default();
+        claimed.iter().chain([&domain]).all(|domain| reads(state, &member, *domain))
+            && world.honest_up().into_iter().any(has)
     });
     (!is_to_be_had).then_some("nobody gives it the key")
 }
