@@ -385,7 +385,8 @@ impl Node {
             self.retire_card(turn, &group);
             self.expect_merge(turn, group);
         }
-        if !news.ops.is_empty() || !news.changes.is_empty() {
+        let is_changed = !news.ops.is_empty() || !news.changes.is_empty();
+        if is_changed {
             // Who became a member here may have the governance of all groups above.
             for group in self.lineage(&group) {
                 self.welcome_new_members(turn, group);
@@ -399,7 +400,7 @@ impl Node {
             self.rejoin_contexts(turn);
             self.check_contexts_caught_up(turn, group);
         }
-        if !(news.ops.is_empty() && news.changes.is_empty()) && !self.keys_lacking(&group).is_empty() {
+        if is_changed && !self.keys_lacking(&group).is_empty() {
             self.timers.set(Timer::Keys(group), turn.time.wall_ms);
         }
     }
