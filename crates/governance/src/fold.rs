@@ -175,7 +175,8 @@ impl Governance {
         let effects = admit(&self.graph, &base, &candidate)?;
         let rank = base.state.rank(&header.author).ok_or(crate::right::Denied::NotAMember(header.author))?;
         let parents: Vec<Ix> = parents.into_iter().collect();
-        let admitted = Arc::new(Admitted { author: header.author, op });
+        let keys = base.state.keys_of_changed(&effects.changes);
+        let admitted = Arc::new(Admitted { author: header.author, op, keys });
         let x = self.graph.insert_below(entry.id(), &parents, rank, effects, admitted, above);
         Ok(self.advance(x))
     }

@@ -14,4 +14,15 @@ pub const SEEDS: &[(u64, &str)] = &[
     (136, "a member that was removed while it was cut off never learned of it"),
     (71, "ops that a removed member had signed before it knew were never fetched, and deltas waited for them"),
     (168, "only the first member was asked for a log that it has not joined"),
+    (506, "who took over the keys of a card after the log was here never asked for the epoch that is sealed to them"),
+    (876, "the same, after a restart"),
+    (928, "a crash took the op that bound an identity, and the context was said to be joined"),
+    (1094, "the keys of a claim that was being countersigned were thrown away for those of a card"),
+    (1155, "whoever lost the race for an invitation never learned of it"),
+    (541, "a key that had been given to whom a dead grant let in was written under for ever"),
+    (200_841, "who may not read a context named its key as the group's"),
 ];
+
+/// The same, of runs with eight hosts.
+pub const WIDE_SEEDS: &[(u64, &str)] =
+    &[(5001, "a member by a role that was set, whose claim died beside that, had no key to which others could seal")];

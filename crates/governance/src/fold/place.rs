@@ -24,6 +24,9 @@ use crate::standing::Standing;
 pub(crate) struct Admitted {
     pub(crate) author: PublicKey,
     pub(crate) op: Op,
+    /// The keys, as its author knew them, of the members whose standing it sets. It speaks of whoever has these keys, also
+    /// where the op that told of them dies and this one stands.
+    pub(crate) keys: Vec<(PublicKey, (SealingPublicKey, PeerHint))>,
 }
 
 /// The graph of a group's log.
@@ -54,6 +57,9 @@ impl Fold<EntryId, PublicKey, Arc<Admitted>> for GroupState {
             is_past: &|other| graph.is_past(other, x),
         };
         self.roster.place(graph, x);
+        for (member, (sealing, peer)) in &node.payload.keys {
+            self.place_keys(&op, *member, *sealing, peer);
+        }
         for (index, action) in (0u8..).zip(&node.payload.op.actions) {
             self.place_action(&op, index, action);
         }

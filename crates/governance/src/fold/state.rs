@@ -287,6 +287,15 @@ impl GroupState {
         self.people.get(member)?.keys.strongest()
     }
 
+    /// The keys of those to whom changes give a standing, as far as they are known.
+    pub(crate) fn keys_of_changed(
+        &self,
+        changes: &[(PublicKey, Option<Standing>)],
+    ) -> Vec<(PublicKey, (SealingPublicKey, PeerHint))> {
+        let given = changes.iter().filter(|(_, standing)| standing.is_some());
+        given.filter_map(|(member, _)| Some((*member, self.keys_of(member)?.clone()))).collect()
+    }
+
     /// Everybody who is, or was, a member and whose keys are known, in order of their keys.
     pub fn known_people(&self) -> impl Iterator<Item = &PublicKey> {
         self.people.keys().filter(|member| self.keys_of(member).is_some())

@@ -63,7 +63,14 @@ impl Governance {
         begun.graph.generation = generation;
         let above = begun.above_of(&op, &BTreeSet::new())?;
         let rank = roster::founder(id, generation);
-        let ix = begun.graph.insert_below(id, &[], rank, effects, Arc::new(Admitted { author, op }), above);
+        let ix = begun.graph.insert_below(
+            id,
+            &[],
+            rank,
+            effects,
+            Arc::new(Admitted { author, op, keys: Vec::new() }),
+            above,
+        );
         let now = begun.above_now();
         begun.now = begun.view_below(&BTreeSet::from([ix]), &now);
         Ok(begun)

@@ -1,6 +1,8 @@
 //! Invitations: who joins by them, how often, and when no more.
 
-use mesto_governance::action::{InvitationCreated, InvitationRevoked, JoinByInvitation, MemberLeft, PeerHint};
+use mesto_governance::action::{
+    InvitationCreated, InvitationRevoked, JoinByInvitation, MemberLeft, MemberRoleSet, PeerHint,
+};
 use mesto_governance::claim::ClaimError;
 use mesto_governance::right::Denied;
 use mesto_governance::{Action, Capabilities, Capability, Claim, InvitationId, Rejected, Role};
@@ -112,6 +114,23 @@ fn a_claim_that_comes_back_to_life_takes_its_use() {
     let second = world.act_after(5, &[first, removal], vec![second]);
     assert!(world.governance.is_dead(&second));
     assert_eq!(world.governance.state().invitation(&invitation).map(|row| row.used), Some(1));
+    assert_eq!(world.governance.resolved().digest(), world.governance.digest());
+}
+
+#[test]
+fn who_is_a_member_by_a_role_alone_still_has_its_keys() {
+    let (mut world, invitation) = invited(1);
+    let start = world.governance.heads();
+    let join = claim(&world, invitation, 10);
+    let joined = world.act_after(4, &start, vec![join]);
+    let role =
+        MemberRoleSet { member: id(10), role: Role::Admin, capabilities: None, keep: vec![], descendants: vec![] };
+    world.act_after(1, &[joined], vec![Action::MemberRoleSet(role)]);
+    // The countersigner is removed beside all this: the claim falls, and what the admin gave stands.
+    world.act_after(2, &start, vec![remove(4)]);
+    assert!(world.governance.is_dead(&joined));
+    let row = world.governance.state().member(&id(10)).unwrap();
+    assert_eq!((row.role, row.sealing_key), (Role::Admin, sealing(10).public()));
     assert_eq!(world.governance.resolved().digest(), world.governance.digest());
 }
 

@@ -116,7 +116,16 @@ fn is_farewell(world: &mut World, from: usize, to: usize, message: &Message) -> 
         Message::Summaries(summaries) => (summaries.as_slice(), &[][..], summaries.first().map(|summary| summary.log)),
         Message::Page { summary, entries, log, .. } => (std::slice::from_ref(summary), entries.as_slice(), Some(*log)),
         Message::KeyPage { group, .. } | Message::Addresses { group, .. } => (&[][..], &[][..], Some(*group)),
-        _ => return false,
+        Message::Hello(_)
+        | Message::Proof(_)
+        | Message::Pull { .. }
+        | Message::KeyPull { .. }
+        | Message::Join { .. }
+        | Message::Joined { .. }
+        | Message::BlobPull { .. }
+        | Message::BlobChunk { .. }
+        | Message::BlobAbsent { .. }
+        | Message::Added { .. } => return false,
     };
     let Some(log) = log else { return true };
     let Some(group) = group_of(world, from, log) else { return false };

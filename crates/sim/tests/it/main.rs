@@ -28,6 +28,29 @@ fn members_come_together_whatever_goes_wrong() {
 }
 
 #[test]
+fn eight_members_rule_themselves_and_those_who_break_the_rules_gain_nothing() {
+    let mut counts = std::collections::BTreeMap::new();
+    for seed in 1..=30 {
+        let outcome = run_twice(seed, &Profile::wide(seed, 8));
+        demand(&outcome);
+        for (what, count) in outcome.counts {
+            *counts.entry(what).or_insert(0) += count;
+        }
+    }
+    for what in ["acts", "backdated puppets", "forged epochs", "claimed keys", "ops after all knew"] {
+        assert!(counts.get(what).copied().unwrap_or_default() > 0, "no {what}: {counts:?}");
+    }
+}
+
+#[test]
+fn wide_seeds_that_once_failed_still_pass() {
+    for (seed, found) in regressions::WIDE_SEEDS {
+        let outcome = run(*seed, Profile::wide(*seed, 8), false);
+        assert!(outcome.violations.is_empty(), "seed {seed} ({found}): {:?}", outcome.violations);
+    }
+}
+
+#[test]
 fn seeds_that_once_failed_still_pass() {
     for (seed, found) in regressions::SEEDS {
         let outcome = run(*seed, Profile { app: App::Collections, ..Profile::of(*seed) }, false);
