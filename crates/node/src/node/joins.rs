@@ -384,9 +384,12 @@ impl Node {
         };
         let group = context.group;
         self.adopt_context(context);
+        let ours = self.peer;
         self.with_context(turn, &id, |context, work| {
             context.save_record(work);
             context.rejudge(work);
+            // If we had left it: nobody told it since of what these wait for.
+            context.readmit(work, ours);
         });
         if let Some(later) = turn.step.batches.get_mut(before..) {
             later.rotate_right(1);
