@@ -21,6 +21,8 @@ pub const SEEDS: &[(u64, &str)] = &[
     (1155, "whoever lost the race for an invitation never learned of it"),
     (541, "a key that had been given to whom a dead grant let in was written under for ever"),
     (200_841, "who may not read a context named its key as the group's"),
+    (500_148, "what waited in a context when it was left waited on when it was joined again"),
+    (500_373, "a host that reads a context with nobody but a liar was said to have to be ready"),
 ];
 
 /// The same, of runs with eight hosts.
