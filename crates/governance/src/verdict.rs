@@ -272,7 +272,8 @@ impl Governance {
         let found = levels.filter_map(|(then, now)| Some((then, now, now.graph.find(cause)?))).next();
         found.is_some_and(|(then, now, op)| match now.view.dead.contains(&op) {
             true => then.view.dead.contains(&op),
-            false => then.is_live(op),
+            // Of the graph as it is now: where the heads were seen, the op may have had no number yet.
+            false => now.graph.is_within(op, &then.view.heads) && !then.view.dead.contains(&op),
         })
     }
 

@@ -302,6 +302,7 @@ impl Group {
                 }
                 Considered::Refused(reason) => {
                     work.now(Effect::Report(Report::Refused { entry: id, reason }));
+                    self.log.forget_waiting(work, &id);
                     let mut gone = vec![id];
                     while let Some(id) = gone.pop() {
                         gone.extend(self.log.abandon(work, Need::Parent(id)).iter().map(|(_, entry)| entry.id()));

@@ -100,6 +100,7 @@ impl Log {
         let inserted = self.dag.insert(*ready).ok()?;
         let placement = &inserted.placement;
         let id = entry.id();
+        self.forget_waiting(work, &id);
         work.put(Keyspace::Entry, layout::entry(log, placement.arrival), entry.bytes().to_vec());
         work.put(Keyspace::Log, layout::placement(log, &id), placement.encode());
         work.put(Keyspace::Log, layout::arrival(log, placement.arrival), id.as_bytes().to_vec());
@@ -147,6 +148,13 @@ impl Log {
         dropped
     }
 
+    /// An entry was judged that came again, by another way, while it was set aside: it waits for nothing any more.
+    pub(crate) fn forget_waiting(&mut self, work: &mut Work<'_>, id: &EntryId) {
+        if self.parking.remove(id).is_some() {
+            work.remove(Keyspace::Log, layout::waiting(self.number, id));
+        }
+    }
+
     fn unpark(&self, work: &mut Work<'_>, entries: &[(Peer, Verified)]) {
         for (_, entry) in entries {
             work.remove(Keyspace::Log, layout::waiting(self.number, &entry.id()));
@@ -160,8 +168,9 @@ impl Log {
         due.into_iter().flat_map(|need| self.arrived(work, need)).collect()
     }
 
-    /// Takes out of the store, at start, what waited when the node stopped.
-    pub(crate) fn take_waiting(&self, work: &mut Work<'_>) -> Vec<Verified> {
+    /// Takes out of the store all that was set aside: at a start, or when nobody told the log for a while what arrived.
+    pub(crate) fn take_waiting(&mut self, work: &mut Work<'_>) -> Vec<Verified> {
+        self.parking = Parking::new(Limits::default());
         let prefix = layout::waiting_all(self.number);
         let mut entries = Vec::new();
         let mut cursor: Option<Vec<u8>> = None;

@@ -323,10 +323,7 @@ impl Node {
                 });
             }
             Some(LogOwner::Context(context)) => {
-                self.with_context(turn, &context, |context, work| {
-                    let waiting = context.log.take_waiting(work);
-                    context.ingest(work, waiting.into_iter().map(|entry| (ours, entry)).collect());
-                });
+                self.with_context(turn, &context, |context, work| context.readmit(work, ours));
             }
             None => {}
         }

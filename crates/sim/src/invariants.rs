@@ -32,6 +32,7 @@ use crate::world::World;
 use audience::group_of;
 pub(crate) use audience::member_key;
 pub(crate) use banned::is_removed;
+pub(crate) use folds::lineage;
 
 impl World {
     fn has_liar(&self) -> bool {
@@ -55,6 +56,7 @@ pub(crate) fn finally(world: &mut World) {
     banned::check(world);
     for host in world.honest_up() {
         restarted(world, host);
+        folds::check(world, host);
         let snapshot = world.hosts[host].disk.snapshot();
         for (context, _) in ledger::contexts(&snapshot) {
             let state = ledger::state(&snapshot, &context);

@@ -45,6 +45,8 @@ pub struct Profile {
     pub outsider: bool,
     /// Whether people use their rights: remove, add and demote each other, and lock contexts.
     pub politics: bool,
+    /// Whether people begin groups below groups.
+    pub subgroups: bool,
 }
 
 impl Profile {
@@ -77,6 +79,7 @@ impl Profile {
             liar: random.chance(350),
             outsider: random.chance(300),
             politics: random.split("politics", 0).chance(500),
+            subgroups: random.split("subgroups", 0).chance(400),
         }
     }
 
@@ -110,6 +113,7 @@ impl Profile {
             liar: false,
             outsider: false,
             politics: false,
+            subgroups: false,
         }
     }
 

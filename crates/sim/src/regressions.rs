@@ -21,8 +21,13 @@ pub const SEEDS: &[(u64, &str)] = &[
     (1155, "whoever lost the race for an invitation never learned of it"),
     (541, "a key that had been given to whom a dead grant let in was written under for ever"),
     (200_841, "who may not read a context named its key as the group's"),
+    (500_148, "what waited in a context when it was left waited on when it was joined again"),
+    (500_373, "a host that reads a context with nobody but a liar was said to have to be ready"),
 ];
 
 /// The same, of runs with eight hosts.
-pub const WIDE_SEEDS: &[(u64, &str)] =
-    &[(5001, "a member by a role that was set, whose claim died beside that, had no key to which others could seal")];
+pub const WIDE_SEEDS: &[(u64, &str)] = &[
+    (5001, "a member by a role that was set, whose claim died beside that, had no key to which others could seal"),
+    (5020, "a node ended when it judged a delta beside the removal of its author in a group above"),
+    (5049, "who had been removed presented the claim of a join that was over, and was let in by it again"),
+];

@@ -1,6 +1,7 @@
 //! What people do: groups, invitations, joins, contexts and calls, each host at its own pace.
 
 mod politics;
+mod tree;
 
 use std::collections::BTreeMap;
 
@@ -30,12 +31,14 @@ pub(crate) struct Workload {
     /// Contexts whose creation was asked for, so that they are not asked for again and again.
     asked: BTreeMap<Ticket, What>,
     politics: politics::Politics,
+    tree: tree::Tree,
 }
 
 /// What a ticket was for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum What {
     Group,
+    Child,
     Context,
     Invitation(GroupId),
     Closing(ContextId),
@@ -62,7 +65,16 @@ impl Workload {
             world.after(first, Event::Agent { host });
         }
         let politics = politics::Politics::new(random.split("politics", 0));
-        Self { politics, random, invitations: Vec::new(), groups: Vec::new(), contexts: 0, asked: BTreeMap::new() }
+        let tree = tree::Tree::new(random.split("tree", 0));
+        Self {
+            politics,
+            tree,
+            random,
+            invitations: Vec::new(),
+            groups: Vec::new(),
+            contexts: 0,
+            asked: BTreeMap::new(),
+        }
     }
 
     /// A host's people do one thing, and the next in a while.
@@ -80,6 +92,9 @@ impl Workload {
         }
         if world.profile.politics && self.politics.comes_up() {
             return self.govern(world, host, &ours);
+        }
+        if world.profile.subgroups && !ours.is_empty() && self.tree.comes_up() {
+            return self.tend_tree(world, host, &ours);
         }
         match self.random.below(100) {
             0..=11 => self.join(world, host, &ours),
@@ -103,6 +118,13 @@ impl Workload {
                     self.groups.push(group);
                     self.invite_all(world, host, group);
                 }
+                (What::Child, Ok(Reply::GroupCreated { group, .. })) => {
+                    world.count("subgroups");
+                    if self.tree.invites_all() {
+                        self.invite_all(world, host, group);
+                    }
+                }
+                (What::Child, Err(_)) => self.child_refused(),
                 (What::Context, Err(_)) => self.contexts = self.contexts.saturating_sub(1),
                 (What::Invitation(group), Ok(Reply::Invited { ticket, .. })) => {
                     self.invitations.push((group, ticket));
@@ -215,10 +237,13 @@ impl Workload {
     }
 
     fn create_context(&mut self, world: &mut World, host: usize, ours: &[GroupInfo]) {
-        let Some(info) = self.random.pick(ours).cloned() else { return };
-        if self.contexts >= CONTEXTS_MAX {
-            return;
+        if self.contexts < CONTEXTS_MAX {
+            self.context_in(world, host, ours);
         }
+    }
+
+    fn context_in(&mut self, world: &mut World, host: usize, ours: &[GroupInfo]) {
+        let Some(info) = self.random.pick(ours).cloned() else { return };
         self.contexts += 1;
         let name = Some(format!("context {}", self.random.below(1000)));
         let command = Command::ContextCreate {

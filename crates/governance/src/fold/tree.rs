@@ -127,6 +127,15 @@ impl Governance {
         op.ancestor_parents.iter().copied().filter(|id| !self.ancestors().any(|group| group.holds(id))).collect()
     }
 
+    /// The heads of an ancestor's log that an op has in its past; none if the op is not held, or had seen nothing there.
+    #[must_use]
+    pub fn seen_above(&self, op: &EntryId, ancestor: &GroupId) -> Vec<EntryId> {
+        let level = self.ancestors().enumerate().find(|(_, group)| group.group == *ancestor);
+        let above = self.graph.find(op).map(|ix| &self.graph.node(ix).above);
+        let Some(((at, group), above)) = level.zip(above) else { return Vec::new() };
+        above.level(at).into_iter().flatten().map(|&ix| group.graph.node(ix).id).collect()
+    }
+
     /// What an op on top of the present heads has to name of the ancestors' logs, so that all that is known here is in
     /// its past: those of their heads that the own heads do not bring. At most as many as an op may name, the nearest
     /// first; ascending.

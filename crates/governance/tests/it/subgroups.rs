@@ -338,6 +338,21 @@ fn deltas_of_whom_an_ancestor_removed_are_contested_unless_a_direct_row_stands()
 }
 
 #[test]
+fn who_knew_of_a_removal_above_is_told_apart_from_who_acted_before_it_was_there() {
+    let (mut forest, root, child) = scene();
+    let then = forest.groups[&child].frontier();
+    let mut governance = (*forest.groups[&child]).clone();
+    // The view of then is kept, above an ancestor that had fewer ops.
+    assert!(governance.state_at(&then).is_some());
+    forest.act(0, root, vec![add(9, Role::Member, Capabilities::DEFAULT)]);
+    let removal = forest.act(0, root, vec![remove(4)]);
+    governance.follow(&Arc::clone(&forest.groups[&root])).unwrap();
+    let after = governance.frontier();
+    assert!(governance.knew(&after, &[removal]));
+    assert!(!governance.knew(&then, &[removal]));
+}
+
+#[test]
 fn deltas_in_a_subgroup_whose_naming_fell_are_contested() {
     let (mut forest, root, _) = scene();
     let mut apart = forest.clone();

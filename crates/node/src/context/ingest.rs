@@ -57,6 +57,12 @@ impl Context {
         taken
     }
 
+    /// Judges again what was set aside, as if it came now from `peer`.
+    pub(crate) fn readmit(&mut self, work: &mut Work<'_>, peer: Peer) {
+        let waiting = self.log.take_waiting(work);
+        self.ingest(work, waiting.into_iter().map(|entry| (peer, entry)).collect());
+    }
+
     /// Takes a delta that we just signed.
     pub(super) fn take_own(
         &mut self,
@@ -266,6 +272,7 @@ impl Context {
     /// Nothing that builds on a refused entry can ever be accepted.
     fn drop_refused(&mut self, work: &mut Work<'_>, id: EntryId, reason: String) {
         work.now(Effect::Report(Report::Refused { entry: id, reason }));
+        self.log.forget_waiting(work, &id);
         let mut gone = vec![id];
         while let Some(id) = gone.pop() {
             gone.extend(self.log.abandon(work, Need::Parent(id)).iter().map(|(_, entry)| entry.id()));

@@ -96,7 +96,6 @@ impl Node {
     /// Asks every connected member that may help, until we are a member.
     pub(crate) fn continue_join(&mut self, turn: &mut Turn<'_>, id: GroupId) {
         let Some(join) = self.joins.get(&id) else { return };
-        // A join that was complete once is over, also for somebody who has been removed since.
         if join.refused.is_some() || join.caught_up {
             return;
         }
@@ -106,11 +105,13 @@ impl Node {
         self.timers.set(Timer::Join(id), turn.time.wall_ms + JOIN_AGAIN_MS);
     }
 
-    /// Presents the claim of a pending join to a peer that knows the group.
+    /// Presents the claim of a pending join to a peer that knows the group. A join that was complete once is over, also for
+    /// somebody who has been removed since.
     pub(crate) fn ask_to_join(&mut self, turn: &mut Turn<'_>, peer: Peer, id: GroupId) {
         let (Some(join), Some(group)) = (self.joins.get(&id), self.groups.get(&id)) else { return };
         let knows = self.sessions.get(&peer).is_some_and(|session| session.claims.contains_key(&id));
-        if join.refused.is_some() || group.we_are_member() || !knows {
+        let is_over = join.refused.is_some() || join.caught_up;
+        if is_over || group.we_are_member() || !knows {
             return;
         }
         let Ok(ticket) = join.ticket.parse::<Ticket>() else { return };
@@ -384,9 +385,12 @@ impl Node {
         };
         let group = context.group;
         self.adopt_context(context);
+        let ours = self.peer;
         self.with_context(turn, &id, |context, work| {
             context.save_record(work);
             context.rejudge(work);
+            // If we had left it: nobody told it since of what these wait for.
+            context.readmit(work, ours);
         });
         if let Some(later) = turn.step.batches.get_mut(before..) {
             later.rotate_right(1);

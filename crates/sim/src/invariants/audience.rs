@@ -1,12 +1,13 @@
 //! Who is told what: of a group only those of whom the teller knows that they are in it.
 
+use std::collections::BTreeMap;
+
 use mesto_governance::GroupId;
 use mesto_node::command::{Command, Reply, Selector};
 use mesto_oplog::dag::DagRead;
-use mesto_oplog::{LogId, PublicKey, Signed};
+use mesto_oplog::{EntryId, LogId, PublicKey, Signed};
 use mesto_sync::Message;
 
-use super::folds::fold;
 use super::told::{entries_are_durable, heads_are_durable};
 use super::{Violation, secrets};
 use crate::host::Role;
@@ -50,30 +51,68 @@ pub(crate) fn sent(world: &mut World, from: usize, to: usize, message: &Message)
         }
     };
     for log in logs {
-        if !may_hear(world, from, to, log) && !is_farewell(world, from, to, message) {
+        let is_told_below = matches!(message, Message::Summaries(_) | Message::Page { .. });
+        if !may_hear(world, from, to, log, is_told_below) && !is_farewell(world, from, to, message) {
             let group = group_of(world, from, log);
             world.violated(Violation::Leaked { from, to, what, group });
         }
     }
 }
 
-/// Whether `to` is a member, as far as `from` knows, of the group that a log belongs to.
-fn may_hear(world: &mut World, from: usize, to: usize, log: LogId) -> bool {
+/// Whether `to` is a member, as far as `from` knows, of the group that a log belongs to; or, of the log of the group
+/// itself, of a group below it.
+fn may_hear(world: &mut World, from: usize, to: usize, log: LogId, is_told_below: bool) -> bool {
     let key = (from, to, log);
     if world.heard_before.contains(&key) {
         return true;
     }
     let Some(group) = group_of(world, from, log) else { return false };
+    if is_in(world, from, to, group) {
+        world.heard_before.insert(key);
+        return true;
+    }
+    is_told_below && log == group.log() && below(world, from, group).into_iter().any(|id| is_in(world, from, to, id))
+}
+
+/// Whether `to` is a member of a group, as far as `from` knows.
+fn is_in(world: &mut World, from: usize, to: usize, group: GroupId) -> bool {
     let keys = member_keys(world, to, group);
     let members = match world.look(from, Command::MemberList(Selector(group.to_string()))) {
         Some(Reply::Members(members)) => members,
         _ => return false,
     };
-    let may = members.iter().any(|row| keys.contains(&row.member));
-    if may {
-        world.heard_before.insert(key);
+    members.iter().any(|row| keys.contains(&row.member))
+}
+
+/// The groups below a group, as a host knows them.
+fn below(world: &mut World, host: usize, group: GroupId) -> Vec<GroupId> {
+    let Some(Reply::Groups(infos)) = world.look(host, Command::GroupList) else { return Vec::new() };
+    let parents: BTreeMap<GroupId, GroupId> =
+        infos.iter().filter_map(|info| Some((info.group, info.parent?))).collect();
+    let above = |id: &GroupId| parents.get(id).copied();
+    let is_below = |id: &GroupId| std::iter::successors(above(id), above).any(|above| above == group);
+    parents.keys().copied().filter(is_below).collect()
+}
+
+/// What the ops that ended memberships of `to` below a group had seen of its log.
+fn seen_by_endings_below(world: &mut World, from: usize, to: usize, group: GroupId) -> Vec<EntryId> {
+    let mut seen = Vec::new();
+    for id in below(world, from, group) {
+        let Some(governance) = world.fold_of(from, id) else { continue };
+        let names = secrets::names_of(world, to, id, &governance);
+        let endings = names.iter().flat_map(|member| governance.endings_of(member));
+        seen.extend(endings.flat_map(|op| governance.seen_above(&op, &group)));
     }
-    may
+    seen
+}
+
+/// Whether `to` is a member of a group below this one, by what is durable at `from`.
+fn is_durably_below(world: &mut World, from: usize, to: usize, group: GroupId) -> bool {
+    below(world, from, group).into_iter().any(|id| {
+        let keys = member_keys(world, to, id);
+        let governance = world.fold_of(from, id);
+        governance.is_some_and(|governance| keys.iter().any(|key| governance.state().standing(key).is_some()))
+    })
 }
 
 pub(super) fn group_of(world: &mut World, host: usize, log: LogId) -> Option<GroupId> {
@@ -102,11 +141,13 @@ pub(crate) fn member_key(world: &World, host: usize, group: GroupId) -> Option<P
     Some(world.public_of(&record.member_seed))
 }
 
-/// All keys that a host can prove to be a member by in a group: also those of cards, one of which it may have begun to
-/// use.
+/// All keys that a host can prove to be a member by: those that it has in the group or in another one, of the same tree,
+/// through which it has just learned of the group; and those of cards, one of which it may have begun to use.
 pub(super) fn member_keys(world: &World, host: usize, group: GroupId) -> Vec<PublicKey> {
-    let cards = ledger::cards(&world.hosts[host].disk.snapshot());
-    member_key(world, host, group).into_iter().chain(cards).collect()
+    let snapshot = world.hosts[host].disk.snapshot();
+    let groups = ledger::groups(&snapshot);
+    let own = groups.iter().filter(|(id, _)| *id == group).chain(groups.iter().filter(|(id, _)| *id != group));
+    own.map(|(_, record)| world.public_of(&record.member_seed)).chain(ledger::cards(&snapshot)).collect()
 }
 
 /// Whether a message to somebody who is no member tells no more than it may know: of what is durable at the sender
@@ -130,12 +171,18 @@ fn is_farewell(world: &mut World, from: usize, to: usize, message: &Message) -> 
     let Some(log) = log else { return true };
     let Some(group) = group_of(world, from, log) else { return false };
     let ledger = Ledger::new(world.hosts[from].disk.snapshot(), group.log());
-    let Some(governance) = fold(&ledger) else { return false };
+    let Some(governance) = world.fold_of(from, group) else { return false };
+    if log == group.log() && is_durably_below(world, from, to, group) {
+        return true;
+    }
     if member_keys(world, to, group).iter().any(|key| governance.state().standing(key).is_some()) {
         return true;
     }
     let names = secrets::names_of(world, to, group, &governance);
-    let endings: Vec<_> = names.iter().flat_map(|member| governance.endings_of(member)).collect();
+    let mut endings: Vec<_> = names.iter().flat_map(|member| governance.endings_of(member)).collect();
+    if endings.is_empty() {
+        endings = seen_by_endings_below(world, from, to, group);
+    }
     let Some(until) = ledger.dag().and_then(|dag| dag.past_of(&ledger, &endings)) else { return false };
     let may_know = |bytes: &Vec<u8>| {
         let id = Signed::decode(bytes).map(|entry| entry.trust_own_store().id());

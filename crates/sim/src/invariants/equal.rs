@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mesto_governance::GroupId;
 use mesto_oplog::{EntryId, LogId};
 
-use super::Violation;
+use super::{Violation, lineage};
 use crate::ledger::{self, Ledger};
 use crate::world::World;
 
@@ -30,8 +30,11 @@ pub(crate) fn compare(world: &mut World) {
         let groups = ledger::groups(&snapshot).into_iter().map(|(id, _)| (id.log(), None, None));
         for (log, context, group) in contexts.chain(groups) {
             let ops: Vec<EntryId> = group
-                .map(|group| Ledger::new(snapshot.clone(), group.log()).ids().into_iter().collect())
-                .unwrap_or_default();
+                .map(|group| lineage(&snapshot, group))
+                .unwrap_or_default()
+                .into_iter()
+                .flat_map(|group| Ledger::new(snapshot.clone(), group.log()).ids())
+                .collect();
             let ledger = Ledger::new(snapshot.clone(), log);
             let ids: Vec<EntryId> = ledger.ids().into_iter().collect();
             let heads = ledger.dag().map(|dag| dag.heads().collect()).unwrap_or_default();

@@ -1,33 +1,73 @@
-//! Groups folded again from a host's durable log, from nothing.
+//! Groups folded again from a host's durable logs, from nothing: a subgroup below the fold of its ancestors.
 
+use std::sync::Arc;
+
+use mesto_governance::fold::SUBGROUP_DEPTH_MAX;
 use mesto_governance::{Governance, GroupId};
+use mesto_node::command::{Command, Reply, Selector};
+use mesto_node::store::Snapshot;
 use mesto_oplog::EntryId;
 use mesto_oplog::dag::DagRead;
 
-use crate::ledger::Ledger;
+use super::Violation;
+use crate::ledger::{self, Ledger};
 use crate::world::World;
 
 /// Folds that are kept: those of the groups of one run, at the few moments at which hosts are compared.
 const FOLDS_KEPT_MAX: usize = 64;
 
-/// The fold of a group's log in the order in which its ops arrived there.
-pub(super) fn fold(ledger: &Ledger) -> Option<Governance> {
+/// A group and its ancestors, as a store knows them; nearest first.
+pub(crate) fn lineage(snapshot: &Arc<dyn Snapshot>, group: GroupId) -> Vec<GroupId> {
+    let parent = |group: &GroupId| {
+        let ledger = Ledger::new(Arc::clone(snapshot), group.log());
+        let genesis = ledger.by_arrival(0, 1).first().and_then(|id| ledger.entry(id))?;
+        Governance::parent_named(&genesis)
+    };
+    std::iter::successors(Some(group), parent).take(SUBGROUP_DEPTH_MAX + 1).collect()
+}
+
+/// The fold of a group's log in the order in which its ops arrived there, below all that is held of its ancestors.
+fn fold(snapshot: &Arc<dyn Snapshot>, lineage: &[GroupId]) -> Option<Governance> {
+    let (group, above) = lineage.split_first()?;
+    let ledger = Ledger::new(Arc::clone(snapshot), group.log());
     let ids = ledger.by_arrival(0, usize::MAX);
     let mut ops = ids.iter().filter_map(|id| ledger.entry(id));
-    let mut governance = Governance::genesis(&ops.next()?).ok()?;
+    let genesis = ops.next()?;
+    let mut governance = if above.is_empty() {
+        Governance::genesis(&genesis).ok()?
+    } else {
+        Governance::genesis_below(&genesis, &Arc::new(fold(snapshot, above)?)).ok()?
+    };
     ops.try_for_each(|op| governance.apply(&op).map(drop)).ok()?;
     Some(governance)
 }
 
+/// At the end: what a host came to op by op, in whatever order they came and above or below first, is what the rules make
+/// of all of them.
+pub(super) fn check(world: &mut World, host: usize) {
+    for (group, _) in ledger::groups(&world.hosts[host].disk.snapshot()) {
+        let shown = world.look(host, Command::GroupShow(Selector(group.to_string())));
+        let Some(Reply::Groups(infos)) = shown else { continue };
+        let Some(info) = infos.first() else { continue };
+        let governance = world.fold_of(host, group);
+        if governance.is_none_or(|governance| governance.digest() != info.digest) {
+            world.violated(Violation::Misfolded { host, group });
+        }
+        world.count(if info.parent.is_some() { "subgroups folded anew" } else { "groups folded anew" });
+    }
+}
+
 impl World {
-    /// The fold of what a host holds of a group's log, made once for each set of ops.
+    /// The fold of what a host holds of a group's log and of those above, made once for each set of ops.
     pub(crate) fn fold_of(&mut self, host: usize, group: GroupId) -> Option<Governance> {
-        let ledger = Ledger::new(self.hosts[host].disk.snapshot(), group.log());
-        let ids: Vec<EntryId> = ledger.ids().into_iter().collect();
+        let snapshot = self.hosts[host].disk.snapshot();
+        let lineage = lineage(&snapshot, group);
+        let ids: Vec<EntryId> =
+            lineage.iter().flat_map(|group| Ledger::new(Arc::clone(&snapshot), group.log()).ids()).collect();
         if let Some(known) = self.folds.get(&ids) {
             return Some(known.clone());
         }
-        let governance = fold(&ledger)?;
+        let governance = fold(&snapshot, &lineage)?;
         if self.folds.len() >= FOLDS_KEPT_MAX {
             self.folds.clear();
         }

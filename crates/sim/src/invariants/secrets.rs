@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesto_governance::action::{Action, Visibility};
-use mesto_governance::{ContextId, Governance, GroupId, KeyId};
+use mesto_governance::{ContextId, Governance, GroupId, KeyId, Op};
 use mesto_node::delta::DeltaBody;
 use mesto_oplog::dag::DagRead;
 use mesto_oplog::{EntryId, PublicKey, Verified};
 
-use super::{Violation, audience};
+use super::{Violation, audience, lineage};
 use crate::ledger::{self, Ledger};
 use crate::world::World;
 
@@ -27,8 +27,8 @@ pub(super) fn check(world: &mut World) {
             let entries = log.by_arrival(0, usize::MAX);
             let own = entries.iter().filter_map(|id| log.entry(id)).filter(|entry| entry.header().author == identity);
             let own: Vec<Verified> = own.filter(|entry| seen.insert(entry.id())).collect();
-            let ledger = Ledger::new(world.hosts[reference].disk.snapshot(), group.log());
-            for violation in overheard(world, group, context, governance, &ledger, &own) {
+            let ops = Ops::of(world, reference, group);
+            for violation in overheard(world, group, context, governance, &ops, &own) {
                 world.violated(violation);
             }
         }
@@ -44,12 +44,12 @@ fn overheard(
     group: GroupId,
     context: ContextId,
     mut governance: Governance,
-    ledger: &Ledger,
+    ops: &Ops,
     entries: &[Verified],
 ) -> Vec<Violation> {
     let mut found = Vec::new();
     let hosts = (0..world.hosts.len()).filter_map(|host| {
-        let (_, keys) = held(world, host, &group)?;
+        let keys = ops.opened(world, host)?;
         Some((host, names_of(world, host, group, &governance), keys))
     });
     let hosts: Vec<(usize, Vec<PublicKey>, BTreeSet<KeyId>)> = hosts.collect();
@@ -65,7 +65,7 @@ fn overheard(
             let is_out = |member: &PublicKey| {
                 !reads_domain(&then, member, domain)
                     && !reads_domain(governance.state(), member, domain)
-                    && !is_let_in(ledger, &body.governance, member, domain)
+                    && !ops.let_in(&body.governance, member, domain)
             };
             hosts.iter().filter(|(_, names, _)| names.iter().all(is_out)).map(|(host, ..)| *host).collect()
         });
@@ -85,31 +85,77 @@ fn reads_domain(state: &mesto_governance::GroupState, member: &PublicKey, domain
     state.standing(member).is_some() && may
 }
 
-/// Whether a member that was out at `heads` may have been in for a while since, for anybody: because of an op that is not
-/// within these heads and lets it in, or that is about somebody who had put it out, whose act may have been void until
-/// more was known.
-fn is_let_in(ledger: &Ledger, heads: &[EntryId], member: &PublicKey, domain: Option<ContextId>) -> bool {
-    let Some(until) = ledger.dag().and_then(|dag| dag.past_of(ledger, heads)) else { return true };
-    let is_seen = |id: &EntryId| heads.contains(id) || ledger.placement(id).is_some_and(|of| until.covers(&of));
-    let read = |id: EntryId| {
-        let entry = ledger.entry(&id)?;
-        let op = mesto_governance::Op::decode(&entry).ok()?;
-        Some((id, entry.header().author, op.actions))
-    };
-    let (seen, new): (Vec<_>, Vec<_>) =
-        ledger.by_arrival(0, usize::MAX).into_iter().filter_map(read).partition(|(id, ..)| is_seen(id));
-    let puts_out = |id: EntryId, action: &Action| {
-        let is_here = action.context_ref().map(|context| context.resolve(id)) == domain;
-        matches!(action, Action::MemberRemoved(removed) if removed.member == *member)
-            || matches!(action, Action::ContextDisallowed(out) if is_here && out.member == *member)
-            || matches!(action, Action::ContextVisibilitySet(set) if is_here && set.visibility == Visibility::Restricted)
-    };
-    let revokers = seen.iter().filter(|(id, _, actions)| actions.iter().any(|action| puts_out(*id, action)));
-    let revokers: BTreeSet<PublicKey> = revokers.map(|(_, author, _)| *author).collect();
-    new.iter().any(|(id, _, actions)| {
-        let is_about = |action| target(action).is_some_and(|target| revokers.contains(&target));
-        actions.iter().any(|action| lets_in(action, *id, member, domain) || is_about(action))
-    })
+/// The ops of a group and of its ancestors that a host holds.
+struct Ops {
+    lineage: Vec<GroupId>,
+    by_id: BTreeMap<EntryId, (Verified, Op)>,
+}
+
+impl Ops {
+    fn of(world: &World, host: usize, group: GroupId) -> Self {
+        let snapshot = world.hosts[host].disk.snapshot();
+        let lineage = lineage(&snapshot, group);
+        let read = |group: &GroupId| {
+            let ledger = Ledger::new(snapshot.clone(), group.log());
+            let entries = ledger.ids().into_iter().filter_map(|id| ledger.entry(&id)).collect::<Vec<_>>();
+            entries.into_iter().filter_map(|entry| Some((entry.id(), (Op::decode(&entry).ok()?, entry))))
+        };
+        let by_id = lineage.iter().flat_map(read).map(|(id, (op, entry))| (id, (entry, op))).collect();
+        Self { lineage, by_id }
+    }
+
+    /// The keys of the group that a host has, or can open with what it has: keys of a subgroup with those of its parent.
+    fn opened(&self, world: &World, host: usize) -> Option<BTreeSet<KeyId>> {
+        let (_, mut keys) = held(world, host, self.lineage.first()?)?;
+        let above = self.lineage.iter().skip(1).filter_map(|group| held(world, host, group));
+        let mut all: BTreeSet<KeyId> = above.flat_map(|(_, keys)| keys).chain(keys.iter().copied()).collect();
+        let wrap = |action: &Action| {
+            let Action::KeyEpochStarted(started) = action else { return None };
+            Some((started.key, started.parent.as_ref()?.parent))
+        };
+        let actions = self.by_id.values().flat_map(|(_, op)| &op.actions);
+        let wraps: Vec<(KeyId, KeyId)> = actions.filter_map(wrap).collect();
+        for _ in &self.lineage {
+            let opened: Vec<KeyId> =
+                wraps.iter().filter(|(_, under)| all.contains(under)).map(|(key, _)| *key).collect();
+            all.extend(opened);
+        }
+        keys.extend(all);
+        Some(keys)
+    }
+
+    /// What is within heads; nothing if something of it is not there.
+    fn within(&self, heads: &[EntryId]) -> Option<BTreeSet<EntryId>> {
+        let mut seen = BTreeSet::new();
+        let mut open = heads.to_vec();
+        while let Some(id) = open.pop() {
+            let (entry, op) = self.by_id.get(&id)?;
+            if seen.insert(id) {
+                open.extend(entry.header().parents.iter().chain(&op.ancestor_parents));
+            }
+        }
+        Some(seen)
+    }
+
+    /// Whether a member that was out at `heads` may have been in for a while since, for anybody: because of an op that is
+    /// not within these heads and lets it in, or that is about somebody who had put it out, whose act may have been void
+    /// until more was known.
+    fn let_in(&self, heads: &[EntryId], member: &PublicKey, domain: Option<ContextId>) -> bool {
+        let Some(within) = self.within(heads) else { return true };
+        let puts_out = |id: EntryId, action: &Action| {
+            let is_here = action.context_ref().map(|context| context.resolve(id)) == domain;
+            matches!(action, Action::MemberRemoved(removed) if removed.member == *member)
+                || matches!(action, Action::ContextDisallowed(out) if is_here && out.member == *member)
+                || matches!(action, Action::ContextVisibilitySet(set) if is_here && set.visibility == Visibility::Restricted)
+        };
+        let seen = self.by_id.iter().filter(|(id, _)| within.contains(id));
+        let revokers = seen.filter(|(id, (_, op))| op.actions.iter().any(|action| puts_out(**id, action)));
+        let revokers: BTreeSet<PublicKey> = revokers.map(|(_, (entry, _))| entry.header().author).collect();
+        self.by_id.iter().filter(|(id, _)| !within.contains(id)).any(|(id, (_, op))| {
+            let is_about = |action| target(action).is_some_and(|target| revokers.contains(&target));
+            op.actions.iter().any(|action| lets_in(action, *id, member, domain) || is_about(action))
+        })
+    }
 }
 
 /// Whose standing an action changes.
@@ -138,10 +184,12 @@ fn lets_in(action: &Action, op: EntryId, member: &PublicKey, domain: Option<Cont
 
 /// All members that a host ever was in a group: some come back by a card, under other keys.
 pub(super) fn names_of(world: &World, host: usize, group: GroupId, governance: &Governance) -> Vec<PublicKey> {
-    let state = governance.state();
     let peer = world.hosts[host].peer;
-    let is_theirs = |member: &&PublicKey| state.keys_of(member).is_some_and(|(_, hint)| hint.0 == peer.as_bytes());
-    let known = state.known_people().filter(is_theirs).copied();
+    let states = std::iter::successors(Some(governance.state()), |state| state.parent());
+    let known = states.flat_map(|state| {
+        let is_theirs = |member: &&PublicKey| state.keys_of(member).is_some_and(|(_, hint)| hint.0 == peer.as_bytes());
+        state.known_people().filter(is_theirs).copied().collect::<Vec<_>>()
+    });
     known.chain(audience::member_keys(world, host, group)).collect()
 }
 

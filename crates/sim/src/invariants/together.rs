@@ -30,13 +30,20 @@ pub(crate) fn settled(world: &mut World) -> Result<(), String> {
 }
 
 fn settled_group(world: &mut World, group: GroupId, infos: &[(usize, GroupInfo)]) -> Result<(), String> {
-    let Some((reference, best)) = infos.iter().max_by_key(|(_, info)| info.ops) else { return Ok(()) };
+    let by_knowledge: BTreeMap<u64, usize> =
+        infos.iter().enumerate().map(|(at, (host, _))| (world.ops_known(*host, group), at)).collect();
+    let Some((reference, best)) = by_knowledge.last_key_value().map(|(_, at)| &infos[*at]) else { return Ok(()) };
     let selector = Selector(group.to_string());
     let rows = match world.look(*reference, Command::MemberList(selector.clone())) {
         Some(Reply::Members(rows)) => rows,
         _ => return Err(format!("host {reference} does not list the members of {group:?}")),
     };
     let Some(governance) = world.fold_of(*reference, group) else { return Err(format!("{group:?} does not fold")) };
+    // Who is out, and once was in, was told so.
+    let is_unaware = |info: &GroupInfo| info.role.is_some() && !governance.endings_of(&info.member).is_empty();
+    if let Some((host, _)) = infos.iter().find(|(_, info)| is_unaware(info)) {
+        return Err(format!("{group:?}: host {host} does not know that it is out"));
+    }
     let is_member = |info: &GroupInfo| rows.iter().any(|row| row.member == info.member);
     let members: Vec<_> = infos.iter().filter(|(_, info)| is_member(info)).collect();
     let mut contexts: BTreeMap<ContextId, Vec<(usize, ContextInfo)>> = BTreeMap::new();
@@ -57,6 +64,9 @@ fn settled_group(world: &mut World, group: GroupId, infos: &[(usize, GroupInfo)]
         if !info.key_held && keys::is_current_to_be_had(world, group, &governance) {
             return Err(format!("{group:?}: host {host} does not know that it holds the current key"));
         }
+        if let Some(child) = unfollowed(world, *host, &governance) {
+            return Err(format!("{group:?}: host {host} is a member and does not follow {child:?}"));
+        }
         if let Some(Reply::Contexts(list)) = world.look(*host, Command::ContextList(Some(selector.clone()))) {
             for context in list.into_iter().filter(|context| context.joined) {
                 contexts.entry(context.context).or_default().push((*host, context));
@@ -75,6 +85,17 @@ fn settled_group(world: &mut World, group: GroupId, infos: &[(usize, GroupInfo)]
         settled_context(world, id, &infos, &governance)?;
     }
     Ok(())
+}
+
+/// A subgroup that an honest host has, and a member of its parent has not.
+fn unfollowed(world: &mut World, host: usize, governance: &Governance) -> Option<GroupId> {
+    let mut has =
+        |host: usize, group: GroupId| world.look(host, Command::GroupShow(Selector(group.to_string()))).is_some();
+    let lacking: Vec<GroupId> = governance.state().subgroups().filter(|child| !has(host, *child)).collect();
+    let hosts = world.honest_up();
+    let mut has =
+        |host: usize, group: GroupId| world.look(host, Command::GroupShow(Selector(group.to_string()))).is_some();
+    lacking.into_iter().find(|child| hosts.iter().any(|other| has(*other, *child)))
 }
 
 fn settled_context(
@@ -98,8 +119,11 @@ fn settled_context(
                 if info.root == best.root { "" } else { "un" }
             ));
         }
-        // What only a liar holds, or somebody who may not read any more, may never come.
-        let is_lonely = best.entries + best.voided == 0 && (world.has_liar() || world.profile.politics);
+        // What only a liar holds, or somebody who may not read any more, may never come. And if nobody but a liar reads
+        // beside it, a host may never hear of anybody who holds the same.
+        let is_empty = best.entries + best.voided == 0;
+        let is_lonely =
+            (is_empty && (world.has_liar() || world.profile.politics)) || (infos.len() == 1 && world.has_liar());
         if !(info.ready || is_lonely) || !info.bundle_held {
             return Err(format!("{id:?}: host {host} is not ready; bundle held: {}", info.bundle_held));
         }
@@ -120,15 +144,23 @@ impl World {
         matches!(rows, Some(Reply::Members(rows)) if rows.iter().any(|row| row.member == member))
     }
 
-    /// The honest host with the longest log of a group.
+    /// How many ops a host knows of a group and of those above it.
+    fn ops_known(&mut self, host: usize, group: GroupId) -> u64 {
+        match self.look(host, Command::GroupShow(Selector(group.to_string()))) {
+            Some(Reply::Groups(infos)) => {
+                infos.first().map_or(0, |info| info.ops + info.parent.map_or(0, |parent| self.ops_known(host, parent)))
+            }
+            _ => 0,
+        }
+    }
+
+    /// The honest host with the longest logs of a group and of those above it.
     pub(super) fn best_of(&mut self, group: GroupId) -> Option<usize> {
         let mut best: Option<(u64, usize)> = None;
         for other in self.honest_up() {
-            if let Some(Reply::Groups(infos)) = self.look(other, Command::GroupShow(Selector(group.to_string()))) {
-                let ops = infos.first().map_or(0, |info| info.ops);
-                if best.is_none_or(|(most, _)| ops > most) {
-                    best = Some((ops, other));
-                }
+            let ops = self.ops_known(other, group);
+            if ops > 0 && best.is_none_or(|(most, _)| ops > most) {
+                best = Some((ops, other));
             }
         }
         best.map(|(_, host)| host)

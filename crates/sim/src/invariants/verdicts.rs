@@ -51,8 +51,12 @@ pub(super) fn check(world: &mut World, host: usize, context: ContextId) {
         let what = format!("{wrong:?} of {} deltas, {} accepted", entries.len(), accepted.len());
         return world.violated(Violation::Misjudged { host, context, what });
     }
+    let is_below = governance.parent().is_some();
+    if is_below && !entries.is_empty() {
+        world.count("contexts of subgroups judged");
+    }
     if accepted.len() < entries.len() {
-        world.count("hosts with void deltas");
+        world.count(if is_below { "void deltas in subgroups" } else { "hosts with void deltas" });
     }
     let expected = state_of(world, host, &group, &ledger, &entries, &accepted);
     if expected.is_some() && expected != ledger::root(&snapshot, &context) {

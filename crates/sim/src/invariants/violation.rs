@@ -109,6 +109,14 @@ pub enum Violation {
         /// Which context.
         context: ContextId,
     },
+    /// A group is not what the fold of its ops, from nothing, makes of it.
+    #[error("host {host} folds {group:?} to something else than the rules make of the same ops")]
+    Misfolded {
+        /// Who.
+        host: usize,
+        /// Which group.
+        group: GroupId,
+    },
     /// The deltas that a node takes as void are not those that the rules void.
     #[error("host {host} judges deltas of {context:?} in another way than the rules: {what}")]
     Misjudged {

@@ -54,7 +54,7 @@ fn reason(
         return Some("a parent is missing");
     }
     let body = DeltaBody::decode(entry.body()).ok()?;
-    if body.governance.iter().any(|op| !governance.holds(op)) {
+    if body.governance.iter().any(|op| !governance.knows(op)) {
         return Some("a governance op is missing");
     }
     let group = GroupId::from_bytes(record.group);

@@ -1,6 +1,6 @@
 //! What people decide about each other: who is in, as what, and who may see which context.
 
-use mesto_governance::{Capabilities, Capability, Role as MemberRole};
+use mesto_governance::{Capabilities, Capability, GroupId, Role as MemberRole};
 use mesto_node::command::{Command, ContextAct, GroupAct, GroupInfo, MemberInfo, Reply, Selector};
 use mesto_oplog::PublicKey;
 
@@ -22,7 +22,7 @@ const FORMER_MAX: usize = 6;
 pub(super) struct Politics {
     random: Random,
     pub(super) cards: Vec<String>,
-    former: Vec<(mesto_governance::GroupId, PublicKey)>,
+    former: Vec<(GroupId, PublicKey)>,
 }
 
 impl Politics {
@@ -38,12 +38,20 @@ impl Politics {
         self.random.chance(250)
     }
 
-    fn role(&mut self) -> MemberRole {
+    pub(super) fn role(&mut self) -> MemberRole {
         match self.random.below(5) {
             0 | 1 => MemberRole::Admin,
             2 => MemberRole::ReadOnly,
             _ => MemberRole::Member,
         }
+    }
+
+    /// Somebody is removed, and may be brought back.
+    pub(super) fn will_be_former(&mut self, group: GroupId, member: PublicKey) {
+        if self.former.len() >= FORMER_MAX {
+            self.former.remove(0);
+        }
+        self.former.push((group, member));
     }
 
     fn capabilities(&mut self) -> Capabilities {
@@ -93,10 +101,7 @@ impl Workload {
     }
 
     fn remove(&mut self, info: &GroupInfo, row: &MemberInfo) -> GroupAct {
-        if self.politics.former.len() >= FORMER_MAX {
-            self.politics.former.remove(0);
-        }
-        self.politics.former.push((info.group, row.member));
+        self.politics.will_be_former(info.group, row.member);
         GroupAct::RemoveMember(named(&row.member))
     }
 
@@ -138,6 +143,6 @@ impl Workload {
     }
 }
 
-fn named(member: &PublicKey) -> Selector {
+pub(super) fn named(member: &PublicKey) -> Selector {
     Selector(member.to_string())
 }
