@@ -36,6 +36,17 @@ pub(crate) fn join(inviter: &Node, joiner: &Node, shared: &Shared) {
     joiner.cli(&["context", "join", &shared.context, "--wait"]).ok();
 }
 
+/// A node's own key in a group.
+pub(crate) fn me(node: &Node, group: &str) -> String {
+    text(&node.cli(&["whoami", group]).ok(), "memberId")
+}
+
+/// A member as a node lists it.
+pub(crate) fn listed(node: &Node, group: &str, member: &str) -> Option<Value> {
+    let members = node.cli(&["member", "ls", group]).ok();
+    members.as_array()?.iter().find(|row| row["memberId"] == member).cloned()
+}
+
 /// Sets a key.
 pub(crate) fn set(node: &Node, context: &str, key: &str, value: &str) -> Value {
     node.http().call(context, "set", &json!({"key": key, "value": value}))

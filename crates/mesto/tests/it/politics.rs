@@ -6,17 +6,13 @@ use std::{fs, thread};
 
 use serde_json::{Value, json};
 
-use crate::network::{Shared, begin, equal, get, join, set, shown, ticket};
+use crate::network::{Shared, begin, equal, get, join, me, set, shown, ticket};
 use crate::node::{ARRIVES_WITHIN, Node, Stage, eventually, number, text};
 
 /// Who is in a group as what, by a node's own fold.
 fn members(node: &Node, group: &str) -> Vec<(String, String)> {
     let rows = node.cli(&["member", "ls", group]).ok();
     rows.as_array().into_iter().flatten().map(|row| (text(row, "memberId"), text(row, "role"))).collect()
-}
-
-fn me(node: &Node, group: &str) -> String {
-    text(&node.cli(&["whoami", group]).ok(), "memberId")
 }
 
 /// Waits until all nodes list the same members and have the same governance.

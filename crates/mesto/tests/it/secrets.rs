@@ -11,7 +11,7 @@ use mesto_node::store::{Keyspace, Store as _};
 use mesto_oplog::entry::{Kind, Signed};
 use mesto_oplog::{EntryId, Verified};
 
-use crate::network::{Shared, begin, equal, join, set};
+use crate::network::{Shared, begin, equal, join, me, set};
 use crate::node::{ARRIVES_WITHIN, Home, Node, Stage, eventually, text};
 
 /// The keys and the deltas of a home, whose node is stopped.
@@ -47,10 +47,6 @@ impl Found {
         let ids = |deltas: Vec<&Verified>| deltas.iter().map(|delta| delta.id()).collect();
         (ids(open), ids(closed))
     }
-}
-
-fn me(node: &Node, group: &str) -> String {
-    text(&node.cli(&["whoami", group]).ok(), "memberId")
 }
 
 fn delta(answer: &serde_json::Value) -> EntryId {

@@ -3,18 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::network::{Shared, begin, equal, get, join, set, shown, ticket};
+use crate::network::{Shared, begin, equal, get, join, listed, me, set, shown, ticket};
 use crate::node::{ARRIVES_WITHIN, Node, Stage, eventually, number, text};
-
-/// A member as a node lists it.
-fn listed(node: &Node, group: &str, member: &str) -> Option<Value> {
-    let members = node.cli(&["member", "ls", group]).ok();
-    members.as_array()?.iter().find(|row| row["memberId"] == member).cloned()
-}
-
-fn me(node: &Node, group: &str) -> String {
-    text(&node.cli(&["whoami", group]).ok(), "memberId")
-}
 
 /// A subgroup that runs what its parent runs.
 fn below(node: &Node, parent: &str, name: &str) -> String {
