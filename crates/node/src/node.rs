@@ -384,6 +384,7 @@ impl Node {
         }
         let is_changed = !news.ops.is_empty() || !news.changes.is_empty();
         if is_changed {
+            self.adopt_from_above(turn, group);
             // Who became a member here may have the governance of all groups above.
             for group in self.lineage(&group) {
                 self.welcome_new_members(turn, group);

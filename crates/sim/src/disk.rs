@@ -41,6 +41,8 @@ pub(crate) struct Disk {
     store: FaultyStore,
     waiting: VecDeque<Numbered>,
     committing: Vec<Numbered>,
+    /// What was durable before the last commit ended.
+    before: Option<Arc<dyn Snapshot>>,
     submitted: u64,
     durable: u64,
     is_torn: bool,
@@ -51,6 +53,12 @@ impl Disk {
     #[must_use]
     pub(crate) fn snapshot(&self) -> Arc<dyn Snapshot> {
         self.store.snapshot()
+    }
+
+    /// All that was durable before the last commit ended: what a commit lets go of was decided on the way from here.
+    #[must_use]
+    pub(crate) fn before(&self) -> Arc<dyn Snapshot> {
+        self.before.clone().unwrap_or_else(|| self.snapshot())
     }
 
     /// Takes batches; true if nothing is being committed, so that [`Disk::begin`] may be called.
@@ -76,6 +84,7 @@ impl Disk {
             self.committing.drain(..).map(|(machine, seq, batch)| ((machine, seq), batch)).unzip();
         // A node hands over the batches of a step together, and they are committed together.
         self.is_torn = true;
+        self.before = Some(self.snapshot());
         self.store.commit(&batches)?;
         self.is_torn = false;
         self.durable += batches.len() as u64;

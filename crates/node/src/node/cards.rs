@@ -96,22 +96,28 @@ impl Node {
                 turn.effect(Effect::Subscribe(self.topic(&log)));
             }
         }
-        let adopted = self.adopt_below(turn, id, &record);
         let addresses = self.sessions.get(&peer).map(|session| session.addresses.clone()).unwrap_or_default();
         self.remember_peer(turn, peer, &addresses);
-        for session in self.sessions.values_mut() {
-            session.proved.retain(|group| !adopted.contains(group));
-        }
         turn.report(Flow::from("f16", "told of being added", peer, id));
-        for group in adopted {
-            // The log may be here, and in it epochs that are sealed to these keys.
-            self.timers.set(Timer::Keys(group), turn.time.wall_ms);
-            self.hello_again(turn, group);
-        }
+        self.adopt_below(turn, id, &record);
     }
 
-    /// Takes other member keys for a group, and for those below in which we are nobody by the ones that we had.
-    fn adopt_below(&mut self, turn: &mut Turn<'_>, id: GroupId, record: &GroupRecord) -> Vec<GroupId> {
+    /// Who is nobody in a group by the keys that it has there, and a member by those that it has above, goes on with these:
+    /// it had come into the group alone, was added above by a card, and has lost its own row since.
+    pub(crate) fn adopt_from_above(&mut self, turn: &mut Turn<'_>, id: GroupId) {
+        let Some(group) = self.groups.get(&id).filter(|group| !group.we_are_member()) else { return };
+        let Some(parent) = group.parent.and_then(|parent| self.groups.get(&parent)) else { return };
+        if parent.member.public() == group.member.public() || !group.is_member(&parent.member.public()) {
+            return;
+        }
+        let record = parent.record.clone();
+        self.keep_claimed_keys(turn, id);
+        self.adopt_below(turn, id, &record);
+    }
+
+    /// Takes other member keys for a group, and for those below in which we are nobody by the ones that we had, and
+    /// proves itself by them.
+    fn adopt_below(&mut self, turn: &mut Turn<'_>, id: GroupId, record: &GroupRecord) {
         let mut adopted = self.subtree(&id);
         adopted.retain(|group| *group == id || self.groups.get(group).is_some_and(|group| !group.we_are_member()));
         for group in &adopted {
@@ -120,7 +126,14 @@ impl Node {
                 group.save_record(work);
             });
         }
-        adopted
+        for session in self.sessions.values_mut() {
+            session.proved.retain(|group| !adopted.contains(group));
+        }
+        for group in adopted {
+            // The log may be here, and in it epochs that are sealed to these keys.
+            self.timers.set(Timer::Keys(group), turn.time.wall_ms);
+            self.hello_again(turn, group);
+        }
     }
 
     /// Keys under which we may still be let in are not thrown away for others: somebody may be countersigning the claim

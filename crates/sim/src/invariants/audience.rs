@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mesto_governance::GroupId;
+use mesto_governance::{Governance, GroupId};
 use mesto_node::command::{Command, Reply, Selector};
 use mesto_oplog::dag::DagRead;
 use mesto_oplog::{EntryId, LogId, PublicKey, Signed};
@@ -175,7 +175,11 @@ fn is_farewell(world: &mut World, from: usize, to: usize, message: &Message) -> 
     if log == group.log() && is_durably_below(world, from, to, group) {
         return true;
     }
-    if member_keys(world, to, group).iter().any(|key| governance.state().standing(key).is_some()) {
+    // What leaves now waited for a commit, in which there can be more than what it was decided on.
+    let before = world.fold_in(&world.hosts[from].disk.before(), group);
+    let keys = member_keys(world, to, group);
+    let is_in = |governance: &Governance| keys.iter().any(|key| governance.state().standing(key).is_some());
+    if is_in(&governance) || before.is_some_and(|before| is_in(&before)) {
         return true;
     }
     let names = secrets::names_of(world, to, group, &governance);

@@ -60,14 +60,18 @@ pub(super) fn check(world: &mut World, host: usize) {
 impl World {
     /// The fold of what a host holds of a group's log and of those above, made once for each set of ops.
     pub(crate) fn fold_of(&mut self, host: usize, group: GroupId) -> Option<Governance> {
-        let snapshot = self.hosts[host].disk.snapshot();
-        let lineage = lineage(&snapshot, group);
+        self.fold_in(&self.hosts[host].disk.snapshot(), group)
+    }
+
+    /// The same of what a store held at some time.
+    pub(super) fn fold_in(&mut self, snapshot: &Arc<dyn Snapshot>, group: GroupId) -> Option<Governance> {
+        let lineage = lineage(snapshot, group);
         let ids: Vec<EntryId> =
-            lineage.iter().flat_map(|group| Ledger::new(Arc::clone(&snapshot), group.log()).ids()).collect();
+            lineage.iter().flat_map(|group| Ledger::new(Arc::clone(snapshot), group.log()).ids()).collect();
         if let Some(known) = self.folds.get(&ids) {
             return Some(known.clone());
         }
-        let governance = fold(&snapshot, &lineage)?;
+        let governance = fold(snapshot, &lineage)?;
         if self.folds.len() >= FOLDS_KEPT_MAX {
             self.folds.clear();
         }

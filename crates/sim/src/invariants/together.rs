@@ -87,15 +87,21 @@ fn settled_group(world: &mut World, group: GroupId, infos: &[(usize, GroupInfo)]
     Ok(())
 }
 
-/// A subgroup that an honest host has, and a member of its parent has not.
+/// A subgroup that an honest host has, and in which a member of its parent is nobody, or which it has not.
 fn unfollowed(world: &mut World, host: usize, governance: &Governance) -> Option<GroupId> {
-    let mut has =
-        |host: usize, group: GroupId| world.look(host, Command::GroupShow(Selector(group.to_string()))).is_some();
-    let lacking: Vec<GroupId> = governance.state().subgroups().filter(|child| !has(host, *child)).collect();
+    let mut shown =
+        |host: usize, group: GroupId| match world.look(host, Command::GroupShow(Selector(group.to_string()))) {
+            Some(Reply::Groups(infos)) => infos.into_iter().next(),
+            _ => None,
+        };
+    let is_in = |info: GroupInfo| info.role.is_some();
+    let children = governance.state().subgroups();
+    let lacking: Vec<GroupId> = children.filter(|child| !shown(host, *child).is_some_and(is_in)).collect();
     let hosts = world.honest_up();
-    let mut has =
-        |host: usize, group: GroupId| world.look(host, Command::GroupShow(Selector(group.to_string()))).is_some();
-    lacking.into_iter().find(|child| hosts.iter().any(|other| has(*other, *child)))
+    lacking.into_iter().find(|child| {
+        let shown = |other: &usize| world.look(*other, Command::GroupShow(Selector(child.to_string()))).is_some();
+        hosts.iter().any(shown)
+    })
 }
 
 fn settled_context(
