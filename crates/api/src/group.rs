@@ -23,7 +23,7 @@ pub struct CreateGroup {
     /// Its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Its target application: id, prefix or package name.
+    /// Its target application: id, prefix or package name. Its parent's if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
     /// The group that it is to be a subgroup of: id, prefix or name.

@@ -74,7 +74,7 @@ pub enum Command {
     GroupCreate {
         /// Its alias.
         name: Option<String>,
-        /// Its target application.
+        /// Its target application; its parent's if absent.
         application: Option<Selector>,
         /// The group that it is a subgroup of; it is a root if absent.
         parent: Option<Selector>,

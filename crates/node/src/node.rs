@@ -531,7 +531,8 @@ impl Node {
     /// Bundles that contexts of ours run, or that groups of ours target, and that are not here.
     pub(crate) fn missing_bundles(&self) -> BTreeMap<BlobId, GroupId> {
         let mut wanted = BTreeMap::new();
-        for group in self.groups.values() {
+        // Of a group that is only followed for one below, nobody would give us anything.
+        for group in self.groups.values().filter(|group| group.we_are_member()) {
             let Some(state) = group.state() else { continue };
             if let Some(target) = state.target() {
                 wanted.insert(target.set.release.version, group.id);

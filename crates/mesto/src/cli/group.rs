@@ -14,7 +14,7 @@ pub(crate) enum Group {
         /// Its name
         #[arg(long)]
         name: Option<String>,
-        /// The app that its contexts run: id, prefix or package name
+        /// The app that its contexts run: id, prefix or package name [default: its parent's]
         #[arg(long)]
         app: Option<String>,
         /// The group that it is a subgroup of: id, prefix or name
@@ -139,7 +139,7 @@ impl Group {
                         short(&group.group_id),
                         or_dash(group.name.as_deref()),
                         or_dash(group.parent_id.as_deref().map(short).as_deref()),
-                        or_dash(group.role.as_deref()),
+                        if group.deleted { "ended".to_owned() } else { or_dash(group.role.as_deref()) },
                         group.members.to_string(),
                         group.contexts.to_string(),
                         group
@@ -157,6 +157,7 @@ impl Group {
                     ("subgroups", if group.subgroups.is_empty() { "-".to_owned() } else { group.subgroups.join(", ") }),
                     ("member", group.member_id.clone()),
                     ("role", or_dash(group.role.as_deref())),
+                    ("ended", if group.deleted { "yes" } else { "no" }.to_owned()),
                     ("members", group.members.to_string()),
                     ("contexts", group.contexts.to_string()),
                     (

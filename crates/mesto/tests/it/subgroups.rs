@@ -8,8 +8,7 @@ use crate::node::{ARRIVES_WITHIN, Node, Stage, eventually, number, text};
 
 /// A subgroup that runs what its parent runs.
 fn below(node: &Node, parent: &str, name: &str) -> String {
-    let app = text(&node.cli(&["group", "show", parent]).ok()["target"], "applicationId");
-    text(&node.cli(&["group", "create", "--name", name, "--parent", parent, "--app", &app]).ok(), "groupId")
+    text(&node.cli(&["group", "create", "--name", name, "--parent", parent]).ok(), "groupId")
 }
 
 fn context(node: &Node, group: &str, name: &str) -> String {

@@ -9,6 +9,7 @@ use mesto_governance::{GroupId, Op};
 use mesto_oplog::entry::{Draft, PARENTS_MAX};
 use mesto_oplog::{EntryId, Incarnation, SigningKey, Verified};
 
+use super::infos::app_version;
 use super::joins::release;
 use super::{Node, Turn};
 use crate::command::{AppVersion, CommandError, Policy, Reply, Selector};
@@ -42,8 +43,12 @@ impl Node {
         ticket: Ticket,
         foundation: Foundation<'_>,
     ) -> Result<(), CommandError> {
-        let target = foundation.application.map(|selector| self.application(selector)).transpose()?;
-        let parent = foundation.parent.map(|selector| self.member_group(selector)).transpose()?.map(|group| group.id);
+        let above = foundation.parent.map(|selector| self.member_group(selector)).transpose()?;
+        // A subgroup runs what its parent runs, unless somebody says otherwise.
+        let of_parent = || Some(app_version(&above?.state()?.target()?.set.release));
+        let chosen = foundation.application.map(|selector| self.application(selector)).transpose()?;
+        let target = chosen.or_else(of_parent);
+        let parent = above.map(|group| group.id);
         let key = EpochKey::from_bytes(turn.entropy.bytes());
         let below = parent.map(|parent| self.below(turn, parent, &key)).transpose()?;
         // One member key for a whole tree of groups.
