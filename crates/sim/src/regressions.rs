@@ -30,5 +30,6 @@ pub const WIDE_SEEDS: &[(u64, &str)] = &[
     (5001, "a member by a role that was set, whose claim died beside that, had no key to which others could seal"),
     (5020, "a node ended when it judged a delta beside the removal of its author in a group above"),
     (5079, "what was decided before a removal, and left in the same commit, was taken for a leak"),
+    (5023, "who had asked in vain to be let into a subgroup was nobody there when it became a member of the parent"),
     (5049, "who had been removed presented the claim of a join that was over, and was let in by it again"),
 ];

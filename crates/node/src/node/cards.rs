@@ -111,8 +111,13 @@ impl Node {
             return;
         }
         let record = parent.record.clone();
+        self.adopt_for(turn, id, &record);
+    }
+
+    /// Goes on in a group, where we are nobody or do not know whether we are, with the keys that we have above.
+    pub(crate) fn adopt_for(&mut self, turn: &mut Turn<'_>, id: GroupId, record: &GroupRecord) {
         self.keep_claimed_keys(turn, id);
-        self.adopt_below(turn, id, &record);
+        self.adopt_below(turn, id, record);
     }
 
     /// Takes other member keys for a group, and for those below in which we are nobody by the ones that we had, and

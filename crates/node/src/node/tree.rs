@@ -89,10 +89,17 @@ impl Node {
     /// A member of a group is one of its subgroups too.
     fn follow_children(&mut self, turn: &mut Turn<'_>, id: GroupId) {
         let Some(group) = self.groups.get(&id).filter(|group| group.we_are_member()) else { return };
-        let is_new = |child: &GroupId| !self.groups.contains_key(child);
-        let children: Vec<GroupId> =
-            group.state().into_iter().flat_map(|state| state.subgroups()).filter(is_new).collect();
-        for child in children {
+        let record = group.record.clone();
+        let children = group.state().into_iter().flat_map(|state| state.subgroups());
+        let (known, new): (Vec<GroupId>, Vec<GroupId>) = children.partition(|child| self.groups.contains_key(child));
+        for child in known {
+            // We had asked to be let in, by keys of its own, before we could know whose child it is.
+            let is_other = |of: &Group| of.governance.is_none() && of.record.member_seed != record.member_seed;
+            if self.groups.get(&child).is_some_and(is_other) {
+                self.adopt_for(turn, child, &record);
+            }
+        }
+        for child in new {
             if self.follow_group(turn, child, id) {
                 if let Some(group) = self.groups.get_mut(&child) {
                     group.parent = Some(id);
