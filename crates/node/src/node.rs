@@ -5,6 +5,7 @@ mod acts;
 mod blobs;
 mod cards;
 mod commands;
+mod creations;
 mod explain;
 mod farewells;
 mod founding;
@@ -90,7 +91,7 @@ pub struct Node {
     fetches: BTreeMap<LogId, Fetch>,
     blobs: BTreeMap<BlobId, blobs::BlobFetch>,
     installed: BTreeMap<BlobId, AppVersion>,
-    creations: BTreeMap<u64, joins::Creation>,
+    creations: BTreeMap<u64, creations::Creation>,
     last_creation: u64,
     timers: Timers<Timer>,
     announced_wake: Option<u64>,

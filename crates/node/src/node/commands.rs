@@ -6,9 +6,9 @@ use mesto_governance::{Capabilities, ContextId, GroupId, GroupState, InvitationI
 use mesto_oplog::{PublicKey, SigningKey};
 use mesto_sync::Saying;
 
+use super::creations::Plan;
 use super::founding::Foundation;
 use super::infos::{delta_line, members, op_line};
-use super::joins::Plan;
 use super::lookup::{find, unknown};
 use super::{Node, Turn};
 use crate::command::{Command, CommandError, ContextInfo, Noun, Policy, Reply, Selector, Status, SyncInfo};

@@ -9,8 +9,8 @@ use mesto_governance::{GroupId, Op};
 use mesto_oplog::entry::{Draft, PARENTS_MAX};
 use mesto_oplog::{EntryId, Incarnation, SigningKey, Verified};
 
+use super::creations::release;
 use super::infos::app_version;
-use super::joins::release;
 use super::{Node, Turn};
 use crate::command::{AppVersion, CommandError, Policy, Reply, Selector};
 use crate::flow::Flow;
