@@ -17,7 +17,8 @@
 //!
 //! To build on a delta vouches for it only where its author took it for valid. Every delta names all heads, void ones
 //! among them, so that they are merged; if that brought back what was void, the first honest write after a removal would
-//! undo it.
+//! undo it. For the same reason a revocation keeps nothing that an earlier one, which its author knew, had ended: who comes
+//! back writes on top of all that it forged while it was out.
 
 use std::collections::BTreeSet;
 
@@ -234,18 +235,25 @@ impl Governance {
             .collect();
         let above = self.inherited_now(&member, &view.above);
         let mut kept = BTreeSet::new();
-        for op in
-            self.endings(&right, above.by.is_some()).into_iter().filter(|&op| !self.graph().is_within(op, &view.heads))
-        {
+        let endings = self.endings(&right, above.by.is_some()).into_iter();
+        let ended: Vec<Ix> = endings.filter(|&op| !self.graph().is_within(op, &view.heads)).collect();
+        for &op in &ended {
             causes.insert(self.graph().node(op).id);
-            kept.extend(keeps(self.graph(), op, context));
+            // What had ended before is not kept by whoever ends it once more: its author may have built on that when it
+            // was back.
+            if !ended.iter().any(|&before| self.graph().is_past(before, op)) {
+                kept.extend(keeps(self.graph(), op, context));
+            }
         }
         causes.extend(self.unnamed(&view));
         if above.by.is_none() && !is_direct {
             for &(at, op) in &above.ended_by {
                 let graph = &self.now().state.ancestry.levels[at].graph;
                 causes.insert(graph.node(op).id);
-                kept.extend(keeps(graph, op, context));
+                let is_before = |&(level, before): &(usize, Ix)| level == at && graph.is_past(before, op);
+                if !above.ended_by.iter().any(is_before) {
+                    kept.extend(keeps(graph, op, context));
+                }
             }
             causes.extend(self.died_above(&member, &view));
         }

@@ -189,3 +189,20 @@ fn whoever_saw_a_grant_die_does_not_vouch_for_what_rests_on_it() {
     let after = world.governance.heads();
     assert!(world.governance.knew(&after, &causes) && !world.governance.knew(&[joined], &causes));
 }
+
+#[test]
+fn a_second_removal_does_not_keep_what_the_first_had_ended() {
+    let (mut world, context) = with_writer();
+    let before = world.governance.heads();
+    let removal = |delta: EntryId| {
+        let keep = vec![Kept { context, delta }];
+        vec![Action::MemberRemoved(MemberRemoved { member: id(4), keep, descendants: vec![] })]
+    };
+    let first = world.act(1, removal(delta(3)));
+    // Back again, 4 writes 9, on top of 3 and of what it forged while it was out.
+    world.act(1, vec![add(4, Role::Member, Capabilities::DEFAULT)]);
+    let second = world.act(1, removal(delta(9)));
+    let Warrant::Contested { causes, kept, .. } = warrant(&mut world, context, 4, &before) else { panic!("contested") };
+    assert_eq!(BTreeSet::from_iter(causes), BTreeSet::from([first, second]));
+    assert_eq!(kept, vec![delta(3)]);
+}

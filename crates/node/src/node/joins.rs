@@ -120,6 +120,9 @@ impl Node {
         let Some(state) = group.state().filter(|_| group.we_are_member()) else {
             return answer(turn, self, refused(false, "this node is not a member yet"));
         };
+        if state.is_deleted() {
+            return answer(turn, self, refused(true, "the group was ended"));
+        }
         let Some(invitation) = state.invitation(&claim.invitation) else {
             return answer(turn, self, refused(false, "this node does not know the invitation yet"));
         };

@@ -69,7 +69,7 @@ fn was_in(world: &World, host: usize, group: GroupId, governance: &Governance) -
 
 /// Whether somebody could still be let in by an invitation, as far as governance tells.
 fn is_good(governance: &Governance, ticket: &Ticket) -> bool {
-    let row = governance.state().invitation(&ticket.invitation);
+    let row = governance.state().invitation(&ticket.invitation).filter(|_| governance.state().is_there());
     row.is_some_and(|row| {
         let may_invite = governance.state().can(&row.inviter, Right::Invite(row.standing)).is_ok();
         !row.is_revoked && row.used < row.uses && may_invite
