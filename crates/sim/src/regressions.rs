@@ -22,6 +22,7 @@ pub const SEEDS: &[(u64, &str)] = &[
     (541, "a key that had been given to whom a dead grant let in was written under for ever"),
     (200_841, "who may not read a context named its key as the group's"),
     (500_148, "what waited in a context when it was left waited on when it was joined again"),
+    (600_372, "what was forged between two removals counted, because the second one kept what stood on top of it"),
     (500_373, "a host that reads a context with nobody but a liar was said to have to be ready"),
 ];
 
@@ -31,5 +32,6 @@ pub const WIDE_SEEDS: &[(u64, &str)] = &[
     (5020, "a node ended when it judged a delta beside the removal of its author in a group above"),
     (5079, "what was decided before a removal, and left in the same commit, was taken for a leak"),
     (5023, "who had asked in vain to be let into a subgroup was nobody there when it became a member of the parent"),
+    (700_006, "who asked to be let into a group that had ended was never told"),
     (5049, "who had been removed presented the claim of a join that was over, and was let in by it again"),
 ];
