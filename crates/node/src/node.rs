@@ -300,6 +300,7 @@ impl Node {
         for group in self.groups.keys().copied().collect::<Vec<_>>() {
             self.timers.set(Timer::Keys(group), turn.time.wall_ms);
             self.expect_merge(turn, group);
+            self.follow_children(turn, group);
         }
         self.want_bundles(turn);
         self.rejoin_contexts(turn);

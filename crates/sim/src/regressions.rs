@@ -23,6 +23,7 @@ pub const SEEDS: &[(u64, &str)] = &[
     (200_841, "who may not read a context named its key as the group's"),
     (500_148, "what waited in a context when it was left waited on when it was joined again"),
     (600_372, "what was forged between two removals counted, because the second one kept what stood on top of it"),
+    (600_693, "a crash between the op that names a subgroup and the record of it left a member that never followed it"),
     (500_373, "a host that reads a context with nobody but a liar was said to have to be ready"),
 ];
 

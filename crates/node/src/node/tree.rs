@@ -86,10 +86,11 @@ impl Node {
         }
     }
 
-    /// A member of a group is one of its subgroups too.
-    fn follow_children(&mut self, turn: &mut Turn<'_>, id: GroupId) {
+    /// A member of a group is one of its subgroups too. Also looked at when the node starts: a crash can have come between
+    /// the op that names a subgroup and the record of it.
+    pub(super) fn follow_children(&mut self, turn: &mut Turn<'_>, id: GroupId) {
         let Some(group) = self.groups.get(&id).filter(|group| group.we_are_member()) else { return };
-        let record = group.record.clone();
+        let (record, above) = (group.record.clone(), group.tell_below());
         let children = group.state().into_iter().flat_map(|state| state.subgroups());
         let (known, new): (Vec<GroupId>, Vec<GroupId>) = children.partition(|child| self.groups.contains_key(child));
         for child in known {
@@ -103,6 +104,7 @@ impl Node {
             if self.follow_group(turn, child, id) {
                 if let Some(group) = self.groups.get_mut(&child) {
                     group.parent = Some(id);
+                    group.above.clone_from(&above);
                 }
                 turn.report(Flow::here("f15", "subgroup followed", child));
             }
