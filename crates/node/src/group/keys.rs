@@ -88,6 +88,7 @@ pub(crate) struct KeyBook {
     lacking_since: BTreeMap<KeyId, u64>,
     /// Questions in a row that brought no key.
     asked: u32,
+    /// Which epochs are usable; nothing once that may have changed.
     usable: Option<Usable>,
 }
 

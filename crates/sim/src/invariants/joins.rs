@@ -62,8 +62,10 @@ fn may_wait(world: &mut World, host: usize, group: GroupId, info: &JoinInfo) -> 
 
 fn was_in(world: &World, host: usize, group: GroupId, governance: &Governance) -> bool {
     let keys = audience::member_keys(world, host, group);
-    keys.iter().any(|key| {
-        governance.state().known_people().any(|known| known == key) || !governance.endings_of(key).is_empty()
+    // By an ancestor too: such a join is complete without an op of the group itself.
+    std::iter::once(governance).chain(governance.ancestors()).any(|of| {
+        let is_known = |key: &_| of.state().known_people().any(|known| known == key);
+        keys.iter().any(|key| is_known(key) || !of.endings_of(key).is_empty())
     })
 }
 
