@@ -329,8 +329,9 @@ impl Governance {
         let sets_reader = |(_, standing): &(PublicKey, Option<crate::standing::Standing>)| {
             !standing.is_some_and(|standing| standing.role.writes())
         };
-        let vouches = |action: &Action| matches!(action, Action::Checkpoint(_));
-        let rejudge = op.actions.iter().any(|action| action.may_end_rights() || vouches(action))
+        // Who is let in beside what locks everybody out may write after all.
+        let spares = |action: &Action| matches!(action, Action::Checkpoint(_) | Action::ContextAllowed(_));
+        let rejudge = op.actions.iter().any(|action| action.may_end_rights() || spares(action))
             || node.effects.changes.iter().any(sets_reader);
         let touched = Touched::by_op(op, node.id, node.payload.author, &before.state);
         let died: Vec<EntryId> = self.ids(view.dead.contains(&x).then_some(x));

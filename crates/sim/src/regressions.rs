@@ -33,6 +33,9 @@ pub const WIDE_SEEDS: &[(u64, &str)] = &[
     (5020, "a node ended when it judged a delta beside the removal of its author in a group above"),
     (5079, "what was decided before a removal, and left in the same commit, was taken for a leak"),
     (5023, "who had asked in vain to be let into a subgroup was nobody there when it became a member of the parent"),
+    (710_278, "to be let into a Restricted context again gave back what was written while locked out, at some hosts only"),
+    (710_157, "what was decided before a removal in a subgroup, and left in the same commit, was taken for a leak"),
+    (710_376, "who had left, and come back by a card, was said to be nobody to those who did not know"),
     (700_006, "who asked to be let into a group that had ended was never told"),
     (5049, "who had been removed presented the claim of a join that was over, and was let in by it again"),
 ];

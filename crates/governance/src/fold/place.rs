@@ -191,7 +191,7 @@ impl GroupState {
             alias: Slot::default(),
             allowlist: imbl::OrdMap::new(),
             identities: imbl::OrdMap::new(),
-            enders: imbl::OrdSet::new(),
+            gates: imbl::OrdSet::new(),
             losses: Slot::default(),
             rights: imbl::OrdMap::new(),
             checkpoints: imbl::OrdMap::new(),
@@ -208,7 +208,9 @@ impl GroupState {
         person.places.insert((id, None));
         let ended = person.ended.clone();
         if let Some(context) = self.contexts.get_mut(&id) {
-            let slot = Arc::make_mut(context).allowlist.entry(member).or_default();
+            let context = Arc::make_mut(context);
+            context.gates.insert(op.ix);
+            let slot = context.allowlist.entry(member).or_default();
             slot.set(op, true);
             slot.set_beside(op, &ended, false);
         }
@@ -355,6 +357,7 @@ impl Context {
             self.aborted.insert(aborted.target);
             return;
         }
+        self.gates.insert(op.ix);
         // The others end rights, but for opening.
         if let Action::ContextVisibilitySet(set) = action {
             self.visibility.set(op, set.visibility);
@@ -362,7 +365,6 @@ impl Context {
                 return;
             }
         }
-        self.enders.insert(op.ix);
         if let Action::ContextDetached(_) = action {
             self.is_detached = true;
             return;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use mesto_governance::action::{Kept, MemberLeft, MemberRemoved};
+use mesto_governance::action::{ContextRef, Kept, MemberLeft, MemberRemoved, Visibility};
 use mesto_governance::right::Denied;
 use mesto_governance::verdict::{Authorship, DeltaPast, NoWarrant, Verdict, Waits, Warrant, Written, settle, verdict};
 use mesto_governance::{Action, Capabilities, ContextId, Role};
 use mesto_oplog::EntryId;
 
-use crate::world::{World, add, id, identity, remove};
+use crate::world::{World, add, allow, disallow, id, identity, remove, restrict, show};
 
 fn delta(byte: u8) -> EntryId {
     EntryId::from_bytes([byte; 32])
@@ -205,4 +205,49 @@ fn a_second_removal_does_not_keep_what_the_first_had_ended() {
     let Warrant::Contested { causes, kept, .. } = warrant(&mut world, context, 4, &before) else { panic!("contested") };
     assert_eq!(BTreeSet::from_iter(causes), BTreeSet::from([first, second]));
     assert_eq!(kept, vec![delta(3)]);
+}
+
+fn in_a_restricted_context() -> (World, ContextId) {
+    let mut world = World::peopled();
+    let context = world.context(1, vec![restrict(ContextRef::Here(0))]);
+    world.act(1, vec![allow(context, 4)]);
+    let join = world.join(context, 4);
+    world.act(4, vec![join]);
+    (world, context)
+}
+
+#[test]
+fn to_be_let_in_again_gives_back_nothing_that_was_written_while_locked_out() {
+    let (mut world, context) = in_a_restricted_context();
+    let heads = world.governance.heads();
+    let out = world.act(1, vec![disallow(context, 4)]);
+    let contested = Warrant::Contested { member: id(4), causes: vec![out], kept: vec![] };
+    assert_eq!(warrant(&mut world, context, 4, &heads), contested);
+    let applied = world.act(1, vec![allow(context, 4)]);
+    assert_eq!(warrant(&mut world, context, 4, &heads), contested);
+    assert_eq!(warrant(&mut world, context, 4, &[applied]), Warrant::Valid { member: id(4) });
+    world.act(1, vec![show(ContextRef::Id(context), Visibility::Open)]);
+    assert_eq!(warrant(&mut world, context, 4, &heads), contested);
+}
+
+#[test]
+fn who_is_let_in_beside_what_locks_everybody_out_may_write() {
+    let (mut world, context) = with_writer();
+    let heads = world.governance.heads();
+    let locked = world.act_after(1, &heads, vec![restrict(ContextRef::Id(context))]);
+    let contested = Warrant::Contested { member: id(4), causes: vec![locked], kept: vec![] };
+    assert_eq!(warrant(&mut world, context, 4, &heads), contested);
+    world.act_after(1, &heads, vec![allow(context, 4)]);
+    assert_eq!(warrant(&mut world, context, 4, &heads), Warrant::Valid { member: id(4) });
+}
+
+#[test]
+fn to_be_taken_off_the_list_of_an_open_context_ends_nothing_until_it_is_restricted() {
+    let (mut world, context) = with_writer();
+    let heads = world.governance.heads();
+    world.act(1, vec![disallow(context, 4)]);
+    assert_eq!(warrant(&mut world, context, 4, &heads), Warrant::Valid { member: id(4) });
+    let locked = world.act(1, vec![restrict(ContextRef::Id(context))]);
+    let contested = Warrant::Contested { member: id(4), causes: vec![locked], kept: vec![] };
+    assert_eq!(warrant(&mut world, context, 4, &heads), contested);
 }

@@ -1,8 +1,9 @@
 //! People with keys, and entries that they sign.
 
 use mesto_governance::action::{
-    AliasSet, ContextJoined, ContextRef, ContextRegistered, Domain, GroupCreated, KeyEpochStarted, MemberAdded,
-    MemberRemoved, PeerHint, Release, Wraps, recipients_digest,
+    AliasSet, ContextAllowed, ContextDisallowed, ContextJoined, ContextRef, ContextRegistered, ContextVisibilitySet,
+    Domain, GroupCreated, KeyEpochStarted, MemberAdded, MemberRemoved, PeerHint, Release, Visibility, Wraps,
+    recipients_digest,
 };
 use mesto_governance::{
     Action, ApplicationId, Applied, BlobId, Capabilities, ContextId, EpochKey, Governance, GroupId, Op, Rejected, Role,
@@ -192,4 +193,20 @@ pub(crate) fn epoch(domain: Domain, nonce: &[u8; 32], key: u8, to: &[u8]) -> Act
         parent: None,
         history: vec![],
     })
+}
+
+pub(crate) fn show(context: ContextRef, visibility: Visibility) -> Action {
+    Action::ContextVisibilitySet(ContextVisibilitySet { context, visibility, keep: vec![] })
+}
+
+pub(crate) fn restrict(context: ContextRef) -> Action {
+    show(context, Visibility::Restricted)
+}
+
+pub(crate) fn allow(context: ContextId, who: u8) -> Action {
+    Action::ContextAllowed(ContextAllowed { context: ContextRef::Id(context), member: id(who) })
+}
+
+pub(crate) fn disallow(context: ContextId, who: u8) -> Action {
+    Action::ContextDisallowed(ContextDisallowed { context: ContextRef::Id(context), member: id(who), keep: vec![] })
 }
