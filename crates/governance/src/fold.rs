@@ -260,6 +260,13 @@ impl Governance {
         self.ids(ended.chain(undone).collect::<BTreeSet<Ix>>())
     }
 
+    /// Those of some ops of this log that are in the past of no other, in order of their ids; what is not held is left out.
+    #[must_use]
+    pub fn newest_of(&self, ops: impl IntoIterator<Item = EntryId>) -> Vec<EntryId> {
+        let held: BTreeSet<Ix> = ops.into_iter().filter_map(|op| self.graph.find(&op)).collect();
+        self.ids(self.graph.maximal(&held))
+    }
+
     /// The live ops because of which those of `ops` that are dead are dead.
     fn causes_of_death(&self, ops: impl Iterator<Item = Ix>) -> BTreeSet<Ix> {
         let is_dead = |op: &Ix| self.now.dead.contains(op);

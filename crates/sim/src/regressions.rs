@@ -43,3 +43,9 @@ pub const WIDE_SEEDS: &[(u64, &str)] = &[
     (700_006, "who asked to be let into a group that had ended was never told"),
     (5049, "who had been removed presented the claim of a join that was over, and was let in by it again"),
 ];
+
+/// The same, of runs whose people live in groups below groups.
+pub const DEEP_SEEDS: &[(u64, &str)] = &[(
+    98,
+    "who had been removed above, and below later than that, waited for ever for what the later removal had seen above",
+)];

@@ -180,9 +180,7 @@ fn is_farewell(world: &mut World, from: usize, to: usize, message: &Message) -> 
     }
     let names = secrets::names_of(world, to, group, &governance);
     let mut endings: Vec<_> = names.iter().flat_map(|member| governance.endings_of(member)).collect();
-    if endings.is_empty() {
-        endings = seen_by_endings_below(world, from, to, group);
-    }
+    endings.extend(seen_by_endings_below(world, from, to, group));
     let Some(until) = ledger.dag().and_then(|dag| dag.past_of(&ledger, &endings)) else { return false };
     let may_know = |bytes: &Vec<u8>| {
         let id = Signed::decode(bytes).map(|entry| entry.trust_own_store().id());
