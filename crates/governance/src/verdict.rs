@@ -322,7 +322,7 @@ impl Governance {
             None => !inherits,
         });
         let in_context = self.state().context(&right.context).into_iter().flat_map(|row| {
-            row.gates.iter().copied().filter(move |&op| {
+            row.enders.iter().copied().filter(move |&op| {
                 let node = graph.node(op);
                 let mut ends = node.payload.op.actions.iter().map(|action| right.is_ended_by(action, node.id));
                 ends.any(|ends| match ends {

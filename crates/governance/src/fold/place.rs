@@ -192,6 +192,7 @@ impl GroupState {
             allowlist: imbl::OrdMap::new(),
             identities: imbl::OrdMap::new(),
             gates: imbl::OrdSet::new(),
+            enders: imbl::OrdSet::new(),
             losses: Slot::default(),
             rights: imbl::OrdMap::new(),
             checkpoints: imbl::OrdMap::new(),
@@ -357,20 +358,22 @@ impl Context {
             self.aborted.insert(aborted.target);
             return;
         }
-        self.gates.insert(op.ix);
         // The others end rights, but for opening.
         if let Action::ContextVisibilitySet(set) = action {
+            self.gates.insert(op.ix);
             self.visibility.set(op, set.visibility);
             if set.visibility == Visibility::Open {
                 return;
             }
         }
+        self.enders.insert(op.ix);
         if let Action::ContextDetached(_) = action {
             self.is_detached = true;
             return;
         }
         self.losses.set(op, ());
         if let Action::ContextDisallowed(disallowed) = action {
+            self.gates.insert(op.ix);
             self.allowlist.entry(disallowed.member).or_default().set(op, false);
         }
         if let Action::ContextLeft(left) = action {
