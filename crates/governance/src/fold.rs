@@ -80,7 +80,7 @@ pub use resolve::Outcome;
 pub use state::{Context, Epoch, GroupState, Invitation, MemberRow, Target};
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use mesto_oplog::entry::Stamp;
 use mesto_oplog::{EntryId, PublicKey, Verified};
@@ -103,6 +103,8 @@ pub struct Governance {
     graph: OpGraph,
     views: Views<GroupState>,
     now: Arc<View<GroupState>>,
+    /// That of the state now, once somebody asked: to find it takes time in the size of the state.
+    digest: OnceLock<[u8; 32]>,
     /// The parent, as it was last told.
     parent: Option<Arc<Governance>>,
 }
@@ -207,7 +209,7 @@ impl Governance {
     /// The digest of the state; see [`GroupState::digest`].
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
-        self.now.state.digest()
+        *self.digest.get_or_init(|| self.now.state.digest())
     }
 
     /// How many ops are held.
@@ -360,6 +362,7 @@ impl Governance {
 
     fn become_now(&mut self, view: View<GroupState>) {
         self.now = Arc::new(view);
+        self.digest = OnceLock::new();
         self.views.keep(Arc::clone(&self.now));
     }
 
