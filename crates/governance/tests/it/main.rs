@@ -3,6 +3,7 @@
 
 mod attacks;
 mod contexts;
+mod cuts;
 mod forest;
 mod golden;
 mod histories;
