@@ -135,13 +135,15 @@ fn what_a_removal_above_had_seen_comes_back_to_life_with_the_op_that_shows_it() 
     let (mut forest, root, child) = scene();
     let mut behind = forest.clone();
     let done = forest.act(2, child, vec![add(7, Role::Member, Capabilities::DEFAULT)]);
+    let between = forest.act(1, child, vec![Action::Merge]);
     let shows = forest.act(1, child, vec![Action::Merge]);
     let removed = forest.act(0, root, removal(2, child, vec![shows], vec![]));
     assert!(!forest.groups[&child].is_dead(&done));
     let entry = |id| forest.entries.iter().find(|entry| entry.id() == id).unwrap().clone();
-    let (done, shows, removed) = (entry(done), entry(shows), entry(removed));
-    applies(&mut behind, &done);
-    applies(&mut behind, &removed);
+    let (done, between, shows, removed) = (entry(done), entry(between), entry(shows), entry(removed));
+    for entry in [&done, &removed, &between] {
+        applies(&mut behind, entry);
+    }
     assert!(behind.groups[&child].is_dead(&done.id()));
     // Who rests on it is refused where the op that shows it is not in its past, whatever else has come.
     let mut early = behind.clone();
@@ -151,7 +153,7 @@ fn what_a_removal_above_had_seen_comes_back_to_life_with_the_op_that_shows_it() 
     applies(&mut behind, &shows);
     assert!(!behind.groups[&child].is_dead(&done.id()));
     assert_as_resolved(&behind, child);
-    for forest in [&mut behind, &mut early] {
+    for forest in [&mut forest, &mut behind, &mut early] {
         let taken = forest.take(&rests);
         assert!(matches!(taken, Taken::Refused(Rejected::Denied(Denied::NotAMember(_)))), "{taken:?}");
     }
@@ -218,4 +220,20 @@ fn an_epoch_below_is_of_no_use_once_a_grant_above_has_died() {
     assert!(forest.groups[&child].is_usable(&key) && forest.groups[&child].may_hold(&id(9), &key));
     applies(&mut forest, &demoted);
     assert!(!forest.groups[&child].is_usable(&key) && !forest.groups[&child].may_hold(&id(9), &key));
+}
+
+#[test]
+fn a_row_between_that_came_and_went_is_no_reason_when_the_one_above_ends() {
+    let (mut forest, root, child) = scene();
+    let grandchild = forest.subgroup(1, child);
+    let context = forest.context(1, grandchild, vec![]);
+    let joined = forest.join(4, grandchild, context);
+    let then = forest.groups[&grandchild].frontier();
+    forest.act(1, child, vec![add(4, Role::Member, Capabilities::DEFAULT)]);
+    forest.act(1, child, vec![remove(4)]);
+    assert_eq!(warrant(&forest, grandchild, context, 4, &then), Warrant::Valid { member: id(4) });
+    let mut causes = vec![joined, forest.act(0, root, vec![remove(4)])];
+    causes.sort();
+    let expected = Warrant::Contested { member: id(4), causes, kept: vec![] };
+    assert_eq!(warrant(&forest, grandchild, context, 4, &then), expected);
 }

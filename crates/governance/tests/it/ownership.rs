@@ -50,6 +50,8 @@ fn of_transfers_at_one_time_the_least_stands_and_what_rests_on_the_others_falls(
     let mut expected: Vec<EntryId> = dead.to_vec();
     expected.sort();
     assert_eq!(world.governance.dead(), expected);
+    // It is lost, not void: no transfer voids another.
+    assert!(expected.iter().all(|op| world.governance.voided_by(op).is_none()));
     assert_eq!((owner(&world), level(&world, lost)), (4, Some(Level::Admin)));
 }
 
