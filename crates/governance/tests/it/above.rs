@@ -237,3 +237,16 @@ fn a_row_between_that_came_and_went_is_no_reason_when_the_one_above_ends() {
     let expected = Warrant::Contested { member: id(4), causes, kept: vec![] };
     assert_eq!(warrant(&forest, grandchild, context, 4, &then), expected);
 }
+
+#[test]
+fn a_readers_row_of_its_own_ends_the_right_to_write_of_who_is_a_member_from_above() {
+    let (mut forest, _, child) = scene();
+    let context = forest.context(1, child, vec![]);
+    forest.join(4, child, context);
+    let then = forest.groups[&child].frontier();
+    let bound = forest.draft(1, child, vec![add(4, Role::ReadOnly, Capabilities::DEFAULT)]);
+    assert!((*forest.groups[&child]).clone().apply(&bound).unwrap().rejudge);
+    applies(&mut forest, &bound);
+    let expected = Warrant::Contested { member: id(4), causes: vec![bound.id()], kept: vec![] };
+    assert_eq!(warrant(&forest, child, context, 4, &then), expected);
+}

@@ -118,12 +118,8 @@ fn nobody_is_given_a_key_of_a_group_that_has_ended() {
 #[test]
 fn a_first_op_starts_one_epoch_of_its_group_under_one_key() {
     let begin = |more: Vec<Action>| {
-        let created = GroupCreated {
-            nonce: [7; 32],
-            parent: None,
-            sealing_key: sealing(0).public(),
-            peer: PeerHint::default(),
-        };
+        let created =
+            GroupCreated { nonce: [7; 32], parent: None, sealing_key: sealing(0).public(), peer: PeerHint::default() };
         let mut actions = vec![Action::GroupCreated(created)];
         actions.extend(more);
         Governance::genesis(&entry(LogId::default(), 0, &[], 0, START_MS, &Op::new(actions))).map(|_| ())

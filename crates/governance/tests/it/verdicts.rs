@@ -286,7 +286,8 @@ fn nobody_vouches_for_what_is_their_own() {
     // 2 is of the same author as 1, who was let back in: valid, and on top of what was forged in between.
     let is_past = |a: &EntryId, b: &EntryId| a.as_bytes()[0] < b.as_bytes()[0];
     let contested = Warrant::Contested { member: id(4), causes: vec![delta(9)], kept: vec![] };
-    let written = |at: u8, warrant: Warrant| Written { delta: delta(at), identity: identity(1), warrant, is_final: false };
+    let written =
+        |at: u8, warrant: Warrant| Written { delta: delta(at), identity: identity(1), warrant, is_final: false };
     let log = [written(1, contested), written(2, Warrant::Valid { member: id(4) })];
     assert_eq!(settle(&log, &is_past, &mut |_, _| false), BTreeSet::from([delta(2)]));
 }
