@@ -103,7 +103,12 @@ impl World {
     }
 
     pub(crate) fn applied(&mut self, who: u8, actions: Vec<Action>) -> Applied {
-        let entry = self.sign(who, &self.governance.heads(), actions);
+        let heads = self.governance.heads();
+        self.applied_after(who, &heads, actions)
+    }
+
+    pub(crate) fn applied_after(&mut self, who: u8, parents: &[EntryId], actions: Vec<Action>) -> Applied {
+        let entry = self.sign(who, parents, actions);
         let applied = self.governance.apply(&entry).unwrap();
         self.entries.push(entry);
         applied
