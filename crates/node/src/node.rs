@@ -224,6 +224,9 @@ impl Node {
         }
         self.timers.set_back(back_ms, |timer| matches!(timer, Timer::Clock(_)));
         self.announced_wake = None;
+        for group in self.groups.values_mut() {
+            group.book.set_back(back_ms);
+        }
         for fetch in self.fetches.values_mut() {
             fetch.set_back(back_ms);
         }

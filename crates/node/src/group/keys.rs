@@ -12,7 +12,8 @@
 //! key of it. That an op says so is not enough, for a key's id is known to everybody, and who may not read a Restricted
 //! context could say that its key is the group's.
 //!
-//! An epoch whose key nobody sends for a while (its author may have wrapped rubbish) is followed by one of our own.
+//! An epoch whose key nobody sends for a while (its author may have wrapped rubbish) is followed by one of our own: soon if
+//! somebody waits to write, and a little later if nobody does, so that who joins does not wait for a writer.
 
 mod sharing;
 mod wraps;
@@ -78,6 +79,9 @@ pub(crate) struct KeyBook {
     wanted: BTreeSet<Domain>,
     /// Since when the key of a usable epoch is missing.
     lacking_since: BTreeMap<KeyId, u64>,
+    /// The key of the group's own domain that is written under and that members were asked for, and when we stop
+    /// waiting for it.
+    awaited: Option<(KeyId, u64)>,
     /// Questions in a row that brought no key.
     asked: u32,
     /// Which epochs are usable; nothing once that may have changed.
@@ -106,6 +110,16 @@ impl KeyBook {
 
     pub(crate) fn forget_usable(&mut self) {
         self.usable = None;
+    }
+
+    /// The clock was set back: what has been waited for stays waited for as long.
+    pub(crate) fn set_back(&mut self, by_ms: u64) {
+        for since in self.lacking_since.values_mut() {
+            *since = since.saturating_sub(by_ms);
+        }
+        if let Some((_, until)) = &mut self.awaited {
+            *until = until.saturating_sub(by_ms);
+        }
     }
 }
 

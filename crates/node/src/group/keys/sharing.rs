@@ -1,20 +1,21 @@
 //! How members get keys that no op brought them: they ask each other.
 //!
 //! That a key is held is a reconciled state: what is missing is asked for on every connect and again and again until it
-//! is there. An answer is believed because a key's id is its hash.
+//! is there. An answer is believed because a key's id is its hash. If nobody answers, the epoch is given up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesto_governance::action::Wrap;
 use mesto_governance::keys::EpochKey;
-use mesto_governance::{GroupState, KeyId};
-use mesto_oplog::PublicKey;
+use mesto_governance::KeyId;
+use mesto_oplog::{EntryId, PublicKey};
 use mesto_sync::message::KEYS_MAX;
 
 use super::{Domain, reads};
 use crate::flight::Work;
 use crate::group::Group;
 use crate::layout;
+use crate::step::Report;
 use crate::store::Keyspace;
 
 /// Longest time between two questions for the same keys, in milliseconds. The first ones follow each other
@@ -22,6 +23,14 @@ use crate::store::Keyspace;
 const ASK_AGAIN_MS_MAX: u64 = 30_000;
 /// First time between two questions for the same keys, in milliseconds.
 const ASK_AGAIN_MS: u64 = 1_000;
+/// How long members are asked in vain for the key that is written under before one who does not have to write starts
+/// another epoch, in milliseconds: longer than a writer waits, so that as a rule there is nothing left to do.
+const GIVE_UP_MS: u64 = 4_000;
+/// By so many milliseconds for each member the end of that wait varies: of those who wait the first is early, and the others
+/// learn of its epoch before their own turn comes.
+const GIVE_UP_SPREAD_MS: u64 = 250;
+/// The longest that it varies by, in milliseconds: perhaps of many members only one waits.
+const GIVE_UP_SPREAD_MS_MAX: u64 = 6_000;
 
 impl Group {
     /// Keys that we may have and lack: of live epochs, and those that entries wait for. First those that are written under
@@ -60,6 +69,38 @@ impl Group {
     /// Asks anew from the beginning: somebody is here who may know.
     pub(crate) fn ask_soon(&mut self) {
         self.book.asked = 0;
+    }
+
+    /// Who may start epochs, and asked members in vain for the key that the group is written under, starts one that all can
+    /// open: somebody may have sealed rubbish, and who joins must not wait until one of us writes. `is_asked` tells whether
+    /// anybody is there who could answer. Gives the time at which to come back.
+    pub(crate) fn give_up_waiting(&mut self, work: &mut Work<'_>, is_asked: bool) -> Option<u64> {
+        let Some(key) = self.usable_in(None).filter(|key| is_asked && !self.keys.contains_key(key)) else {
+            self.book.awaited = None;
+            return None;
+        };
+        let state = self.state()?;
+        let standing = state.standing(&self.member.public());
+        if !standing.is_some_and(|standing| standing.role.writes()) {
+            return None;
+        }
+        let now = work.time.wall_ms;
+        let (_, until) = match self.book.awaited.filter(|(awaited, _)| *awaited == key) {
+            Some(awaited) => awaited,
+            None => {
+                let members = state.everybody().len() as u64;
+                let spread = (members * GIVE_UP_SPREAD_MS).min(GIVE_UP_SPREAD_MS_MAX);
+                *self.book.awaited.insert((key, now + GIVE_UP_MS + work.entropy.between(0, spread)))
+            }
+        };
+        if now < until {
+            return Some(until);
+        }
+        self.book.awaited = None;
+        if let Err(error) = self.start_epochs(work, &[None]) {
+            work.now(Report::Refused { entry: EntryId::default(), reason: error.to_string() }.into());
+        }
+        None
     }
 
     /// Takes keys that a member sent. Only those of epochs that were admitted count.

@@ -1,0 +1,5 @@
+//! Nodes together: what only shows where several of them meet.
+
+mod clocks;
+mod keys;
+mod world;
