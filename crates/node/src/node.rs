@@ -24,7 +24,7 @@ pub use blobs::BUNDLE_LEN_MAX;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use mesto_governance::{BlobId, ContextId, GroupId};
+use mesto_governance::{BlobId, Change, ContextId, GroupId};
 use mesto_oplog::{LogId, PublicKey};
 use mesto_sync::{Gossip, Message, Peer, gossip};
 
@@ -93,6 +93,10 @@ pub struct Node {
     installed: BTreeMap<BlobId, AppVersion>,
     creations: BTreeMap<u64, creations::Creation>,
     last_creation: u64,
+    /// How many subgroups of a group are not followed for want of room.
+    unfollowed: BTreeMap<GroupId, u64>,
+    /// Who named a subgroup in its parent, as far as that was asked.
+    founders: BTreeMap<GroupId, PublicKey>,
     timers: Timers<Timer>,
     announced_wake: Option<u64>,
     /// The time of the last step.
@@ -179,6 +183,8 @@ impl Node {
             installed: installed.into_iter().map(|app| (app.bundle, app)).collect(),
             creations: BTreeMap::new(),
             last_creation: 0,
+            unfollowed: BTreeMap::new(),
+            founders: BTreeMap::new(),
             timers: Timers::default(),
             announced_wake: None,
             last_ms: time.wall_ms,
@@ -402,6 +408,9 @@ impl Node {
             self.want_bundles(turn);
             self.rejoin_contexts(turn);
             self.check_contexts_caught_up(turn, group);
+        }
+        if news.changes.iter().any(|change| matches!(change, Change::GroupDeleted | Change::SubgroupRemoved { .. })) {
+            self.follow_more(turn, &group);
         }
         if is_changed && !self.keys_lacking(&group).is_empty() {
             self.timers.set(Timer::Keys(group), turn.time.wall_ms);

@@ -40,6 +40,7 @@ impl Node {
             name: named(state.name()),
             parent: group.parent,
             subgroups: state.subgroups().collect(),
+            subgroups_unfollowed: self.unfollowed.get(&group.id).copied().unwrap_or_default(),
             member: group.member.public(),
             role: own.map(|standing| standing.role),
             members: if state.generation() == 0 { state.member_count() } else { state.everybody().len() } as u64,

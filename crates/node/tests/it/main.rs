@@ -2,4 +2,5 @@
 
 mod clocks;
 mod keys;
+mod tree;
 mod world;
