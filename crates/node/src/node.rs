@@ -12,6 +12,7 @@ mod founding;
 mod heartbeats;
 mod infos;
 mod joins;
+mod leaving;
 mod lookup;
 mod messages;
 mod places;
@@ -78,8 +79,9 @@ pub struct Node {
     listening: Vec<String>,
     flight: Flight,
     groups: BTreeMap<GroupId, Group>,
+    /// Those that we are in, and those that we left and serve until somebody else has what is here.
     contexts: BTreeMap<ContextId, Context>,
-    /// Contexts that we left since the start: their last batches may be on their way to the disk.
+    /// Contexts that we left for good since the start: their last batches may be on their way to the disk.
     resting: BTreeMap<ContextId, Context>,
     logs: BTreeMap<LogId, LogOwner>,
     /// Of all logs that are or were ours.
@@ -194,6 +196,13 @@ impl Node {
             let id = ContextId::from_bytes(id);
             let number = node.number_of(&id.log());
             node.adopt_context(Context::open(&view, id, number, record)?);
+        }
+        for (id, record) in records::<ContextRecord>(&view, layout::LEFT)? {
+            let id = ContextId::from_bytes(id);
+            let number = node.number_of(&id.log());
+            let mut context = Context::open(&view, id, number, record)?;
+            context.is_left = true;
+            node.adopt_context(context);
         }
         node.joins =
             records(&view, layout::JOINS)?.into_iter().map(|(id, join)| (GroupId::from_bytes(id), join)).collect();
@@ -551,7 +560,7 @@ impl Node {
             if let Some(target) = state.target() {
                 wanted.insert(target.set.release.version, group.id);
             }
-            let joined = state.contexts().filter(|row| self.contexts.contains_key(&row.id));
+            let joined = state.contexts().filter(|row| self.contexts.get(&row.id).is_some_and(|of| !of.is_left));
             wanted.extend(joined.map(|row| (row.release().version, group.id)));
         }
         wanted.retain(|bundle, _| !self.installed.contains_key(bundle));

@@ -60,7 +60,7 @@ impl Node {
     pub(crate) fn context_info(&self, id: &ContextId) -> Option<ContextInfo> {
         let group = self.groups.values().find(|group| group.state().is_some_and(|s| s.context(id).is_some()))?;
         let row = group.state()?.context(id)?;
-        let machine = self.contexts.get(id);
+        let machine = self.contexts.get(id).filter(|context| !context.is_left);
         let bundle = row.release().version;
         Some(ContextInfo {
             context: *id,

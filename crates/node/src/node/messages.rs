@@ -192,6 +192,7 @@ impl Node {
             return;
         }
         self.compare(turn, peer, &summary, heard);
+        self.check_left(turn, log);
         if self.may_hear(&peer, &log) {
             self.tell(turn, peer, log);
         } else if log == group.log() {
@@ -452,6 +453,8 @@ impl Node {
         self.compare(turn, source, &heartbeat.summary, Heard::Overheard);
         if is_own {
             self.check_caught_up(turn, log);
+        } else {
+            self.check_left(turn, log);
         }
     }
 

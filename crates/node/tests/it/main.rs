@@ -2,5 +2,6 @@
 
 mod clocks;
 mod keys;
+mod leaving;
 mod tree;
 mod world;

@@ -281,6 +281,11 @@ impl World {
         }
     }
 
+    /// Whether a node serves the log of a context.
+    pub(crate) fn serves(&self, host: usize, context: ContextId) -> bool {
+        self.hosts[host].node.as_ref().is_some_and(|node| node.logs().contains(&context.log()))
+    }
+
     /// Writes an entry of the map; the reply says that it is durable.
     pub(crate) fn write(&mut self, host: usize, context: ContextId, key: &str, value: &str) {
         let context = Selector(context.to_string());
@@ -293,7 +298,13 @@ impl World {
 
     /// An op that a node's member signs behind its node's back, on top of all that the node holds. It is heard by those
     /// who are named, from that node.
-    pub(crate) fn forge(&mut self, by: usize, group: GroupId, to: &[usize], op: impl FnOnce(&GroupRecord) -> Vec<Action>) {
+    pub(crate) fn forge(
+        &mut self,
+        by: usize,
+        group: GroupId,
+        to: &[usize],
+        op: impl FnOnce(&GroupRecord) -> Vec<Action>,
+    ) {
         let record = self.hosts[by].store.snapshot().get(Keyspace::Meta, &layout::group(&group)).expect("in the group");
         let record: GroupRecord = borsh::from_slice(&record).expect("ours");
         let member = SigningKey::from_seed(&record.member_seed);

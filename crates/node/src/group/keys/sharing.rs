@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mesto_governance::KeyId;
 use mesto_governance::action::Wrap;
 use mesto_governance::keys::EpochKey;
-use mesto_governance::KeyId;
 use mesto_oplog::{EntryId, PublicKey};
 use mesto_sync::message::KEYS_MAX;
 
