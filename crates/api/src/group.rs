@@ -70,6 +70,8 @@ pub struct Group {
     pub parent_id: Option<String>,
     /// Its subgroups.
     pub subgroups: Vec<String>,
+    /// How many of them this node does not follow, because there are too many.
+    pub subgroups_unfollowed: u64,
     /// This node's key in it.
     pub member_id: String,
     /// This node's role in it; none while it is not a member.

@@ -291,6 +291,8 @@ pub struct GroupInfo {
     pub parent: Option<GroupId>,
     /// Its subgroups.
     pub subgroups: Vec<GroupId>,
+    /// How many of them this node does not follow, because there are too many.
+    pub subgroups_unfollowed: u64,
     /// Our key in it.
     pub member: PublicKey,
     /// Our role in it; none while we are not a member.

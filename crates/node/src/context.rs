@@ -44,6 +44,8 @@ pub(crate) struct Context {
     pub(crate) flight: Flight,
     pub(crate) log: Log,
     pub(crate) record: ContextRecord,
+    /// Whether we left: then it is served until somebody else has what is here.
+    pub(crate) is_left: bool,
     pub(crate) identity: SigningKey,
     pub(crate) root: RootHash,
     pub(crate) leaves: u64,
@@ -107,6 +109,7 @@ impl Context {
             log: Log::empty(id.log(), number, Kind::Delta),
             identity: SigningKey::from_seed(&record.identity_seed),
             record,
+            is_left: false,
             root: RootHash::empty(),
             leaves: 0,
             tree: TreeCache::new(),
@@ -127,10 +130,16 @@ impl Context {
         }
     }
 
-    /// We left: nobody calls it any more.
+    /// We leave: nobody calls it any more.
+    pub(crate) fn leave(&mut self, work: &mut Work<'_>) {
+        self.abandon_calls(work);
+        self.is_left = true;
+        self.record.init = None;
+        self.save_record(work);
+    }
+
+    /// We left, and somebody else has what is here.
     pub(crate) fn rest(&mut self) {
-        self.calls.clear();
-        self.running = None;
         self.governance = None;
         self.tree.clear();
     }
@@ -139,15 +148,21 @@ impl Context {
     pub(crate) fn rejoin(&mut self, record: ContextRecord) {
         self.identity = SigningKey::from_seed(&record.identity_seed);
         let caught_up = self.log.dag.count() > 0 && self.record.caught_up;
+        self.is_left = false;
         self.record = record;
         self.record.caught_up = caught_up;
         self.epoch_asked_at = None;
     }
 
-    /// Writes our part in the context.
+    /// Writes our part in the context: among those that we are in, or those that we left.
     pub(crate) fn save_record(&self, work: &mut Work<'_>) {
+        let (here, not_here) = match self.is_left {
+            false => (layout::context(&self.id), layout::left(&self.id)),
+            true => (layout::left(&self.id), layout::context(&self.id)),
+        };
         if let Ok(bytes) = borsh::to_vec(&self.record) {
-            work.put(Keyspace::Meta, layout::context(&self.id), bytes);
+            work.put(Keyspace::Meta, here, bytes);
+            work.remove(Keyspace::Meta, not_here);
         }
         self.log.save_number(work);
     }

@@ -173,6 +173,11 @@ impl Group {
         self.state().is_some_and(|state| state.standing(member).is_some())
     }
 
+    /// Whether the group has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state().is_some_and(|state| !state.is_there())
+    }
+
     pub(crate) fn we_are_member(&self) -> bool {
         self.is_member(&self.member.public())
     }

@@ -12,6 +12,7 @@
 //! | meta | `m` member key | [`CardRecord`](crate::record::CardRecord) |
 //! | meta | `j` group | [`JoinRecord`](crate::record::JoinRecord) |
 //! | meta | `c` context | [`ContextRecord`](crate::record::ContextRecord) |
+//! | meta | `o` context | the same, of a context that we left, until somebody else has what is here of it |
 //! | meta | `a` bundle | [`AppRecord`](crate::record::AppRecord) |
 //! | meta | `p` peer id | [`PeerRecord`](crate::record::PeerRecord) |
 //! | meta | `l` log id | the log's number (4) |
@@ -47,6 +48,8 @@ pub const GROUPS: &[u8] = b"g";
 pub const JOINS: &[u8] = b"j";
 /// Prefix of the contexts that the node joined.
 pub const CONTEXTS: &[u8] = b"c";
+/// Prefix of the contexts that the node left and still serves.
+pub const LEFT: &[u8] = b"o";
 /// Prefix of the installed bundles.
 pub const APPS: &[u8] = b"a";
 /// Prefix of the cards that were handed out.
@@ -126,6 +129,12 @@ pub fn join(group: &GroupId) -> Vec<u8> {
 #[must_use]
 pub fn context(context: &ContextId) -> Vec<u8> {
     key(&[CONTEXTS, context.as_bytes()])
+}
+
+/// Key of the record of a context that was left.
+#[must_use]
+pub fn left(context: &ContextId) -> Vec<u8> {
+    key(&[LEFT, context.as_bytes()])
 }
 
 /// Key of an installed bundle.

@@ -1,5 +1,7 @@
 //! One log in the store: its graph, its entries, and the entries that wait for others.
 
+use std::collections::BTreeSet;
+
 use mesto_governance::KeyId;
 use mesto_oplog::dag::{Admission, ChainEntry, Dag, DagRead, Inserted, Refusal};
 use mesto_oplog::entry::Kind;
@@ -185,6 +187,28 @@ impl Log {
         }
     }
 
+    /// Whether somebody whose heads these are has all that is accepted here. Told from the entries that are here, also from
+    /// those that wait: if nothing is known of a head, nothing is concluded from it.
+    pub(crate) fn is_within(&self, view: &View, heads: &[EntryId]) -> bool {
+        let read = self.read(view);
+        let mut open = heads.to_vec();
+        let mut seen = BTreeSet::new();
+        let mut accepted = Vec::new();
+        while let Some(id) = open.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            match read.placement(&id) {
+                Some(placement) => accepted.push((id, placement)),
+                None => open.extend(read.waiting(&id).into_iter().flat_map(|entry| entry.header().parents.clone())),
+            }
+        }
+        self.dag.heads().all(|head| {
+            let Some(of) = read.placement(&head) else { return false };
+            accepted.iter().any(|(id, placement)| *id == head || placement.past.covers(&of))
+        })
+    }
+
     /// What entries wait for that somebody else may have.
     pub(crate) fn needs(&self) -> Vec<Need> {
         self.parking.missing().collect()
@@ -252,6 +276,11 @@ impl LogView<'_> {
     /// The entry that came as number `arrival`, as it was signed.
     fn bytes(&self, arrival: u64) -> Option<Vec<u8>> {
         self.view.get(Keyspace::Entry, &layout::entry(self.log, arrival))
+    }
+
+    fn waiting(&self, id: &EntryId) -> Option<Verified> {
+        let bytes = self.view.get(Keyspace::Log, &layout::waiting(self.log, id))?;
+        Signed::decode(&bytes).ok().map(Signed::trust_own_store)
     }
 
     fn entry_at(&self, arrival: u64) -> Option<Verified> {

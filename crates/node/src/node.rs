@@ -12,6 +12,7 @@ mod founding;
 mod heartbeats;
 mod infos;
 mod joins;
+mod leaving;
 mod lookup;
 mod messages;
 mod places;
@@ -24,7 +25,7 @@ pub use blobs::BUNDLE_LEN_MAX;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use mesto_governance::{BlobId, ContextId, GroupId};
+use mesto_governance::{BlobId, Change, ContextId, GroupId};
 use mesto_oplog::{LogId, PublicKey};
 use mesto_sync::{Gossip, Message, Peer, gossip};
 
@@ -78,8 +79,9 @@ pub struct Node {
     listening: Vec<String>,
     flight: Flight,
     groups: BTreeMap<GroupId, Group>,
+    /// Those that we are in, and those that we left and serve until somebody else has what is here.
     contexts: BTreeMap<ContextId, Context>,
-    /// Contexts that we left since the start: their last batches may be on their way to the disk.
+    /// Contexts that we left for good since the start: their last batches may be on their way to the disk.
     resting: BTreeMap<ContextId, Context>,
     logs: BTreeMap<LogId, LogOwner>,
     /// Of all logs that are or were ours.
@@ -93,6 +95,10 @@ pub struct Node {
     installed: BTreeMap<BlobId, AppVersion>,
     creations: BTreeMap<u64, creations::Creation>,
     last_creation: u64,
+    /// How many subgroups of a group are not followed for want of room.
+    unfollowed: BTreeMap<GroupId, u64>,
+    /// Who named a subgroup in its parent, as far as that was asked.
+    founders: BTreeMap<GroupId, PublicKey>,
     timers: Timers<Timer>,
     announced_wake: Option<u64>,
     /// The time of the last step.
@@ -179,6 +185,8 @@ impl Node {
             installed: installed.into_iter().map(|app| (app.bundle, app)).collect(),
             creations: BTreeMap::new(),
             last_creation: 0,
+            unfollowed: BTreeMap::new(),
+            founders: BTreeMap::new(),
             timers: Timers::default(),
             announced_wake: None,
             last_ms: time.wall_ms,
@@ -188,6 +196,13 @@ impl Node {
             let id = ContextId::from_bytes(id);
             let number = node.number_of(&id.log());
             node.adopt_context(Context::open(&view, id, number, record)?);
+        }
+        for (id, record) in records::<ContextRecord>(&view, layout::LEFT)? {
+            let id = ContextId::from_bytes(id);
+            let number = node.number_of(&id.log());
+            let mut context = Context::open(&view, id, number, record)?;
+            context.is_left = true;
+            node.adopt_context(context);
         }
         node.joins =
             records(&view, layout::JOINS)?.into_iter().map(|(id, join)| (GroupId::from_bytes(id), join)).collect();
@@ -224,6 +239,9 @@ impl Node {
         }
         self.timers.set_back(back_ms, |timer| matches!(timer, Timer::Clock(_)));
         self.announced_wake = None;
+        for group in self.groups.values_mut() {
+            group.book.set_back(back_ms);
+        }
         for fetch in self.fetches.values_mut() {
             fetch.set_back(back_ms);
         }
@@ -401,6 +419,9 @@ impl Node {
             self.rejoin_contexts(turn);
             self.check_contexts_caught_up(turn, group);
         }
+        if news.changes.iter().any(|change| matches!(change, Change::GroupDeleted | Change::SubgroupRemoved { .. })) {
+            self.follow_more(turn, &group);
+        }
         if is_changed && !self.keys_lacking(&group).is_empty() {
             self.timers.set(Timer::Keys(group), turn.time.wall_ms);
         }
@@ -540,7 +561,7 @@ impl Node {
             if let Some(target) = state.target() {
                 wanted.insert(target.set.release.version, group.id);
             }
-            let joined = state.contexts().filter(|row| self.contexts.contains_key(&row.id));
+            let joined = state.contexts().filter(|row| self.contexts.get(&row.id).is_some_and(|of| !of.is_left));
             wanted.extend(joined.map(|row| (row.release().version, group.id)));
         }
         wanted.retain(|bundle, _| !self.installed.contains_key(bundle));

@@ -105,6 +105,9 @@ fn deltas_are_everywhere(world: &mut World, host: usize, context: ContextId) {
     if !reads(world, host) {
         return;
     }
+    let serves = |world: &World, host: usize| {
+        world.hosts[host].node.as_ref().is_some_and(|node| node.logs().contains(&context.log()))
+    };
     let ids = Ledger::new(world.hosts[host].disk.snapshot(), context.log()).ids();
     let acknowledged: Vec<(usize, EntryId)> = world
         .acknowledged
@@ -115,8 +118,9 @@ fn deltas_are_everywhere(world: &mut World, host: usize, context: ContextId) {
         })
         .collect();
     for (by, delta) in acknowledged.into_iter().filter(|(_, delta)| !ids.contains(delta)) {
-        // Whoever left the context with something that nobody had yet took it along.
-        let is_in = world.is_honest(by) && reads(world, by) && world.is_settled_member(by, group);
+        // Who left the context serves it until somebody has what it wrote there.
+        let is_in =
+            world.is_honest(by) && (reads(world, by) || serves(world, by)) && world.is_settled_member(by, group);
         if is_in {
             world.violated(Violation::Lost { host, by, what: format!("{delta:?} of {context:?}") });
         }

@@ -69,6 +69,11 @@ impl<T> Slot<T> {
         self.said.first().map(|said| &said.value)
     }
 
+    /// The op that gives the setting.
+    pub(crate) fn strongest_op(&self) -> Option<EntryId> {
+        self.said.first().map(|said| said.id)
+    }
+
     /// All that is said, the strongest first.
     pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
         self.said.iter().map(|said| &said.value)

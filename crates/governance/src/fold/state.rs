@@ -217,6 +217,12 @@ impl GroupState {
         self.subgroups.get(group).map(|slot| slot.values().all(|&is_there| is_there))
     }
 
+    /// The op that names a child group, or ends it.
+    #[must_use]
+    pub fn subgroup_op(&self, group: &GroupId) -> Option<EntryId> {
+        self.subgroups.get(group).and_then(Slot::strongest_op)
+    }
+
     /// The child groups, in order of their ids.
     pub fn subgroups(&self) -> impl Iterator<Item = GroupId> {
         self.subgroups.keys().copied().filter(|group| self.subgroup(group) == Some(true))

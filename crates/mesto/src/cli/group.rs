@@ -155,6 +155,7 @@ impl Group {
                     ("name", or_dash(group.name.as_deref())),
                     ("subgroup of", or_dash(group.parent_id.as_deref())),
                     ("subgroups", if group.subgroups.is_empty() { "-".to_owned() } else { group.subgroups.join(", ") }),
+                    ("not followed", group.subgroups_unfollowed.to_string()),
                     ("member", group.member_id.clone()),
                     ("role", or_dash(group.role.as_deref())),
                     ("ended", if group.deleted { "yes" } else { "no" }.to_owned()),

@@ -58,6 +58,7 @@ pub(super) fn group(group: &command::GroupInfo) -> Group {
         name: group.name.clone(),
         parent_id: group.parent.as_ref().map(ToString::to_string),
         subgroups: group.subgroups.iter().map(ToString::to_string).collect(),
+        subgroups_unfollowed: group.subgroups_unfollowed,
         member_id: group.member.to_string(),
         role: group.role.map(|role| role.name().to_owned()),
         members: group.members,

@@ -46,6 +46,15 @@ impl Context {
         self.calls.push_back(call);
     }
 
+    /// Nobody is to wait for an answer any more: we leave.
+    pub(super) fn abandon_calls(&mut self, work: &mut Work<'_>) {
+        let running = self.running.take().map(|running| running.call);
+        let tickets = running.into_iter().chain(std::mem::take(&mut self.calls)).filter_map(|call| call.ticket);
+        for ticket in tickets.chain(self.created.take()).collect::<Vec<_>>() {
+            Self::refuse(work, Some(ticket), CommandError::NotJoined(self.id));
+        }
+    }
+
     /// Makes the first state, if that is ours to do and not under way: after a restart, and when it failed before and
     /// somebody asks for the context again.
     pub(crate) fn resume_init(&mut self, work: &mut Work<'_>) {

@@ -101,6 +101,9 @@ impl Context {
 
     /// Takes what somebody said elsewhere. Its signature was checked.
     pub(crate) fn hear(&mut self, work: &mut Work<'_>, message: &Ephemeral) -> Heard {
+        if self.is_left {
+            return Heard::Dropped;
+        }
         let Some(view) = &self.governance else { return Heard::Unknown };
         if view.governance.state().may_read(self.id, &message.author).is_err() {
             return Heard::Unknown;

@@ -250,7 +250,8 @@ impl Context {
         self.advance(work, commit.root, commit.sequences, applied);
         self.is_warm = true;
         self.leaves = commit.leaves;
-        for (entry, payload) in applied {
+        // Nobody here is told any more of a context that we left.
+        for (entry, payload) in applied.iter().filter(|_| !self.is_left) {
             work.after(Effect::Emit(Notice::StateMutation {
                 context: self.id,
                 group: self.group,

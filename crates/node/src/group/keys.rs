@@ -12,30 +12,28 @@
 //! key of it. That an op says so is not enough, for a key's id is known to everybody, and who may not read a Restricted
 //! context could say that its key is the group's.
 //!
-//! That a key is held is a reconciled state: what is missing is asked for on every connect and again and again
-//! until it is there. An answer is believed because a key's id is its hash. An epoch whose key nobody sends for a
-//! while (its author may have wrapped rubbish) is followed by one of our own.
+//! An epoch whose key nobody sends for a while (its author may have wrapped rubbish) is followed by one of our own: soon if
+//! somebody waits to write, and a little later if nobody does, so that who joins does not wait for a writer.
+
+mod sharing;
+mod wraps;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mesto_governance::action::{
-    Action, ContextRef, Domain as KeyDomain, HISTORY_MAX, HistoryWrap, KeyEpochStarted, ParentWrap, Visibility,
-    WRAPS_INLINE_MAX, Wrap, Wraps, recipients_digest,
+    Action, ContextRef, Domain as KeyDomain, HistoryWrap, KeyEpochStarted, ParentWrap, Visibility, WRAPS_INLINE_MAX,
+    Wrap, Wraps, recipients_digest,
 };
 use mesto_governance::fold::Epoch;
 use mesto_governance::keys::EpochKey;
 use mesto_governance::{ContextId, GroupState, KeyId, Op};
 use mesto_oplog::{EntryId, PublicKey};
-use mesto_sync::message::KEYS_MAX;
 
 use super::{Above, Group};
 use crate::command::CommandError;
 use crate::flight::Work;
 use crate::flow::Flow;
-use crate::layout;
-use crate::step::Report;
-use crate::store::Keyspace;
 
 /// What a key protects: a Restricted context, or, if `None`, the group with its Open contexts.
 pub(crate) type Domain = Option<ContextId>;
@@ -43,11 +41,6 @@ pub(crate) type Domain = Option<ContextId>;
 /// How long the key of a usable epoch may take to come before a writer that waits for it starts another epoch, in
 /// milliseconds: some questions to every member that is connected.
 const KEY_WAIT_MS: u64 = 3_000;
-/// Longest time between two questions for the same keys, in milliseconds. The first ones follow each other
-/// faster; later a new connection, a new op or a new epoch asks at once.
-const ASK_AGAIN_MS_MAX: u64 = 30_000;
-/// First time between two questions for the same keys, in milliseconds.
-const ASK_AGAIN_MS: u64 = 1_000;
 /// Bytes of epochs in one op: leaves room for the rest of an op of 256 KiB.
 const EPOCHS_LEN_MAX: usize = 200 * 1024;
 /// Epochs in one op: half of the actions that an op has.
@@ -86,6 +79,9 @@ pub(crate) struct KeyBook {
     wanted: BTreeSet<Domain>,
     /// Since when the key of a usable epoch is missing.
     lacking_since: BTreeMap<KeyId, u64>,
+    /// The key of the group's own domain that is written under and that members were asked for, and when we stop
+    /// waiting for it.
+    awaited: Option<(KeyId, u64)>,
     /// Questions in a row that brought no key.
     asked: u32,
     /// Which epochs are usable; nothing once that may have changed.
@@ -114,6 +110,16 @@ impl KeyBook {
 
     pub(crate) fn forget_usable(&mut self) {
         self.usable = None;
+    }
+
+    /// The clock was set back: what has been waited for stays waited for as long.
+    pub(crate) fn set_back(&mut self, by_ms: u64) {
+        for since in self.lacking_since.values_mut() {
+            *since = since.saturating_sub(by_ms);
+        }
+        if let Some((_, until)) = &mut self.awaited {
+            *until = until.saturating_sub(by_ms);
+        }
     }
 }
 
@@ -312,189 +318,6 @@ impl Group {
             .map_err(|e| CommandError::Invalid(e.to_string()))?;
         let action = epoch_action(KeyDomain::Context(context), &key, vec![wrap], None, Vec::new());
         Ok((key, action))
-    }
-
-    /// The way back from a new key: the keys of the domain that no later key leads to.
-    fn history(&self, work: &mut Work<'_>, domain: Domain, key: &EpochKey) -> Vec<HistoryWrap> {
-        let held = self.book.domains.iter().filter(|(_, of)| **of == domain).map(|(id, _)| id);
-        let ways = held.clone().filter_map(|id| self.book.seen.get(id)?.get(&domain)).flat_map(|ways| &ways.back);
-        let led_to: BTreeSet<KeyId> = ways.map(|wrap| wrap.previous).collect();
-        held.filter(|id| !led_to.contains(*id))
-            .filter_map(|id| key.wrap_previous(self.keys.get(id)?, work.entropy.bytes()).ok())
-            .take(HISTORY_MAX)
-            .collect()
-    }
-
-    /// The random bytes that wraps of a domain's keys are bound to.
-    fn domain_nonce(&self, domain: Domain) -> Option<[u8; 32]> {
-        let state = self.state()?;
-        match domain {
-            None => Some(*state.nonce()),
-            Some(context) => state.context(&context).map(|row| row.nonce),
-        }
-    }
-
-    /// Takes the keys that an op seals to us.
-    pub(super) fn unwrap_keys(&mut self, work: &mut Work<'_>, op: &Op, id: EntryId) {
-        let us = self.member.public();
-        for action in &op.actions {
-            let Action::KeyEpochStarted(started) = action else { continue };
-            if self.keys.contains_key(&started.key) {
-                self.open_history(work, started.key);
-                continue;
-            }
-            let domain = domain_of_action(started, id);
-            let opened = match (self.domain_nonce(domain), started.wrap_for(&us)) {
-                (Some(nonce), Some(wrap)) => EpochKey::open(&nonce, started.key, wrap, &self.sealing).map_err(drop),
-                (None, _) | (_, None) => {
-                    let from_above = started.parent.as_ref().filter(|_| domain.is_none());
-                    match from_above.and_then(|wrap| self.opened(started.key, wrap)) {
-                        Some(opened) => opened,
-                        None => continue,
-                    }
-                }
-            };
-            match opened {
-                Ok(key) => self.add_key(work, key, domain),
-                Err(()) => {
-                    // Its author sealed rubbish to us: no use in waiting for the key before we write.
-                    self.book.lacking_since.insert(started.key, 0);
-                    work.now(Report::BadKey { group: self.id, op: id }.into());
-                }
-            }
-        }
-    }
-
-    /// A key that is wrapped under one of the parent's: nothing if that one is not here.
-    fn opened(&self, key: KeyId, wrap: &ParentWrap) -> Option<Result<EpochKey, ()>> {
-        let above = self.above.as_ref()?.keys.get(&wrap.parent)?;
-        Some(above.unwrap_child(key, wrap).map_err(drop))
-    }
-
-    /// Takes the keys that the parent's keys open.
-    pub(super) fn open_from_above(&mut self, work: &mut Work<'_>) {
-        let lacking = self.book.seen.iter().filter(|(id, _)| !self.keys.contains_key(*id));
-        let opened: Vec<EpochKey> = lacking
-            .filter_map(|(id, seen)| {
-                let mut wraps = seen.get(&None)?.from_above.iter();
-                wraps.find_map(|wrap| self.opened(*id, wrap)?.ok())
-            })
-            .collect();
-        for key in opened {
-            self.add_key(work, key, None);
-        }
-    }
-
-    /// Keys that we may have and lack: of live epochs, and those that entries wait for. First those that are written under
-    /// now; the others take turns at being next, so that no number of epochs without a key keeps us from asking for
-    /// those that have one.
-    pub(crate) fn missing_keys(&self, awaited: &BTreeSet<KeyId>) -> Vec<KeyId> {
-        let Some(state) = self.state() else { return Vec::new() };
-        let us = self.member.public();
-        let is_missing = |key: &&KeyId| !self.keys.contains_key(*key);
-        let live = state.epochs().map(|epoch| &epoch.key);
-        let wanted: BTreeSet<KeyId> = live.chain(awaited).filter(is_missing).copied().collect();
-        let domains = |key: &KeyId| self.book.seen.get(key).into_iter().flat_map(BTreeMap::keys);
-        let ours = |key: &KeyId| domains(key).any(|domain| reads(state, &us, *domain));
-        let current: Vec<KeyId> = self
-            .own_domains()
-            .into_iter()
-            .filter_map(|domain| self.usable_in(domain))
-            .filter(|key| is_missing(&key))
-            .collect();
-        let mut others: Vec<KeyId> = wanted.into_iter().filter(|key| !current.contains(key)).filter(ours).collect();
-        if !others.is_empty() {
-            let turn = self.book.turn % others.len();
-            others.rotate_left(turn);
-        }
-        current.into_iter().chain(others).collect()
-    }
-
-    /// How long to wait before the same keys are asked for again.
-    pub(crate) fn ask_again_in(&mut self) -> u64 {
-        let wait = ASK_AGAIN_MS << self.book.asked.min(5);
-        self.book.asked += 1;
-        self.book.turn = self.book.turn.wrapping_add(KEYS_MAX / 2);
-        if self.book.wanted.is_empty() { wait.min(ASK_AGAIN_MS_MAX) } else { ASK_AGAIN_MS }
-    }
-
-    /// Asks anew from the beginning: somebody is here who may know.
-    pub(crate) fn ask_soon(&mut self) {
-        self.book.asked = 0;
-    }
-
-    /// Takes keys that a member sent. Only those of epochs that were admitted count.
-    pub(crate) fn take_keys(&mut self, work: &mut Work<'_>, sealed: &[(KeyId, Wrap)]) {
-        for (id, wrap) in sealed {
-            let Some(seen) = self.book.seen.get(id).filter(|_| !self.keys.contains_key(id)) else { continue };
-            let open = |domain: &Domain| {
-                let nonce = self.domain_nonce(*domain)?;
-                Some((EpochKey::open(&nonce, *id, wrap, &self.sealing).ok()?, *domain))
-            };
-            if let Some((key, domain)) = seen.keys().find_map(open) {
-                self.add_key(work, key, domain);
-            }
-        }
-    }
-
-    /// Keeps a key of a domain, and those that it leads back to.
-    pub(crate) fn add_key(&mut self, work: &mut Work<'_>, key: EpochKey, domain: Domain) {
-        let id = key.id();
-        if self.keys.contains_key(&id) {
-            return;
-        }
-        let context = domain.map_or_else(Vec::new, |context| context.as_bytes().to_vec());
-        work.put(Keyspace::Meta, layout::epoch_key(&self.id, &id), [key.expose().as_slice(), &context].concat());
-        self.book.domains.insert(id, domain);
-        Arc::make_mut(&mut self.keys).insert(id, key);
-        self.book.lacking_since.remove(&id);
-        self.news.keys.push(id);
-        // Whether it is fit to be written under depends on its domain.
-        self.book.forget_usable();
-        self.open_history(work, id);
-    }
-
-    fn open_history(&mut self, work: &mut Work<'_>, id: KeyId) {
-        let Some(domain) = self.book.domains.get(&id).copied() else { return };
-        let ways = self.book.seen.get(&id).and_then(|seen| seen.get(&domain));
-        let (Some(ways), Some(key)) = (ways, self.keys.get(&id)) else { return };
-        let opened: Vec<EpochKey> = ways
-            .back
-            .iter()
-            .filter(|wrap| !self.keys.contains_key(&wrap.previous))
-            .filter_map(|wrap| key.unwrap_previous(wrap).ok())
-            .collect();
-        for previous in opened {
-            self.add_key(work, previous, domain);
-        }
-    }
-
-    /// Seals those of `wanted` that we hold to a member that may have them, and remembers who got them: a key must
-    /// not be written under once somebody who has it may not read.
-    pub(crate) fn share_keys(
-        &mut self,
-        work: &mut Work<'_>,
-        member: &PublicKey,
-        wanted: &[KeyId],
-    ) -> Vec<(KeyId, Wrap)> {
-        let Some(sealing) = self.state().and_then(|state| state.member(member)).map(|row| row.sealing_key) else {
-            return Vec::new();
-        };
-        let mut sealed = Vec::new();
-        for id in wanted {
-            let (Some(key), Some(domain)) = (self.keys.get(id), self.book.domains.get(id).copied()) else { continue };
-            let may_have = self.state().is_some_and(|state| reads(state, member, domain));
-            let Some(nonce) = self.domain_nonce(domain).filter(|_| may_have) else { continue };
-            if let Ok(wrap) = key.seal(&nonce, *member, sealing, &work.entropy.bytes()) {
-                sealed.push((*id, wrap));
-            }
-        }
-        for (id, _) in &sealed {
-            if self.book.sent.insert((*id, *member)) {
-                work.put(Keyspace::Meta, layout::shared_key(&self.id, id, member), Vec::new());
-            }
-        }
-        sealed
     }
 }
 

@@ -22,7 +22,7 @@ use crate::store::Keyspace;
 /// Cards that may wait to be used: more than a person hands out, and a bound for what programs can make.
 const CARDS_MAX: usize = 256;
 /// Groups that may claim to have added us and do not show it yet: whoever has a card can say so.
-const CLAIMED_MAX: usize = 64;
+pub(super) const CLAIMED_MAX: usize = 64;
 
 impl Node {
     /// Makes keys for a group that we do not know yet, and a card that tells of them.
@@ -77,7 +77,12 @@ impl Node {
     /// A peer says that we were added to a group. The group's log will show whether that is so.
     pub(crate) fn added_heard(&mut self, turn: &mut Turn<'_>, peer: Peer, log: LogId, member: PublicKey) {
         let id = GroupId::from(log);
-        let Some(card) = self.cards.get(&member) else { return };
+        let Some(card) = self.cards.get(&member) else {
+            if !self.groups.contains_key(&id) {
+                self.follow_own_row(turn, peer, id, member);
+            }
+            return;
+        };
         let record = GroupRecord {
             member_seed: card.member_seed,
             sealing_seed: card.sealing_seed,

@@ -125,7 +125,7 @@ impl Node {
             .filter(|(id, join)| join.refused.is_none() && !self.groups.get(*id).is_some_and(Group::we_are_member));
         Status {
             groups: self.groups.values().filter(|group| group.we_are_member()).count() as u64,
-            contexts: self.contexts.len() as u64,
+            contexts: self.contexts.values().filter(|context| !context.is_left).count() as u64,
             pending_joins: pending.count() as u64,
             parked,
         }

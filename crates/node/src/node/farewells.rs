@@ -10,6 +10,7 @@ use mesto_oplog::vector::AuthorVector;
 use mesto_oplog::{EntryId, LogId, Signed};
 use mesto_sync::{Heartbeat, Message, Peer, Summary};
 
+use super::pulls::Heard;
 use super::{LogOwner, Node, Turn};
 use crate::step::{Effect, Lane};
 
@@ -79,7 +80,7 @@ impl Node {
         if let Some(session) = self.sessions.get_mut(&from) {
             session.remember(heartbeat.summary.clone());
         }
-        self.compare(turn, from, &heartbeat.summary, false);
+        self.compare(turn, from, &heartbeat.summary, Heard::Overheard);
         self.tell_farewell(turn, from, id);
     }
 

@@ -40,6 +40,7 @@ impl Node {
             name: named(state.name()),
             parent: group.parent,
             subgroups: state.subgroups().collect(),
+            subgroups_unfollowed: self.unfollowed.get(&group.id).copied().unwrap_or_default(),
             member: group.member.public(),
             role: own.map(|standing| standing.role),
             members: if state.generation() == 0 { state.member_count() } else { state.everybody().len() } as u64,
@@ -59,7 +60,7 @@ impl Node {
     pub(crate) fn context_info(&self, id: &ContextId) -> Option<ContextInfo> {
         let group = self.groups.values().find(|group| group.state().is_some_and(|s| s.context(id).is_some()))?;
         let row = group.state()?.context(id)?;
-        let machine = self.contexts.get(id);
+        let machine = self.contexts.get(id).filter(|context| !context.is_left);
         let bundle = row.release().version;
         Some(ContextInfo {
             context: *id,

@@ -181,7 +181,7 @@ impl Node {
         let contexts: Vec<(ContextId, bool)> = self
             .contexts
             .values()
-            .filter(|context| context.group == *id)
+            .filter(|context| context.group == *id && !context.is_left)
             .map(|context| (context.id, context.record.caught_up && context.bundle.is_some()))
             .collect();
         let caught_up = join.is_none_or(|join| join.caught_up);
@@ -199,7 +199,10 @@ impl Node {
     pub(crate) fn check_caught_up(&mut self, turn: &mut Turn<'_>, log: LogId) {
         match self.logs.get(&log).copied() {
             Some(LogOwner::Group(id)) => self.check_group_caught_up(turn, id),
-            Some(LogOwner::Context(id)) => self.check_context_caught_up(turn, id),
+            Some(LogOwner::Context(id)) => {
+                self.check_context_caught_up(turn, id);
+                self.check_left(turn, log);
+            }
             None => {}
         }
     }
@@ -253,7 +256,7 @@ impl Node {
 
     fn check_context_caught_up(&mut self, turn: &mut Turn<'_>, id: ContextId) {
         let Some(context) = self.contexts.get(&id) else { return };
-        if context.record.caught_up || context.log.dag.count() == 0 {
+        if context.record.caught_up || context.is_left || context.log.dag.count() == 0 {
             return;
         }
         if !self.is_only_reader(&id) && !self.holds_all_of_a_member(turn, &id.log()) {
@@ -295,7 +298,7 @@ impl Node {
         turn: &mut Turn<'_>,
         id: ContextId,
     ) -> Result<mesto_oplog::PublicKey, CommandError> {
-        if let Some(context) = self.contexts.get(&id) {
+        if let Some(context) = self.contexts.get(&id).filter(|context| !context.is_left) {
             let (identity, group) = (context.identity.public(), context.group);
             // A crash can have taken the op that bound it.
             if self.groups.get(&group).is_some_and(|group| !group.has_identity(&id, &identity)) {
@@ -347,7 +350,7 @@ impl Node {
         mut record: ContextRecord,
         before: usize,
     ) -> Result<(), CommandError> {
-        let context = match self.resting.remove(&id) {
+        let context = match self.contexts.remove(&id).or_else(|| self.resting.remove(&id)) {
             Some(mut context) => {
                 context.rejoin(record);
                 context
@@ -388,6 +391,7 @@ impl Node {
         let unbound: Vec<(ContextId, GroupId)> = self
             .contexts
             .values()
+            .filter(|context| !context.is_left)
             .filter(|context| {
                 self.groups.get(&context.group).filter(|group| group.we_are_member()).is_some_and(|group| {
                     let known = group.state().is_some_and(|state| state.context(&context.id).is_some());

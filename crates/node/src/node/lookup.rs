@@ -35,12 +35,13 @@ impl Node {
     /// The context that a selector names, if we joined it.
     pub(crate) fn context(&self, selector: &Selector) -> Result<&Context, CommandError> {
         // A whole id needs no search: this is the way of every call.
-        let whole = selector.0.parse::<ContextId>().ok().and_then(|id| self.contexts.get(&id));
+        let joined = |id: &ContextId| self.contexts.get(id).filter(|context| !context.is_left);
+        let whole = selector.0.parse::<ContextId>().ok().and_then(|id| joined(&id));
         if let Some(context) = whole {
             return Ok(context);
         }
         let id = self.context_id(selector)?;
-        self.contexts.get(&id).ok_or(CommandError::NotJoined(id))
+        joined(&id).ok_or(CommandError::NotJoined(id))
     }
 
     pub(crate) fn application(&self, selector: &Selector) -> Result<AppVersion, CommandError> {

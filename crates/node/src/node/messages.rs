@@ -7,9 +7,9 @@ use mesto_sync::handshake::{TAGS_MAX, VERSION, tag};
 use mesto_sync::message::{ADDRESS_LEN_MAX, ADDRESSES_MAX, ADDRESSES_PEERS_MAX, KEYS_MAX};
 use mesto_sync::{Ephemeral, Hello, Message, Peer, Proof, Summary};
 
-use super::pulls::Page;
+use super::pulls::{Heard, Page};
 use super::{LogOwner, Node, Timer, Turn};
-use crate::context::Heard;
+use crate::context::Heard as SayingHeard;
 use crate::flow::Flow;
 use crate::layout;
 use crate::log::Need;
@@ -186,10 +186,13 @@ impl Node {
         let log = summary.log;
         let Some(group) = self.group_of(&log) else { return };
         let Some(session) = self.sessions.get_mut(&peer) else { return };
+        // What it said before, and says again, is no sign that it did not hear us: it may be unable to take what we have.
+        let heard = if session.summaries.get(&log) == Some(&summary) { Heard::Again } else { Heard::Told };
         if !session.claims.contains_key(&group) || !session.remember(summary.clone()) {
             return;
         }
-        self.compare(turn, peer, &summary, true);
+        self.compare(turn, peer, &summary, heard);
+        self.check_left(turn, log);
         if self.may_hear(&peer, &log) {
             self.tell(turn, peer, log);
         } else if log == group.log() {
@@ -233,7 +236,9 @@ impl Node {
         let message = Message::Page { log, entries, next, summary };
         self.after_durable(turn, &log, Effect::Send(peer, Lane::Sync, message));
         if is_behind {
-            self.fetch_from(turn, log, peer);
+            // Two who cannot take yet what the other has would answer each question with one of their own.
+            let is_idle = self.fetches.get(&log).is_some_and(|fetch| fetch.idle_rounds > 0);
+            if is_idle { self.may_have(turn, log, peer) } else { self.fetch_from(turn, log, peer) }
         }
     }
 
@@ -261,11 +266,17 @@ impl Node {
         let Some(group) = self.groups.get_mut(&id).filter(|_| !keys.is_empty()) else { return };
         let wait = group.ask_again_in();
         let domains = group.wanted_domains();
-        for peer in self.members_online(&id) {
+        let members = self.members_online(&id);
+        for peer in members.iter().copied() {
             turn.report(Flow::to("f08", "keys asked for", peer, id));
             turn.send(peer, Message::KeyPull { group: id.log(), keys: keys.clone() });
         }
         self.timers.set(Timer::Keys(id), turn.time.wall_ms + wait);
+        let is_asked = !members.is_empty();
+        let again = self.with_group(turn, &id, |group, work| group.give_up_waiting(work, is_asked));
+        if let Some(Some(at_ms)) = again {
+            self.timers.set(Timer::Keys(id), at_ms);
+        }
         // Somebody waits to write: if the key does not come, an epoch of our own is begun.
         for domain in domains {
             self.with_group(turn, &id, |group, work| group.want_epoch(work, domain));
@@ -408,15 +419,15 @@ impl Node {
             return Verdict::Reject;
         }
         match self.with_context(turn, &id, |context, work| context.hear(work, message)) {
-            Some(Heard::Told) => Verdict::Accept,
-            Some(Heard::Forged) => Verdict::Reject,
-            Some(Heard::Unknown) => {
+            Some(SayingHeard::Told) => Verdict::Accept,
+            Some(SayingHeard::Forged) => Verdict::Reject,
+            Some(SayingHeard::Unknown) => {
                 if let Some(group) = self.group_of(&log) {
                     self.suspect_behind(turn, group, from);
                 }
                 Verdict::Ignore
             }
-            Some(Heard::Dropped) | None => Verdict::Ignore,
+            Some(SayingHeard::Dropped) | None => Verdict::Ignore,
         }
     }
 
@@ -439,9 +450,11 @@ impl Node {
             }
             None => from,
         };
-        self.compare(turn, source, &heartbeat.summary, false);
+        self.compare(turn, source, &heartbeat.summary, Heard::Overheard);
         if is_own {
             self.check_caught_up(turn, log);
+        } else {
+            self.check_left(turn, log);
         }
     }
 

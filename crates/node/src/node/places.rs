@@ -1,8 +1,8 @@
 //! What members decide about a context: who may be in it, its name, and whether it is there at all.
 
 use mesto_governance::action::{
-    Action, Alias, AliasSet, ContextAllowed, ContextDetached, ContextDisallowed, ContextLeft, ContextRef,
-    ContextVisibilitySet, KEEP_MAX, Kept, Visibility,
+    Action, Alias, AliasSet, ContextAllowed, ContextDetached, ContextDisallowed, ContextRef, ContextVisibilitySet,
+    KEEP_MAX, Kept, Visibility,
 };
 use mesto_governance::{ContextId, GroupId};
 use mesto_oplog::PublicKey;
@@ -11,9 +11,7 @@ use super::lookup::member;
 use super::{LogOwner, Node, Turn};
 use crate::command::{CommandError, ContextAct, Reply, Seat, Selector};
 use crate::group::keys::reads;
-use crate::layout;
-use crate::step::{Effect, Ticket};
-use crate::store::Keyspace;
+use crate::step::Ticket;
 
 impl Node {
     /// Decides something about a context.
@@ -60,42 +58,8 @@ impl Node {
         self.decide_in_context(turn, ticket, (group, id), actions, step)
     }
 
-    /// Ends our identity in a context and stops following it. What is here of it stays on the disk: whoever
-    /// joins again goes on from there, under a new identity.
-    fn leave_context(
-        &mut self,
-        turn: &mut Turn<'_>,
-        ticket: Ticket,
-        group: GroupId,
-        id: ContextId,
-    ) -> Result<(), CommandError> {
-        let identity =
-            self.contexts.get(&id).map(|context| context.identity.public()).ok_or(CommandError::NotJoined(id))?;
-        let is_bound = self.groups.get(&group).is_some_and(|group| group.has_identity(&id, &identity));
-        if is_bound {
-            let keep = self.kept_in(turn, &id, |author| *author == identity);
-            let left = ContextLeft { context: ContextRef::Id(id), identity, keep };
-            self.decide_in_context(turn, ticket, (group, id), vec![Action::ContextLeft(left)], "context left")?;
-        }
-        if let Some(mut context) = self.contexts.remove(&id) {
-            context.rest();
-            self.resting.insert(id, context);
-        }
-        self.logs.remove(&id.log());
-        self.fetches.remove(&id.log());
-        // Gossip about a log that we do not follow is ignored, so the topic may stay until the next start.
-        // The record goes with a batch of the node's own: if a crash lets only that come true, the identity is bound
-        // to us and unused, and a join makes another.
-        self.with_own(turn, |work| work.remove(Keyspace::Meta, layout::context(&id)));
-        if !is_bound {
-            let acted = crate::command::Acted { group, context: Some(id), member: None, op: group.genesis() };
-            self.with_own(turn, |work| work.after(Effect::Reply(ticket, Box::new(Ok(Reply::Acted(acted))))));
-        }
-        Ok(())
-    }
-
     /// The last accepted deltas of a context's chains whose authors `of` accepts.
-    fn kept_in(&self, turn: &Turn<'_>, id: &ContextId, of: impl Fn(&PublicKey) -> bool) -> Vec<Kept> {
+    pub(crate) fn kept_in(&self, turn: &Turn<'_>, id: &ContextId, of: impl Fn(&PublicKey) -> bool) -> Vec<Kept> {
         let Some(context) = self.contexts.get(id) else { return Vec::new() };
         let view = context.flight.view(turn.snapshot);
         let mut kept: Vec<Kept> =

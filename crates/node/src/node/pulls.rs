@@ -22,9 +22,20 @@ pub(crate) struct Page {
     pub(crate) len: u64,
 }
 
+/// How we come to know how a log stands with a peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Heard {
+    /// It told us, and us alone.
+    Told,
+    /// The same, but no more than it had told before.
+    Again,
+    /// It said so to everybody, or beside something else.
+    Overheard,
+}
+
 impl Node {
     /// Compares a peer's summary with ours, and sets in motion what follows.
-    pub(crate) fn compare(&mut self, turn: &mut Turn<'_>, peer: Peer, theirs: &Summary, at_once: bool) {
+    pub(crate) fn compare(&mut self, turn: &mut Turn<'_>, peer: Peer, theirs: &Summary, heard: Heard) {
         let log = theirs.log;
         let Some(ours) = self.summary(&log) else { return };
         let (authors, we_lack) = self.lacks(turn, &log, theirs);
@@ -42,12 +53,11 @@ impl Node {
             });
         }
         if comparison.we_lack {
-            if at_once {
-                self.fetch_from(turn, log, peer);
-            } else {
-                self.may_have(turn, log, peer);
+            match heard {
+                Heard::Told => self.fetch_from(turn, log, peer),
+                Heard::Again | Heard::Overheard => self.may_have(turn, log, peer),
             }
-        } else if comparison.they_lack && self.may_hear(&peer, &log) {
+        } else if comparison.they_lack && heard != Heard::Again && self.may_hear(&peer, &log) {
             // They are behind and may never have heard of what we told them before: say it again. They will ask,
             // not answer, so this ends.
             if let Some(session) = self.sessions.get_mut(&peer) {
@@ -187,7 +197,7 @@ impl Node {
                     self.timers.set(Timer::Pull(log), turn.time.wall_ms + fetch.grace_ms());
                 }
             }
-            self.compare(turn, peer, summary, false);
+            self.compare(turn, peer, summary, Heard::Overheard);
             if self.may_hear(&peer, &log) {
                 self.tell(turn, peer, log);
             }

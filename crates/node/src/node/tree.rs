@@ -3,25 +3,38 @@
 //! Whoever is a member of a group is a member of its subgroups, and follows all of them. A subgroup cannot be folded
 //! without its ancestors: whoever is a member of it alone follows their governance, and nothing else of them. In all
 //! groups of a tree a node has one member key.
+//!
+//! How many subgroups are followed because they are there has a bound, and so has what one member can take of it. Those
+//! beyond it are followed as soon as there is room; those to which we were let in by a row of their own, or that we begin
+//! or join ourselves, always are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesto_governance::fold::SUBGROUP_DEPTH_MAX;
 use mesto_governance::{Governance, GroupId};
-use mesto_oplog::Incarnation;
 use mesto_oplog::dag::DagRead as _;
 use mesto_oplog::entry::Kind;
+use mesto_oplog::{Incarnation, PublicKey};
 use mesto_sync::Peer;
+use mesto_sync::handshake::TAGS_MAX;
 
+use super::cards::CLAIMED_MAX;
 use super::{LogOwner, Node, Turn};
 use crate::flow::Flow;
-use crate::group::{Group, News};
+use crate::group::{Above, Group, News};
 use crate::layout::{self, LogNumber};
 use crate::log::Log;
 use crate::record::GroupRecord;
 use crate::step::{Effect, Report};
 use crate::store::Keyspace;
 use crate::view::View;
+
+/// Subgroups that are followed below one root because they are there. Half of the groups that a hello can name, so that
+/// there is room for other trees.
+const SUBGROUPS_FOLLOWED_MAX: usize = TAGS_MAX / 2;
+/// Of these so many that one member named: a quarter, so that no single member keeps the subgroups of others from being
+/// followed.
+const SUBGROUPS_OF_ONE_MAX: usize = SUBGROUPS_FOLLOWED_MAX / 4;
 
 impl Node {
     /// Opens the groups of the store, each after its parent.
@@ -100,14 +113,90 @@ impl Node {
                 self.adopt_for(turn, child, &record);
             }
         }
+        let left = self.follow_new(turn, id, new, above.as_ref());
+        let before = if left == 0 { self.unfollowed.remove(&id) } else { self.unfollowed.insert(id, left) };
+        let more = left.saturating_sub(before.unwrap_or_default());
+        if more > 0 {
+            turn.report(Report::Shed { bound: "subgroups that are followed", count: more });
+        }
+    }
+
+    /// Follows subgroups of a group as far as there is room for them. Gives how many are left.
+    fn follow_new(&mut self, turn: &mut Turn<'_>, id: GroupId, new: Vec<GroupId>, above: Option<&Above>) -> u64 {
+        if new.is_empty() {
+            return 0;
+        }
+        let (mut room, mut by_founder) = self.room_below(turn, &id);
+        let mut left = 0;
         for child in new {
+            let founder = (room > 0).then(|| self.founder_of(turn, &id, &child)).flatten();
+            let of_founder = founder.map(|founder| by_founder.entry(founder).or_default());
+            if room == 0 || of_founder.as_ref().is_some_and(|count| **count >= SUBGROUPS_OF_ONE_MAX) {
+                left += 1;
+                continue;
+            }
             if self.follow_group(turn, child, id) {
+                room -= 1;
+                of_founder.into_iter().for_each(|count| *count += 1);
                 if let Some(group) = self.groups.get_mut(&child) {
                     group.parent = Some(id);
-                    group.above.clone_from(&above);
+                    group.above = above.cloned();
                 }
                 turn.report(Flow::here("f15", "subgroup followed", child));
             }
+        }
+        left
+    }
+
+    /// How many more subgroups may be followed in the tree of a group, and how many are of each founder.
+    fn room_below(&mut self, turn: &Turn<'_>, id: &GroupId) -> (usize, BTreeMap<PublicKey, usize>) {
+        let root = self.lineage(id).last().copied().unwrap_or(*id);
+        let mut tree = self.subtree(&root);
+        tree.retain(|id| self.groups.get(id).is_some_and(|group| group.parent.is_some() && !group.is_over()));
+        let mut by_founder = BTreeMap::new();
+        for child in &tree {
+            let parent = self.groups.get(child).and_then(|group| group.parent);
+            if let Some(founder) = parent.and_then(|parent| self.founder_of(turn, &parent, child)) {
+                *by_founder.entry(founder).or_default() += 1;
+            }
+        }
+        (SUBGROUPS_FOLLOWED_MAX.saturating_sub(tree.len()), by_founder)
+    }
+
+    /// The member that named a subgroup in its parent.
+    fn founder_of(&mut self, turn: &Turn<'_>, parent: &GroupId, child: &GroupId) -> Option<PublicKey> {
+        if let Some(founder) = self.founders.get(child) {
+            return Some(*founder);
+        }
+        let parent = self.groups.get(parent)?;
+        let op = parent.state()?.subgroup_op(child)?;
+        let view = parent.flight.view(turn.snapshot);
+        let founder = parent.log.read(&view).entry(&op)?.header().author;
+        self.founders.insert(*child, founder);
+        Some(founder)
+    }
+
+    /// A group of a tree has ended: there may be room for those that were left out.
+    pub(super) fn follow_more(&mut self, turn: &mut Turn<'_>, id: &GroupId) {
+        let root = self.lineage(id).last().copied().unwrap_or(*id);
+        for group in self.subtree(&root) {
+            if self.unfollowed.contains_key(&group) {
+                self.follow_children(turn, group);
+            }
+        }
+    }
+
+    /// A member says that we have a row of our own in a subgroup that we do not follow.
+    pub(super) fn follow_own_row(&mut self, turn: &mut Turn<'_>, peer: Peer, id: GroupId, member: PublicKey) {
+        let is_ours = |group: &&Group| group.member.public() == member && group.we_are_member();
+        let of = self.groups.values().filter(is_ours).find(|group| self.is_member_peer(&peer, &group.id));
+        let Some(of) = of.map(|group| group.id) else { return };
+        let unknown = self.groups.values().filter(|group| group.governance.is_none()).count();
+        if unknown >= CLAIMED_MAX {
+            return turn.report(Report::Shed { bound: "groups that claim to have added us", count: 1 });
+        }
+        if self.follow_group(turn, id, of) {
+            turn.report(Flow::from("f15", "told of an own row", peer, id));
         }
     }
 

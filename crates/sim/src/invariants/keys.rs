@@ -66,19 +66,24 @@ pub(super) fn claims(world: &World, host: usize, group: GroupId) -> BTreeMap<Key
     claims
 }
 
-/// Whether the key that the group's members write under now is one that an honest member has. If none has it, whoever
-/// began that epoch gave it to nobody; the next writer begins another.
+/// Whether the key that the group's members write under now is one that an honest member has, or will have: if whoever
+/// began that epoch gave it to nobody, a member who may write and has somebody to ask gives up and begins another.
 pub(super) fn is_current_to_be_had(world: &World, group: GroupId, governance: &Governance) -> bool {
     let state = governance.state();
+    let members: Vec<(usize, PublicKey)> = world
+        .honest_up()
+        .into_iter()
+        .filter_map(|host| Some((host, held(world, host, &group)?.0)))
+        .filter(|(_, member)| state.standing(member).is_some())
+        .collect();
+    let is_heard = |host: usize| members.iter().any(|(other, _)| world.network.is_linked(host, *other));
+    let writes = |member: &PublicKey| state.standing(member).is_some_and(|standing| standing.role.writes());
     let is_contested = |key: &KeyId| {
         let all = world.honest_up().into_iter().flat_map(|host| claims(world, host, group).remove(key)).flatten();
         all.collect::<BTreeSet<_>>().len() > 1
     };
     governance.current_epoch(None).filter(|epoch| !is_contested(&epoch.key)).is_some_and(|epoch| {
-        let has = |host: usize| {
-            held(world, host, &group)
-                .is_some_and(|(member, keys)| keys.contains(&epoch.key) && state.standing(&member).is_some())
-        };
-        world.honest_up().into_iter().any(has)
+        let has = |host: usize| held(world, host, &group).is_some_and(|(_, keys)| keys.contains(&epoch.key));
+        members.iter().any(|(host, member)| has(*host) || (writes(member) && is_heard(*host)))
     })
 }
