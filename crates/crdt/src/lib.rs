@@ -52,5 +52,5 @@ pub use op::{DecodeError, Delta, Op, OpError, Value, decode_ops, encode_ops};
 pub use private::Private;
 pub use read::{MemoryState, Read, Space, WithSequences, Write};
 pub use sequence::{Sequences, TextStep, TextVersion, Unit};
-pub use state::{ApplyError, Commit, Rebuilt, Transaction};
+pub use state::{ApplyError, Commit, Rebuilding, Rebuilt, Transaction};
 pub use tree::{CorruptTree, RootHash, TreeCache, recomputed_root, root};

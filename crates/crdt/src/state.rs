@@ -1,5 +1,6 @@
 //! Applying deltas to the state.
 
+mod rebuild;
 mod splice;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use crate::read::{Read, Space, Write};
 use crate::sequence::{Deleted, Mint, Sequences, deleted_key, spans_key};
 use crate::tree::{Change, CorruptTree, ElementId, LeafHash, RootHash, TreeCache, update};
 
+pub use rebuild::{Rebuilding, Rebuilt};
 use splice::{Followed, Splice, deleted_keys, each_minted};
 
 /// Applies deltas on top of a read view; [`Transaction::finish`] gives the writes of all of them as one
@@ -30,17 +32,6 @@ pub struct Transaction<'a> {
 struct Touched {
     before: Option<Vec<u8>>,
     now: Option<Leaf>,
-}
-
-/// A delta from the log, for [`Transaction::rebuild`].
-#[derive(Clone, Copy)]
-pub struct Rebuilt<'d> {
-    /// The delta.
-    pub delta: Delta<'d>,
-    /// As for [`Transaction::apply`].
-    pub in_past: &'d dyn Fn(&DeltaId) -> bool,
-    /// Whether it is void.
-    pub is_void: bool,
 }
 
 /// What a transaction changes.
@@ -131,32 +122,6 @@ impl<'a> Transaction<'a> {
             }
         }
         Ok(keys)
-    }
-
-    /// Makes `leaves` what they would be if exactly `deltas` had been applied, each as it is now, for instance after one
-    /// became void or ceased to be. `leaves` are the [`Delta::leaf_keys`] of those that changed; `deltas` are, in causal
-    /// order, these and all others that touch any of the leaves.
-    ///
-    /// # Errors
-    /// As for [`Transaction::apply`], but the transaction must be dropped after any.
-    pub fn rebuild<'d>(
-        &mut self,
-        leaves: &BTreeSet<Vec<u8>>,
-        deltas: impl IntoIterator<Item = Rebuilt<'d>>,
-    ) -> Result<(), ApplyError> {
-        for key in leaves {
-            *self.leaf(key.clone())? = None;
-            self.forget_sequence(key);
-        }
-        let wanted = |key: &[u8]| leaves.contains(key);
-        for Rebuilt { delta, in_past, is_void } in deltas {
-            if is_void {
-                self.apply_void_where(&delta, &wanted)?;
-            } else {
-                self.apply_where(&delta, in_past, &wanted)?;
-            }
-        }
-        Ok(())
     }
 
     /// Puts a leaf as it is, for instance from a verified snapshot; `None` deletes it.

@@ -4,6 +4,7 @@ mod calls;
 mod ephemeral;
 mod ingest;
 mod judging;
+mod rebuilding;
 mod verdicts;
 mod versions;
 
@@ -55,6 +56,8 @@ pub(crate) struct Context {
     /// The version that a view loads.
     reading: Option<versions::Pinned>,
     pub(crate) verdicts: verdicts::Verdicts,
+    /// What is on its way to make the state follow other verdicts.
+    rebuild: Option<rebuilding::Rebuild>,
     /// The heads of the group's log at which an epoch was asked for.
     epoch_asked_at: Option<Vec<mesto_oplog::EntryId>>,
     /// Whether a call waits for an epoch to write under.
@@ -116,6 +119,7 @@ impl Context {
             sequences: Sequences::new(),
             reading: None,
             verdicts: verdicts::Verdicts::default(),
+            rebuild: None,
             epoch_asked_at: None,
             wants_epoch: false,
             governance: None,
@@ -140,6 +144,7 @@ impl Context {
 
     /// We left, and somebody else has what is here.
     pub(crate) fn rest(&mut self) {
+        self.rebuild = None;
         self.governance = None;
         self.tree.clear();
     }
@@ -168,12 +173,14 @@ impl Context {
     }
 
     pub(crate) fn summary(&self) -> Summary {
+        // A state that is behind the verdicts is of no governance that others could compare theirs with.
+        let governance = self.governance.as_ref().filter(|_| !self.is_rebuilding());
         Summary {
             log: self.id.log(),
             heads: self.log.heads(),
             count: self.log.dag.count(),
             digest: self.root.0,
-            governance: self.governance.as_ref().map(|view| view.frontier.clone()).unwrap_or_default(),
+            governance: governance.map(|view| view.frontier.clone()).unwrap_or_default(),
         }
         .within_bounds()
     }

@@ -67,6 +67,11 @@ impl Flight {
         View { snapshot: Arc::clone(snapshot), overlay: self.overlay.clone() }
     }
 
+    /// Whether all that the machine wrote is durable.
+    pub(crate) fn has_landed(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Ends a step.
     pub(crate) fn depart(&mut self, work: Work<'_>) -> Departure {
         let Work { view, seq, batch, keys, mut now, after, .. } = work;

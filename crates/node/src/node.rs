@@ -46,6 +46,9 @@ use crate::view::View;
 
 use restart::records;
 
+/// When a context goes on with work that is too long for one step, in milliseconds: what came meanwhile has its turn first.
+const NEXT_PIECE_MS: u64 = 1;
+
 /// A machine that a log belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum LogOwner {
@@ -70,6 +73,8 @@ pub(crate) enum Timer {
     Join(GroupId),
     /// Fetch a bundle.
     Blob(BlobId),
+    /// Go on making a context's state follow the verdicts.
+    Rebuild(ContextId),
 }
 
 /// A node: every group and context that it is part of.
@@ -296,6 +301,14 @@ impl Node {
             Timer::Merge(group) => self.merge_heads(turn, group),
             Timer::Join(group) => self.continue_join(turn, group),
             Timer::Blob(blob) => self.fetch_blob(turn, blob),
+            Timer::Rebuild(context) => self.rebuild(turn, context),
+        }
+    }
+
+    /// Makes a context's state follow the verdicts, a piece in each step.
+    fn rebuild(&mut self, turn: &mut Turn<'_>, id: ContextId) {
+        if self.with_context(turn, &id, Context::go_on_rebuilding) == Some(true) {
+            self.touched(turn, id.log());
         }
     }
 
@@ -482,6 +495,9 @@ impl Node {
         let result = act(context, &mut work);
         let departure = context.flight.depart(work);
         turn.take(MachineId::Context(*id), departure);
+        if context.is_rebuilding() {
+            self.timers.set(Timer::Rebuild(*id), turn.time.wall_ms + NEXT_PIECE_MS);
+        }
         if std::mem::take(&mut context.wants_epoch)
             && let Some(view) = &context.governance
         {
@@ -566,6 +582,16 @@ impl Node {
         }
         wanted.retain(|bundle, _| !self.installed.contains_key(bundle));
         wanted
+    }
+
+    /// Whether what is durable of a context's state follows the newest verdicts, for tests of invariants: after large changes
+    /// of them that takes some steps.
+    #[must_use]
+    pub fn shows_verdicts(&self, context: &ContextId) -> bool {
+        let of = self.contexts.get(context);
+        of.is_none_or(|context| {
+            !context.is_rebuilding() && (context.flight.has_landed() || !context.verdicts.has_void())
+        })
     }
 
     /// Log ids of all machines, for tests of invariants.

@@ -31,7 +31,8 @@ pub struct Comparison {
     pub we_lack: bool,
     /// We hold something that they lack: offer.
     pub they_lack: bool,
-    /// Equal heads under equal governance, and yet another digest: a bug or a lie, to be shown.
+    /// Equal heads under equal governance, and yet another digest: a bug or a lie, to be shown. A digest that is under no
+    /// governance is not there to be compared.
     pub diverged: bool,
     /// How to go about it.
     pub protocol: Protocol,
@@ -63,6 +64,7 @@ pub fn compare(ours: &Summary, theirs: &Summary, authors: u64, holds: impl Fn(&E
             they_lack: false,
             diverged: ours.heads.len() < SUMMARY_HEADS_MAX
                 && ours.governance == theirs.governance
+                && !ours.governance.is_empty()
                 && ours.digest != theirs.digest,
             protocol: Protocol::None,
             estimate: Estimate::default(),
@@ -100,7 +102,7 @@ mod tests {
             heads: heads.iter().map(|n| EntryId::from_bytes([*n; 32])).collect(),
             count: 1,
             digest: [digest; 32],
-            governance: vec![],
+            governance: vec![EntryId::from_bytes([9; 32])],
         }
     }
 

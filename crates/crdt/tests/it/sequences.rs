@@ -6,8 +6,8 @@ use mesto_crdt::sequence::{
     Anchor, Content, Deleted, DeletedOf, Item, Mint, Run, Sequence, SequenceError, Spans, Stretch,
 };
 use mesto_crdt::{
-    ApplyError, CollectionId, Delta, DeltaId, Draft, DraftError, Handle, Kind, Leaf, Op, OpError, Rebuilt, Space,
-    TextStep, TextVersion, Transaction, TreeCache, Unit, Write, decode_ops, encode_ops, leaf,
+    ApplyError, CollectionId, Delta, DeltaId, Draft, DraftError, Handle, Kind, Leaf, Op, OpError, Rebuilding, Rebuilt,
+    Space, TextStep, TextVersion, Transaction, TreeCache, Unit, Write, decode_ops, encode_ops, leaf,
 };
 use proptest::prelude::*;
 
@@ -79,16 +79,19 @@ impl World {
             let history = &self.history;
             let keys = |i: usize| history.delta(i).leaf_keys(&*state, &history.in_past(i)).expect("sound");
             let leaves = keys(voided);
-            let touching = (0..history.entries.len()).filter(|i| *i == voided || !keys(*i).is_disjoint(&leaves));
-            let touching: Vec<usize> = touching.collect();
-            let pasts: Vec<_> = touching.iter().map(|i| history.in_past(*i)).collect();
-            let deltas = touching.iter().zip(&pasts).map(|(i, in_past)| Rebuilt {
-                delta: history.delta(*i),
-                in_past,
-                is_void: history.void.contains(i),
-            });
+            let mut rebuilding = Rebuilding::of(leaves);
             let mut transaction = Transaction::new(&*state, cache);
-            transaction.rebuild(&leaves, deltas).expect("sound");
+            let order: Vec<usize> = (0..history.entries.len()).collect();
+            for part in order.chunks(3) {
+                let pasts: Vec<_> = part.iter().map(|i| history.in_past(*i)).collect();
+                let deltas = part.iter().zip(&pasts).map(|(i, in_past)| Rebuilt {
+                    delta: history.delta(*i),
+                    in_past,
+                    is_void: history.void.contains(i),
+                });
+                transaction.rebuild(&mut rebuilding, &deltas.collect::<Vec<_>>()).expect("sound");
+            }
+            transaction.put_rebuilt(&rebuilding).expect("sound");
             let commit = transaction.finish().expect("sound");
             state.read.apply_writes(&commit.writes);
             state.sequences = commit.sequences;

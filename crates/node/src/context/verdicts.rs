@@ -97,7 +97,11 @@ impl Verdicts {
     }
 
     pub(crate) fn is_void(&self, placement: &Placement) -> bool {
-        is_in(&self.void, placement.chain, placement.seq)
+        self.is_void_at(placement.chain, placement.seq)
+    }
+
+    pub(super) fn is_void_at(&self, chain: ChainIx, seq: u64) -> bool {
+        is_in(&self.void, chain, seq)
     }
 
     pub(crate) fn has_void(&self) -> bool {
@@ -255,7 +259,7 @@ fn push(void: &mut Void, chain: ChainIx, first: u64, last: u64) {
     };
 }
 
-fn is_in(void: &Void, chain: ChainIx, seq: u64) -> bool {
+pub(super) fn is_in(void: &Void, chain: ChainIx, seq: u64) -> bool {
     void.range((chain, 0)..=(chain, seq)).next_back().is_some_and(|(_, last)| *last >= seq)
 }
 

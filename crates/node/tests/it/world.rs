@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use mesto_crdt::{Author, Draft, DraftLimits, Kind, Read};
 use mesto_governance::action::Action;
@@ -12,7 +13,7 @@ use mesto_node::command::{
 };
 use mesto_node::record::GroupRecord;
 use mesto_node::store::memory::MemoryStore;
-use mesto_node::store::{Keyspace, Store as _};
+use mesto_node::store::{Keyspace, Pair, Snapshot, Store as _};
 use mesto_node::{Call, Effect, Entropy, Input, Node, Report, Step, Ticket, Time, layout, verify};
 use mesto_oplog::entry::Draft as EntryDraft;
 use mesto_oplog::{Header, Incarnation, SigningKey, Stamp};
@@ -23,9 +24,26 @@ const BEGIN_MS: u64 = 1_700_000_000_000;
 /// Steps in one stretch of time that no test comes near: beyond it nodes keep each other busy without an end.
 const STEPS_MAX: u64 = 200_000;
 
+/// A moment of a disk that counts how many entries of logs are read.
+struct Counted(Arc<dyn Snapshot>, Arc<AtomicU64>);
+
+impl Snapshot for Counted {
+    fn get(&self, keyspace: Keyspace, key: &[u8]) -> Option<Vec<u8>> {
+        self.1.fetch_add(u64::from(keyspace == Keyspace::Entry), Ordering::Relaxed);
+        self.0.get(keyspace, key)
+    }
+
+    fn scan(&self, keyspace: Keyspace, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<Pair> {
+        self.0.scan(keyspace, prefix, after, limit)
+    }
+}
+
 /// One machine: a disk, and a node while it runs.
 struct Host {
     peer: Peer,
+    entries_read: Arc<AtomicU64>,
+    /// In one step.
+    entries_read_max: u64,
     store: MemoryStore,
     node: Option<Node>,
     topics: BTreeSet<String>,
@@ -50,6 +68,8 @@ impl World {
     pub(crate) fn new(hosts: usize) -> Self {
         let host = |at: usize| Host {
             peer: Peer::from_bytes([u8::try_from(at).expect("few hosts") + 1; 32]),
+            entries_read: Arc::default(),
+            entries_read_max: 0,
             store: MemoryStore::new(),
             node: None,
             topics: BTreeSet::new(),
@@ -101,13 +121,7 @@ impl World {
 
     /// Cuts all that connects a machine with others.
     pub(crate) fn isolate(&mut self, host: usize) {
-        let (cut, left): (BTreeSet<_>, BTreeSet<_>) = self.links.iter().partition(|(a, b)| *a == host || *b == host);
-        self.links = left;
-        for (a, b) in cut {
-            let (of_a, of_b) = (self.hosts[a].peer, self.hosts[b].peer);
-            self.queue.push_back((a, Input::PeerDown(of_b)));
-            self.queue.push_back((b, Input::PeerDown(of_a)));
-        }
+        self.linked(host).into_iter().for_each(|other| self.cut(host, other));
     }
 
     /// Lets so much time pass, and all happen that happens in it.
@@ -138,6 +152,20 @@ impl World {
         (0..self.hosts.len()).for_each(|host| self.queue.push_back((host, Input::Tick)));
     }
 
+    /// The most entries of logs that a node has read in one step since this was last asked.
+    pub(crate) fn entries_read_max(&mut self, host: usize) -> u64 {
+        std::mem::take(&mut self.hosts[host].entries_read_max)
+    }
+
+    /// Cuts what connects two machines.
+    pub(crate) fn cut(&mut self, a: usize, b: usize) {
+        if self.links.remove(&(a.min(b), a.max(b))) {
+            let (of_a, of_b) = (self.hosts[a].peer, self.hosts[b].peer);
+            self.queue.push_back((a, Input::PeerDown(of_b)));
+            self.queue.push_back((b, Input::PeerDown(of_a)));
+        }
+    }
+
     fn moment(&mut self) -> (Time, Entropy) {
         self.steps += 1;
         let seed = *blake3::hash(&self.steps.to_le_bytes()).as_bytes();
@@ -148,7 +176,10 @@ impl World {
         let (time, mut entropy) = self.moment();
         let of = &mut self.hosts[host];
         let Some(node) = &mut of.node else { return };
-        let step = node.step(input, time, &mut entropy, &of.store.snapshot());
+        let before = of.entries_read.load(Ordering::Relaxed);
+        let snapshot: Arc<dyn Snapshot> = Arc::new(Counted(of.store.snapshot(), Arc::clone(&of.entries_read)));
+        let step = node.step(input, time, &mut entropy, &snapshot);
+        of.entries_read_max = of.entries_read_max.max(of.entries_read.load(Ordering::Relaxed) - before);
         self.carry_out(host, step);
     }
 
