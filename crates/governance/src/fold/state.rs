@@ -123,11 +123,15 @@ pub struct Context {
     pub op: EntryId,
     /// The random bytes of the registration, which proofs and key wraps are bound to.
     pub nonce: [u8; 32],
-    /// Who registered it.
+    /// Who registered it. Whether that still gives anything, [`Context::is_creator`] tells.
     pub creator: PublicKey,
     /// Whether it was taken out of the group.
     pub is_detached: bool,
     pub(crate) ix: Ix,
+    /// Whether the creator's membership is the one in which it was registered.
+    pub(crate) founded: Slot<bool>,
+    /// Whether the creator lost the membership in an ancestor by which it was registered.
+    pub(crate) is_forfeited: bool,
     pub(crate) registered_release: Release,
     pub(crate) release: Slot<Release>,
     pub(crate) visibility: Slot<Visibility>,
@@ -405,6 +409,12 @@ impl Context {
     #[must_use]
     pub fn release(&self) -> &Release {
         self.release.strongest().unwrap_or(&self.registered_release)
+    }
+
+    /// Whether a member has what comes of having registered it: until its membership ends, whoever comes back begins anew.
+    #[must_use]
+    pub fn is_creator(&self, member: &PublicKey) -> bool {
+        self.creator == *member && !self.is_forfeited && self.founded.values().all(|&stands| stands)
     }
 
     /// Who may join it. Restricted beats a concurrent Open.
