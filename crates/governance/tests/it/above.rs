@@ -278,3 +278,19 @@ fn to_be_let_in_again_above_as_less_takes_nothing_that_the_removal_had_spared() 
     assert!(forest.groups[&child].is_dead(&beside.id()));
     assert_as_resolved(&forest, child);
 }
+
+#[test]
+fn what_a_void_removal_claims_to_have_seen_is_not_spared_by_the_next() {
+    let (mut forest, root, child) = scene();
+    let hidden = forest.draft(2, child, vec![add(7, Role::Member, Capabilities::DEFAULT)]);
+    let friendly = removal(2, child, vec![hidden.id()], vec![]);
+    let friendly = forest.draft(1, root, friendly);
+    let undoing = forest.draft(0, root, vec![remove(1)]);
+    applies(&mut forest, &friendly);
+    applies(&mut forest, &undoing);
+    assert!(forest.groups[&root].is_dead(&friendly.id()));
+    forest.act(0, root, vec![remove(2)]);
+    applies(&mut forest, &hidden);
+    assert!(forest.groups[&child].is_dead(&hidden.id()));
+    assert_as_resolved(&forest, child);
+}
