@@ -185,7 +185,7 @@ impl<F> View<F> {
         let heads = graph.heads_with(&self.heads, x);
         let upper = self.state.upper(&heads);
         let mut strikers = Vec::new();
-        for beside in graph.beside(x, &self.heads) {
+        for beside in graph.rivals_beside(x, &self.heads) {
             let other = &graph.node(beside).effects;
             let compete = matches!((&effects.claims, &other.claims), (Some(a), Some(b)) if a.0 == b.0);
             let contest = effects.contests(other) || other.contests(effects);
