@@ -1,7 +1,8 @@
 //! What an op costs as a group's log grows: `cargo run --release -p mesto-governance --example long_log`.
 //!
 //! Prints one JSON object per history: microseconds per op for the first and the last thousand (signatures excluded),
-//! and the slowest single op, milliseconds for a fold from nothing, and microseconds for a clone that goes on by one op.
+//! and the slowest single op, milliseconds for a fold from nothing, and microseconds for a clone that goes on by one op, and
+//! for an op that is beside nearly all others.
 //! With an argument, of that many ops instead of ten thousand.
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)] // A measuring tool needs a clock.
@@ -35,11 +36,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut onward = kept.clone();
         onward.apply(&next)?;
         let onward_micros = start.elapsed().as_secs_f64() * 1e6;
+        // Somebody backdates: the op is beside nearly the whole log.
+        let early = vec![entries[branches].id()];
+        let late = sign(&SigningKey::from_seed(&[2; 32]), last.log(), early, ops + 1, vec![Action::Merge])?;
+        let start = Instant::now();
+        governance.apply(&late)?;
+        let beside_micros = start.elapsed().as_secs_f64() * 1e6;
         let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
         let start = Instant::now();
         let same = governance.resolved().digest() == governance.digest();
         println!(
-            "{{\"history\":\"{name}\",\"firstMicros\":{:.1},\"lastMicros\":{:.1},\"slowestMs\":{:.1},\"onwardMicros\":{onward_micros:.1},\"totalMs\":{:.0},\"resolveMs\":{:.0},\"same\":{same}}}",
+            "{{\"history\":\"{name}\",\"firstMicros\":{:.1},\"lastMicros\":{:.1},\"slowestMs\":{:.1},\"onwardMicros\":{onward_micros:.1},\"besideMicros\":{beside_micros:.1},\"totalMs\":{:.0},\"resolveMs\":{:.0},\"same\":{same}}}",
             mean(&micros[..1000]),
             mean(&micros[micros.len() - 1000..]),
             micros.iter().copied().fold(0.0, f64::max) / 1e3,

@@ -37,10 +37,12 @@
 //!    is lost, and 5 begins anew. Otherwise the live ops make the state.
 //! 7. *The rest of the state* is decided per slot by its maximal live ops. Restricted beats a concurrent Open, off the
 //!    allowlist beats on, taken beats given, left beats joined; other settings go to the strongest rank, then the larger
-//!    id. The end of a membership ends all identities, places on allowlists and rights that are before or beside it.
+//!    id. The end of a membership ends all identities, places on allowlists and rights that are before or beside it, and what
+//!    comes of having registered a context.
 //! 8. *Ancestors resolve first*; which of their ops are dead is given. Who has no row in the group is a member by the
 //!    nearest ancestor that has a live row of theirs in the past of the op. A live revocation of that row, or of a nearer
-//!    one, that is neither in the past of the op nor had seen it (it names heads of this log) takes the support of what
+//!    one, that is neither in the past of the op nor had seen it (it, or an earlier one of the row, names heads of this
+//!    log) takes the support of what
 //!    needs more than it leaves: what it sets, or, where it ends the row, what comes from further up. A row of the group
 //!    itself takes precedence over all this. [`ancestry`] is this rule.
 //!

@@ -237,7 +237,7 @@ impl GroupState {
     pub(crate) fn need_to_join(&self, member: &PublicKey, context: ContextId) -> Result<Need, Denied> {
         let row = self.context_row(context)?;
         match row.visibility() {
-            _ if row.creator == *member && row.is_allowed(member) => Ok(Need::MEMBERSHIP),
+            _ if row.is_creator(member) && row.is_allowed(member) => Ok(Need::MEMBERSHIP),
             Visibility::Open => {
                 Ok(Need { capabilities: Capabilities::NONE.with(Capability::JoinOpenContexts), ..Need::MEMBERSHIP })
             }
@@ -250,24 +250,24 @@ impl GroupState {
     /// ancestor has no say in who reads.
     pub(crate) fn need_to_manage(&self, member: &PublicKey, context: ContextId) -> Result<Need, Denied> {
         let row = self.context_row(context)?;
-        let is_theirs = row.creator == *member || row.has_right(member, ContextRight::Manage);
+        let is_theirs = row.is_creator(member) || row.has_right(member, ContextRight::Manage);
         Ok(if is_theirs { Need::level(Level::Member) } else { Need::level(Level::Admin).directly() })
     }
 
     pub(crate) fn need_to_name(&self, member: &PublicKey, context: ContextId) -> Result<Need, Denied> {
         let row = self.context_row(context)?;
-        let is_theirs = row.creator == *member || row.has_right(member, ContextRight::Manage);
+        let is_theirs = row.is_creator(member) || row.has_right(member, ContextRight::Manage);
         Ok(Need::level(if is_theirs { Level::Member } else { Level::Admin }))
     }
 
     pub(crate) fn need_to_detach(&self, member: &PublicKey, context: ContextId) -> Result<Need, Denied> {
-        let is_theirs = self.context_row(context)?.creator == *member;
+        let is_theirs = self.context_row(context)?.is_creator(member);
         Ok(Need::level(if is_theirs { Level::Member } else { Level::Admin }))
     }
 
     /// To give and take rights in a context. Who was given one gives none.
     pub(crate) fn need_to_entrust(&self, member: &PublicKey, context: ContextId) -> Result<Need, Denied> {
-        let is_theirs = self.context_row(context)?.creator == *member;
+        let is_theirs = self.context_row(context)?.is_creator(member);
         Ok(if is_theirs { Need::level(Level::Member) } else { Need::level(Level::Admin).directly() })
     }
 

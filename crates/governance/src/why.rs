@@ -148,7 +148,7 @@ impl Governance {
         Some(Place {
             context,
             visibility: row.visibility(),
-            is_creator: row.creator == *member,
+            is_creator: row.is_creator(member),
             is_allowed: row.is_allowed(member),
             allowed_by: allowed_by.map(|op| op_ref(self.graph(), op)).collect(),
             rights: row.rights().filter(|(who, _)| who == member).map(|(_, right)| right).collect(),

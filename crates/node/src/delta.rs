@@ -134,3 +134,62 @@ fn associated(header: &Header, governance: &[EntryId], key: &KeyId) -> Vec<u8> {
     let place = (&header.log, &header.author, &header.incarnation, header.seq, governance, key);
     borsh::to_vec(&place).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use mesto_oplog::entry::{Kind, Stamp};
+    use mesto_oplog::{Incarnation, LogId, PublicKey};
+
+    use super::*;
+
+    fn header(seq: u64) -> Header {
+        Header {
+            kind: Kind::Delta,
+            log: LogId::from_bytes([1; 32]),
+            author: PublicKey::from_bytes([2; 32]),
+            incarnation: Incarnation(3),
+            seq,
+            prev: None,
+            parents: vec![],
+            stamp: Stamp(4),
+        }
+    }
+
+    fn heads(count: u8) -> Vec<EntryId> {
+        (0..count).map(|byte| EntryId::from_bytes([byte; 32])).collect()
+    }
+
+    fn sealed(governance: Vec<EntryId>) -> Vec<u8> {
+        let payload = Payload { bundle: BlobId::from_bytes([5; 32]), ops: vec![], events: vec![] };
+        DeltaBody::seal(&header(1), governance, &EpochKey::from_bytes([6; 32]), [7; 24], &payload).expect("seals")
+    }
+
+    #[test]
+    fn heads_of_governance_are_some_not_too_many_and_in_order() {
+        let most = u8::try_from(GOVERNANCE_MAX).expect("few");
+        assert!(DeltaBody::decode(&sealed(heads(most))).is_ok());
+        let backward = heads(2).into_iter().rev().collect();
+        for bad in [vec![], heads(most + 1), backward, vec![EntryId::default(); 2]] {
+            assert_eq!(DeltaBody::decode(&sealed(bad)), Err(DeltaError::GovernanceHeads));
+        }
+    }
+
+    #[test]
+    fn a_sealed_payload_opens_in_its_own_place_under_its_own_key_only() {
+        let body = DeltaBody::decode(&sealed(heads(2))).expect("canonical");
+        let key = EpochKey::from_bytes([6; 32]);
+        assert!(body.open(&header(1), &key).is_ok());
+        let moved = [
+            header(2),
+            Header { author: PublicKey::from_bytes([9; 32]), ..header(1) },
+            Header { log: LogId::from_bytes([9; 32]), ..header(1) },
+            Header { incarnation: Incarnation(9), ..header(1) },
+        ];
+        for header in moved {
+            assert_eq!(body.open(&header, &key), Err(DeltaError::Sealed));
+        }
+        assert_eq!(body.open(&header(1), &EpochKey::from_bytes([9; 32])), Err(DeltaError::Sealed));
+        let elsewhere = DeltaBody { governance: heads(1), ..body };
+        assert_eq!(elsewhere.open(&header(1), &key), Err(DeltaError::Sealed));
+    }
+}

@@ -72,11 +72,22 @@ impl Level {
         self.graph.seats_of(member).filter(move |&op| !is_seen(op) && self.is_live(op))
     }
 
-    /// Whether an op names heads of the descendant's log to which `is_before` applies.
-    fn had_seen(&self, op: Ix, descendant: GroupId, is_before: &dyn Fn(&[EntryId]) -> bool) -> bool {
-        let actions = &self.graph.node(op).payload.op.actions;
-        let named = actions.iter().flat_map(|action| action.descendants());
-        named.filter(|named: &&DescendantHeads| named.group == descendant).any(|named| is_before(&named.heads))
+    /// Whether `op`, or a live op before it that sets or ends the same member's row, names heads of the descendant's log to
+    /// which `is_before` applies: what a removal had seen is before whatever comes after the removal, also before the op
+    /// that lets the member in again. Not what any op before it names: who hides something could name it elsewhere.
+    fn had_seen(
+        &self,
+        op: Ix,
+        member: &PublicKey,
+        descendant: GroupId,
+        is_before: &dyn Fn(&[EntryId]) -> bool,
+    ) -> bool {
+        let earlier = self.graph.seats_of(member).filter(|&other| self.graph.is_past(other, op) && self.is_live(other));
+        std::iter::once(op).chain(earlier).any(|op| {
+            let actions = &self.graph.node(op).payload.op.actions;
+            let named = actions.iter().flat_map(|action| action.descendants());
+            named.filter(|named: &&DescendantHeads| named.group == descendant).any(|named| is_before(&named.heads))
+        })
     }
 }
 
@@ -99,7 +110,7 @@ impl Ancestry {
             for op in level.unseen(member, seen) {
                 let effects = &level.graph.node(op).effects;
                 let is_idle = effects.is_leave && !vantage.leaves_count;
-                if is_idle || level.had_seen(op, self.group, vantage.is_before) {
+                if is_idle || level.had_seen(op, member, self.group, vantage.is_before) {
                     continue;
                 }
                 match effects.gives(member) {

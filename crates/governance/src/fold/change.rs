@@ -296,6 +296,7 @@ fn context_changes(before: &GroupState, after: &GroupState, context: ContextId) 
                     || old.name() != new.name()
                     || !old.allowlist().eq(new.allowlist())
                     || !old.rights().eq(new.rights())
+                    || old.is_creator(&old.creator) != new.is_creator(&new.creator)
                     || old.aborted != new.aborted;
                 changes.extend(differs.then_some(Change::ContextChanged { context }));
                 let checkpoints = !old.checkpoints.keys().eq(new.checkpoints.keys());

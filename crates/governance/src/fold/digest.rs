@@ -69,7 +69,7 @@ impl Listing {
     }
 
     fn context(&mut self, row: &Context) {
-        self.row(b'c', &(row.id, row.nonce, row.creator, row.is_detached));
+        self.row(b'c', &(row.id, row.nonce, row.creator, row.is_creator(&row.creator), row.is_detached));
         self.row(b'r', &(row.release(), row.visibility(), row.name()));
         self.row(b'a', &row.allowlist().copied().collect::<Vec<PublicKey>>());
         for (identity, member) in row.identities() {

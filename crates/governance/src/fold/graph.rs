@@ -250,18 +250,23 @@ impl<Id: Ord + Clone, M: Ord + Clone, P> Graph<Id, M, P> {
         found
     }
 
-    /// The ops within `heads` that are neither `x` nor in its past: those concurrent with it, if nothing within
-    /// `heads` comes after it.
+    /// Of the ops within `heads` that are concurrent with `x`, which nothing within them comes after, those that may have to do
+    /// with it: one could void the other, or both want what only one can have. Found by the indexes, for somebody may
+    /// put an op beside a whole log.
     #[must_use]
-    pub fn beside(&self, x: Ix, heads: &BTreeSet<Ix>) -> Vec<Ix> {
-        let mut found = BTreeSet::new();
-        let mut open: Vec<Ix> = heads.iter().copied().collect();
-        while let Some(ix) = open.pop() {
-            if ix != x && !self.is_past(ix, x) && found.insert(ix) {
-                open.extend_from_slice(&self.node(ix).parents);
-            }
-        }
-        found.into_iter().collect()
+    pub fn rivals_beside(&self, x: Ix, heads: &BTreeSet<Ix>) -> BTreeSet<Ix> {
+        let effects = &self.node(x).effects;
+        let changed = effects.changes.iter().map(|(member, _)| member);
+        let relied_on = effects.relies.iter().map(|(member, _)| member);
+        let relying = changed.clone().filter_map(|member| self.relying.get(member));
+        let setting = changed.chain(relied_on).filter_map(|member| self.seats.get(member));
+        let entering = effects.closes.iter().filter_map(|door| self.entering.get(door));
+        let closing = effects.enters.iter().filter_map(|(door, _)| self.closing.get(door));
+        let claiming = effects.claims.iter().filter_map(|(invitation, _)| self.claiming.get(invitation));
+        let transfers = effects.transfers.then_some(&self.transfers);
+        let found = relying.chain(setting).chain(entering).chain(closing).chain(claiming).chain(transfers);
+        let is_beside = |op: &Ix| *op != x && !self.is_past(*op, x) && self.is_within(*op, heads);
+        found.flatten().copied().filter(is_beside).collect()
     }
 
     /// `heads` after `x` came, whose parents are all within them.

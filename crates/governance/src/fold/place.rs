@@ -178,13 +178,15 @@ impl GroupState {
 
     fn place_context(&mut self, op: &Placing<'_>, index: u8, registered: &ContextRegistered) {
         let id = ContextId::of_action(op.id, index);
-        let row = Context {
+        let mut row = Context {
             id,
             op: op.id,
             nonce: registered.nonce,
             creator: op.author,
             is_detached: false,
             ix: op.ix,
+            founded: Slot::default(),
+            is_forfeited: false,
             registered_release: registered.release.clone(),
             release: Slot::default(),
             visibility: Slot::default(),
@@ -200,6 +202,8 @@ impl GroupState {
             severed: imbl::OrdSet::new(),
             delisted: imbl::OrdSet::new(),
         };
+        row.founded.set(op, true);
+        row.founded.set_beside(op, &self.person(op.author).ended, false);
         self.contexts.insert(id, Arc::new(row));
         self.place_allowed(op, id, op.author);
     }
@@ -228,7 +232,8 @@ impl GroupState {
         }
     }
 
-    /// Who goes loses all identities and all places on allowlists: whoever comes back begins anew.
+    /// Who goes loses all identities, all places on allowlists, and what comes of having registered a context: whoever comes
+    /// back begins anew.
     fn place_end(&mut self, op: &Placing<'_>, member: PublicKey) {
         self.losses.set(op, ());
         let person = self.person(member);
@@ -240,6 +245,9 @@ impl GroupState {
                 Some(identity) => context.identities.entry(identity).or_default().set(op, None),
                 None => {
                     context.allowlist.entry(member).or_default().set(op, false);
+                    if context.creator == member {
+                        context.founded.set(op, false);
+                    }
                     for right in ContextRight::ALL {
                         if let Some(slot) = context.rights.get_mut(&(member, right)) {
                             slot.set(op, false);
@@ -297,6 +305,10 @@ impl GroupState {
                     };
                 }
                 continue;
+            }
+            let is_forfeited = row.creator == member && row.founded.ops().any(&lost);
+            if row.creator == member && row.is_forfeited != is_forfeited {
+                Arc::make_mut(row).is_forfeited = is_forfeited;
             }
             for right in [None].into_iter().chain(ContextRight::ALL.map(Some)) {
                 let slot = match right {

@@ -1,19 +1,19 @@
 //! The state of a group: what the live ops come to. All maps are persistent: a clone costs nothing.
 
+mod context;
+
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 use mesto_oplog::{EntryId, PublicKey};
 
+pub use self::context::Context;
 use super::ancestry::Ancestry;
 use super::graph::Ix;
 use super::roster::Roster;
 use super::slot::Slot;
-use crate::action::{
-    AdmissionPolicySet, Checkpoint, KeyEpochStarted, PeerHint, Release, TargetApplicationSet, UpgradePolicy, Visibility,
-};
+use crate::action::{AdmissionPolicySet, KeyEpochStarted, PeerHint, TargetApplicationSet, UpgradePolicy, Visibility};
 use crate::capability::Capabilities;
-use crate::context_right::ContextRight;
 use crate::id::{ContextId, GroupId, InvitationId, KeyId, SealingPublicKey};
 use crate::rank::Rank;
 use crate::role::{Level, Role};
@@ -112,46 +112,6 @@ pub struct Invitation {
     /// Whether it was closed.
     pub is_revoked: bool,
     pub(crate) ix: Ix,
-}
-
-/// A context.
-#[derive(Clone, Debug)]
-pub struct Context {
-    /// Its id.
-    pub id: ContextId,
-    /// The op that registered it.
-    pub op: EntryId,
-    /// The random bytes of the registration, which proofs and key wraps are bound to.
-    pub nonce: [u8; 32],
-    /// Who registered it.
-    pub creator: PublicKey,
-    /// Whether it was taken out of the group.
-    pub is_detached: bool,
-    pub(crate) ix: Ix,
-    pub(crate) registered_release: Release,
-    pub(crate) release: Slot<Release>,
-    pub(crate) visibility: Slot<Visibility>,
-    pub(crate) alias: Slot<String>,
-    /// By member: on the list or off it.
-    pub(crate) allowlist: OrdMap<PublicKey, Slot<bool>>,
-    /// By identity: the member that joined as it, or nothing once it left.
-    pub(crate) identities: OrdMap<PublicKey, Slot<Option<PublicKey>>>,
-    /// All live ops that say who is let in here: visibility, allow, disallow.
-    pub(crate) gates: OrdSet<Ix>,
-    /// All live ops that may end somebody's rights here: detach, restrict, disallow, leave.
-    pub(crate) enders: OrdSet<Ix>,
-    /// The maximal live ops by which somebody lost the right to read here.
-    pub(crate) losses: Slot<()>,
-    /// By member and right: whether it is given.
-    pub(crate) rights: OrdMap<(PublicKey, ContextRight), Slot<bool>>,
-    /// By op.
-    pub(crate) checkpoints: OrdMap<EntryId, Arc<Checkpoint>>,
-    /// The ops whose migrations were given up.
-    pub(crate) aborted: OrdSet<EntryId>,
-    /// Identities whose members lost the membership in an ancestor that they joined by.
-    pub(crate) severed: OrdSet<PublicKey>,
-    /// Places on the allowlist, and rights, of which the same is true.
-    pub(crate) delisted: OrdSet<(PublicKey, Option<ContextRight>)>,
 }
 
 /// A key epoch.
@@ -404,73 +364,5 @@ impl GroupState {
     #[must_use]
     pub fn epoch(&self, key: &KeyId) -> Option<&Epoch> {
         self.epochs.get(key).map(Arc::as_ref)
-    }
-}
-
-impl Context {
-    /// What it runs: what it was registered with, or what was set for it since. Whether it follows the group's
-    /// target is a matter of the group's policy.
-    #[must_use]
-    pub fn release(&self) -> &Release {
-        self.release.strongest().unwrap_or(&self.registered_release)
-    }
-
-    /// Who may join it. Restricted beats a concurrent Open.
-    #[must_use]
-    pub fn visibility(&self) -> Visibility {
-        self.visibility.values().copied().max().unwrap_or_default()
-    }
-
-    /// Its name, empty if it has none.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.alias.strongest().map(String::as_str).unwrap_or_default()
-    }
-
-    /// Whether a member is on the allowlist. Off beats a concurrent on.
-    #[must_use]
-    pub fn is_allowed(&self, member: &PublicKey) -> bool {
-        let is_on = |slot: &Slot<bool>| slot.values().all(|&allowed| allowed);
-        !self.delisted.contains(&(*member, None)) && self.allowlist.get(member).is_some_and(is_on)
-    }
-
-    /// Whether a member was given a right here. Taken beats a concurrent given.
-    #[must_use]
-    pub fn has_right(&self, member: &PublicKey, right: ContextRight) -> bool {
-        let is_given = |slot: &Slot<bool>| slot.values().all(|&given| given);
-        !self.delisted.contains(&(*member, Some(right))) && self.rights.get(&(*member, right)).is_some_and(is_given)
-    }
-
-    /// The members that were given rights here, with the rights.
-    pub fn rights(&self) -> impl Iterator<Item = (PublicKey, ContextRight)> {
-        self.rights.keys().copied().filter(|(member, right)| self.has_right(member, *right))
-    }
-
-    /// The checkpoints, in order of the ops that made them.
-    pub fn checkpoints(&self) -> impl Iterator<Item = (&EntryId, &Checkpoint)> {
-        self.checkpoints.iter().map(|(op, checkpoint)| (op, checkpoint.as_ref()))
-    }
-
-    /// Whether the migration that an op asked for was given up.
-    #[must_use]
-    pub fn is_aborted(&self, target: &EntryId) -> bool {
-        self.aborted.contains(target)
-    }
-
-    /// The allowlist, in order of the members' keys.
-    pub fn allowlist(&self) -> impl Iterator<Item = &PublicKey> {
-        self.allowlist.keys().filter(|member| self.is_allowed(member))
-    }
-
-    /// The member that an identity is bound to. Leaving beats a concurrent join.
-    #[must_use]
-    pub fn member_of(&self, identity: &PublicKey) -> Option<PublicKey> {
-        let slot = self.identities.get(identity).filter(|_| !self.severed.contains(identity))?;
-        if slot.values().any(Option::is_none) { None } else { slot.strongest().copied().flatten() }
-    }
-
-    /// The identities and their members, in order of the identities.
-    pub fn identities(&self) -> impl Iterator<Item = (&PublicKey, PublicKey)> {
-        self.identities.keys().filter_map(|identity| Some((identity, self.member_of(identity)?)))
     }
 }

@@ -68,8 +68,6 @@ pub struct View<F> {
     pub void: imbl::OrdMap<Ix, Ix>,
     /// The revocations that void ops.
     pub causes: imbl::OrdSet<Ix>,
-    /// Whether the first void pass was the last, so that it would run the same with another void op.
-    pub is_plain: bool,
     /// Ops that are dead.
     pub dead: imbl::OrdSet<Ix>,
     /// Ops that were dead at some stage of resolving, or could have been.
@@ -86,7 +84,6 @@ impl<F: Default> Default for View<F> {
             count: 0,
             void: imbl::OrdMap::new(),
             causes: imbl::OrdSet::new(),
-            is_plain: true,
             dead: imbl::OrdSet::new(),
             doubted: imbl::OrdSet::new(),
             state: F::default(),
@@ -113,7 +110,6 @@ impl<F> View<F> {
             above: above.clone(),
             count: set.len(),
             causes: outcome.void.values().copied().collect(),
-            is_plain: outcome.excluded.is_empty() && outcome.lost.is_empty(),
             void: outcome.void.into_iter().collect(),
             dead: outcome.dead.into_iter().collect(),
             doubted: outcome.doubted.into_iter().collect(),
@@ -147,7 +143,6 @@ impl<F> View<F> {
         view.heads.clone_from(heads);
         view.count += set.len();
         view.causes.extend(outcome.void.values().copied());
-        view.is_plain &= outcome.excluded.is_empty() && outcome.lost.is_empty();
         view.void.extend(outcome.void);
         view.dead.extend(outcome.dead);
         view.doubted.extend(outcome.doubted);
@@ -168,7 +163,6 @@ impl<F> View<F> {
             count: self.count,
             void: self.void.clone(),
             causes: self.causes.clone(),
-            is_plain: self.is_plain,
             dead: self.dead.clone(),
             doubted: self.doubted.clone(),
             state,
@@ -177,9 +171,10 @@ impl<F> View<F> {
 
     /// The view with one more op, whose past is within this one; or nothing, if everything has to be resolved.
     ///
-    /// Exact, because a new op is in nobody's past: as long as it neither voids nor outruns an op beside it, the
-    /// void ops stay, and with them the dead, and the new op alone has to be judged. If revocations beside it
-    /// strike it, each must be known to be in force: then it is void, by the first of them.
+    /// Exact, because a new op is in nobody's past: as long as it voids no op beside it and there is nothing that not both
+    /// can have (the uses of an invitation, the ownership), every stage of resolving goes for the others as it went without
+    /// it, and the new op alone has to be judged. If revocations beside it strike it, each must be known to be in force,
+    /// which is to void something in the last stage: then it is void, by the first of them.
     pub fn extended<Id, M, P>(&self, graph: &Graph<Id, M, P>, x: Ix) -> Option<Self>
     where
         Id: Ord + Clone,
@@ -190,7 +185,7 @@ impl<F> View<F> {
         let heads = graph.heads_with(&self.heads, x);
         let upper = self.state.upper(&heads);
         let mut strikers = Vec::new();
-        for beside in graph.beside(x, &self.heads) {
+        for beside in graph.rivals_beside(x, &self.heads) {
             let other = &graph.node(beside).effects;
             let compete = matches!((&effects.claims, &other.claims), (Some(a), Some(b)) if a.0 == b.0);
             let contest = effects.contests(other) || other.contests(effects);
@@ -204,8 +199,10 @@ impl<F> View<F> {
         if upper.names(&graph.node(x).id) {
             return None;
         }
-        let in_force = |striker: &Ix| self.is_plain && self.causes.contains(striker);
-        if !strikers.iter().all(in_force) || self.is_beyond_uses(graph, x) || self.reaches_nobody(graph, x) {
+        if !strikers.iter().all(|striker| self.causes.contains(striker))
+            || self.is_beyond_uses(graph, x)
+            || self.reaches_nobody(graph, x)
+        {
             return None;
         }
         let mut view = self.clone();

@@ -1,8 +1,8 @@
 //! What happens in an ancestor, and what a subgroup makes of it, in every order of arrival.
 
 use mesto_governance::action::{
-    Alias, DescendantHeads, Domain, InvitationCreated, JoinByInvitation, Kept, MemberCapabilitiesSet, MemberLeft,
-    MemberRemoved, MemberRoleSet, PeerHint,
+    Alias, ContextAllowed, ContextRef, DescendantHeads, Domain, InvitationCreated, JoinByInvitation, Kept,
+    MemberCapabilitiesSet, MemberLeft, MemberRemoved, MemberRoleSet, PeerHint,
 };
 use mesto_governance::right::Denied;
 use mesto_governance::verdict::{Authorship, Warrant};
@@ -249,4 +249,48 @@ fn a_readers_row_of_its_own_ends_the_right_to_write_of_who_is_a_member_from_abov
     applies(&mut forest, &bound);
     let expected = Warrant::Contested { member: id(4), causes: vec![bound.id()], kept: vec![] };
     assert_eq!(warrant(&forest, child, context, 4, &then), expected);
+}
+
+#[test]
+fn whoever_comes_back_above_is_no_creator_below_of_what_they_had_registered() {
+    let (mut forest, root, child) = scene();
+    let context = forest.context(2, child, vec![]);
+    assert!(forest.state(child).context(&context).unwrap().is_creator(&id(2)));
+    let seen = forest.groups[&child].heads();
+    forest.act(0, root, removal(2, child, seen, vec![]));
+    forest.act(0, root, vec![add(2, Role::Member, Capabilities::DEFAULT)]);
+    let list = Action::ContextAllowed(ContextAllowed { context: ContextRef::Id(context), member: id(2) });
+    let refused = forest.refused(2, child, vec![list]);
+    assert!(matches!(refused, Rejected::Denied(Denied::LevelTooLow { .. })), "{refused:?}");
+    assert_as_resolved(&forest, child);
+}
+
+#[test]
+fn to_be_let_in_again_above_as_less_takes_nothing_that_the_removal_had_spared() {
+    let (mut forest, root, child) = scene();
+    let done = forest.act(2, child, vec![add(7, Role::Member, Capabilities::DEFAULT)]);
+    let seen = forest.groups[&child].heads();
+    let beside = forest.draft(2, child, vec![add(8, Role::Member, Capabilities::DEFAULT)]);
+    forest.act(0, root, removal(2, child, seen, vec![]));
+    applies(&mut forest, &beside);
+    forest.act(0, root, vec![add(2, Role::ReadOnly, Capabilities::DEFAULT)]);
+    assert!(!forest.groups[&child].is_dead(&done));
+    assert!(forest.groups[&child].is_dead(&beside.id()));
+    assert_as_resolved(&forest, child);
+}
+
+#[test]
+fn what_a_void_removal_claims_to_have_seen_is_not_spared_by_the_next() {
+    let (mut forest, root, child) = scene();
+    let hidden = forest.draft(2, child, vec![add(7, Role::Member, Capabilities::DEFAULT)]);
+    let friendly = removal(2, child, vec![hidden.id()], vec![]);
+    let friendly = forest.draft(1, root, friendly);
+    let undoing = forest.draft(0, root, vec![remove(1)]);
+    applies(&mut forest, &friendly);
+    applies(&mut forest, &undoing);
+    assert!(forest.groups[&root].is_dead(&friendly.id()));
+    forest.act(0, root, vec![remove(2)]);
+    applies(&mut forest, &hidden);
+    assert!(forest.groups[&child].is_dead(&hidden.id()));
+    assert_as_resolved(&forest, child);
 }

@@ -2,13 +2,14 @@
 
 use mesto_governance::action::{
     AdmissionPolicySet, Alias, Checkpoint, ContextAllowed, ContextCapabilityGranted, ContextCapabilityRevoked,
-    ContextRef, InvitationCreated, InvitationRevoked, JoinByInvitation, MemberCapabilitiesSet, MigrationAborted,
-    PeerHint, TeeAdmitted,
+    ContextDetached, ContextRef, ContextVisibilitySet, InvitationCreated, InvitationRevoked, JoinByInvitation,
+    MemberCapabilitiesSet, MigrationAborted, PeerHint, TeeAdmitted, Visibility,
 };
 use mesto_governance::op::OpError;
 use mesto_governance::right::Denied;
 use mesto_governance::{
-    Action, Capabilities, Capability, Claim, ContextId, ContextRight, Governance, InvitationId, Op, Rejected, Role,
+    Action, Capabilities, Capability, Change, Claim, ContextId, ContextRight, Governance, InvitationId, Op, Rejected,
+    Role,
 };
 use mesto_oplog::entry::{DecodeError, Draft, Header, Kind, Signed, Stamp};
 use mesto_oplog::{EntryId, Incarnation};
@@ -57,6 +58,29 @@ fn an_op_under_another_authors_name_is_not_signed_by_them() {
     let mut relabelled = bytes;
     relabelled[at..at + 32].copy_from_slice(id(0).as_bytes());
     assert!(Signed::decode(&relabelled).unwrap().verify().is_err());
+}
+
+#[test]
+fn a_signature_that_was_reshaped_is_not_the_authors() {
+    // What holds for s holds in the equation for s plus the order of the group as well: only one of them may count.
+    const ORDER: [u8; 32] = [
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    ];
+    let mut world = World::peopled();
+    let op = world.sign(4, &world.governance.heads(), vec![Action::Merge]);
+    let mut bytes = op.bytes().to_vec();
+    let s = bytes.len() - 32;
+    let mut carry = 0;
+    for (byte, order) in bytes[s..].iter_mut().zip(ORDER) {
+        let sum = u16::from(*byte) + u16::from(order) + carry;
+        (*byte, carry) = (sum as u8, sum >> 8);
+    }
+    assert_eq!(carry, 0);
+    let reshaped = Signed::decode(&bytes).unwrap();
+    assert_eq!(reshaped.id(), op.id());
+    assert!(reshaped.verify().is_err());
+    world.governance.apply(&op).unwrap();
 }
 
 #[test]
@@ -176,6 +200,27 @@ fn whoever_comes_back_has_what_they_are_given_then_and_nothing_of_before() {
     let row = state.context(&context).unwrap();
     assert!(ContextRight::ALL.iter().all(|right| !row.has_right(&id(4), *right)));
     assert!(!row.is_allowed(&id(4)));
+}
+
+#[test]
+fn whoever_comes_back_is_no_creator_of_what_they_had_registered() {
+    let mut world = World::peopled();
+    world.act(1, vec![capabilities(4, Capabilities::NONE.with(Capability::CreateContexts))]);
+    let context = world.context(4, vec![]);
+    world.act(4, vec![allow(context, 3), grant(context, 3, 1)]);
+    // It would let itself into what was written while it was out.
+    let restricted =
+        ContextVisibilitySet { context: ContextRef::Id(context), visibility: Visibility::Restricted, keep: vec![] };
+    world.act(1, vec![Action::ContextVisibilitySet(restricted)]);
+    let applied = world.applied(1, vec![remove(4)]);
+    assert!(applied.changes.contains(&Change::ContextChanged { context }));
+    world.act(1, vec![add(4, Role::Member, Capabilities::DEFAULT)]);
+    let here = ContextRef::Id(context);
+    let detach = Action::ContextDetached(ContextDetached { context: here, keep: vec![] });
+    for action in [allow(context, 4), grant(context, 4, 1), name(Alias::Context(here), "mine"), detach] {
+        assert!(matches!(world.refused(4, vec![action]), Rejected::Denied(Denied::LevelTooLow { .. })));
+    }
+    assert_eq!(world.governance.resolved().digest(), world.governance.digest());
 }
 
 #[test]

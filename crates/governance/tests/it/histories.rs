@@ -125,7 +125,9 @@ fn action(
                 rights,
             })
         }
-        22 => Action::AdmissionPolicySet(AdmissionPolicySet { enabled: detail % 4 > 0, measurements: vec![] }),
+        22 => {
+            Action::AdmissionPolicySet(AdmissionPolicySet { enabled: !detail.is_multiple_of(4), measurements: vec![] })
+        }
         23 => attested(6 + target % 4),
         _ => name(Alias::Group, if detail.is_multiple_of(2) { "one" } else { "two" }),
     }

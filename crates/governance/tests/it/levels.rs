@@ -335,3 +335,18 @@ fn the_owner_can_neither_be_removed_nor_leave() {
     scene.rejects(12, 1, &[], Act::Set(0, 2));
     assert_eq!(scene.level(0), 5);
 }
+
+#[test]
+fn a_history_of_any_depth_is_walked_without_going_deep() {
+    let mut scene = Scene::new();
+    let mut head = scene.start;
+    for id in 1000..21_000 {
+        scene.op(id, 0, &[head], Act::Name);
+        head = id;
+    }
+    // Beside all of it, and striking something at its beginning.
+    scene.op(10, 2, &[], Act::Set(4, 2));
+    scene.op(11, 1, &[head], Act::Remove(2));
+    assert_eq!(scene.levels.dead(), vec![10]);
+    assert_eq!(scene.levels.resolved().1, vec![10]);
+}

@@ -188,9 +188,10 @@ impl Tree {
             let seen: BTreeSet<Id> = live.intersection(&vantage).copied().collect();
             let (row, _) = self.row(&seen, who);
             let had_seen = |id: &Id| {
-                let heads = self.ops[id].seen.get(&group).cloned().unwrap_or_default();
-                let held: Vec<Id> = heads.into_iter().filter(|head| set.contains(head)).collect();
-                self.closure(held).contains(&x)
+                let past = self.past(*id);
+                let earlier = live.iter().filter(|other| past.contains(other) && self.gives(**other, who).is_some());
+                let mut heads = earlier.chain([id]).flat_map(|op| self.ops[op].seen.get(&group)).flatten();
+                heads.any(|head| set.contains(head) && self.closure(vec![*head]).contains(&x))
             };
             let unseen = live.iter().filter(|id| !vantage.contains(id) && self.ops[id].act != Act::Leave);
             let left: Vec<Level> = unseen.filter(|id| !had_seen(id)).filter_map(|&id| self.gives(id, who)).collect();

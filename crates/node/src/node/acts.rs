@@ -6,7 +6,7 @@ use mesto_governance::action::{
     OwnershipTransferred, PeerHint, SubgroupRemoved, UpgradePolicySet, Visibility,
 };
 use mesto_governance::card::{CARD_PREFIX, Card};
-use mesto_governance::{Capabilities, ContextId, GroupId, GroupState, Right, Role, SealingPublicKey};
+use mesto_governance::{Capabilities, ContextId, GroupId, GroupState, Right, Role, SealingPublicKey, Standing};
 use mesto_oplog::PublicKey;
 use mesto_oplog::entry::PARENTS_MAX;
 use mesto_sync::Peer;
@@ -62,8 +62,8 @@ impl Node {
             }
             GroupAct::SetCapabilities(who, capabilities) => {
                 let member = member(state, &who)?;
-                let set = MemberCapabilitiesSet { member, capabilities };
-                about(member, Action::MemberCapabilitiesSet(set), "f17", "capabilities set")
+                let action = self.capabilities_action(state, &id, member, capabilities);
+                about(member, action, "f17", "capabilities set")
             }
             GroupAct::NameMember(who, name) => {
                 let member = member(state, &who)?;
@@ -168,6 +168,28 @@ impl Node {
         kept.dedup();
         kept.truncate(KEEP_MAX);
         kept
+    }
+
+    /// Gives a member capabilities. Where there are groups below, with the role that the member has: that op names what was
+    /// seen there, so that a capability that is taken does not undo what was done by it there before.
+    fn capabilities_action(
+        &self,
+        state: &GroupState,
+        id: &GroupId,
+        member: PublicKey,
+        capabilities: Capabilities,
+    ) -> Action {
+        let descendants = self.descendants(id);
+        match state.direct(&member) {
+            Some(Standing { role, .. }) if !descendants.is_empty() => Action::MemberRoleSet(MemberRoleSet {
+                member,
+                role,
+                capabilities: Some(capabilities),
+                keep: Vec::new(),
+                descendants,
+            }),
+            Some(_) | None => Action::MemberCapabilitiesSet(MemberCapabilitiesSet { member, capabilities }),
+        }
     }
 
     /// What a revocation had seen of the groups below: else all would fall that its target ever did there.

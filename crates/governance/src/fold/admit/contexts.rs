@@ -109,7 +109,7 @@ impl Admission<'_> {
         let Some(row) = self.scratch.context(&context) else { return need };
         if need != Need::level(Level::Member)
             || !row.has_right(&author, right)
-            || (row.creator == author && right == ContextRight::Manage)
+            || (row.is_creator(&author) && right == ContextRight::Manage)
         {
             return need;
         }
