@@ -34,5 +34,6 @@ pub const WIDE_SEEDS: &[(u64, &str)] = &[
     (5079, "what was decided before a removal, and left in the same commit, was taken for a leak"),
     (5023, "who had asked in vain to be let into a subgroup was nobody there when it became a member of the parent"),
     (700_006, "who asked to be let into a group that had ended was never told"),
+    (5026, "who had been removed before the app came was told that it is on its way"),
     (5049, "who had been removed presented the claim of a join that was over, and was let in by it again"),
 ];
