@@ -80,7 +80,7 @@ pub use resolve::Outcome;
 pub use state::{Context, Epoch, GroupState, Invitation, MemberRow, Target};
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use mesto_oplog::entry::Stamp;
 use mesto_oplog::{EntryId, PublicKey, Verified};
@@ -103,6 +103,8 @@ pub struct Governance {
     graph: OpGraph,
     views: Views<GroupState>,
     now: Arc<View<GroupState>>,
+    /// That of the state now, once somebody asked: to find it takes time in the size of the state.
+    digest: OnceLock<[u8; 32]>,
     /// The parent, as it was last told.
     parent: Option<Arc<Governance>>,
 }
@@ -207,7 +209,7 @@ impl Governance {
     /// The digest of the state; see [`GroupState::digest`].
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
-        self.now.state.digest()
+        *self.digest.get_or_init(|| self.now.state.digest())
     }
 
     /// How many ops are held.
@@ -258,6 +260,13 @@ impl Governance {
         let grants = self.graph.seats_of(member).filter(|&op| self.graph.node(op).effects.gives(member).is_some());
         let undone = self.causes_of_death(grants);
         self.ids(ended.chain(undone).collect::<BTreeSet<Ix>>())
+    }
+
+    /// Those of some ops of this log that are in the past of no other, in order of their ids; what is not held is left out.
+    #[must_use]
+    pub fn newest_of(&self, ops: impl IntoIterator<Item = EntryId>) -> Vec<EntryId> {
+        let held: BTreeSet<Ix> = ops.into_iter().filter_map(|op| self.graph.find(&op)).collect();
+        self.ids(self.graph.maximal(&held))
     }
 
     /// The live ops because of which those of `ops` that are dead are dead.
@@ -329,8 +338,9 @@ impl Governance {
         let sets_reader = |(_, standing): &(PublicKey, Option<crate::standing::Standing>)| {
             !standing.is_some_and(|standing| standing.role.writes())
         };
-        let vouches = |action: &Action| matches!(action, Action::Checkpoint(_));
-        let rejudge = op.actions.iter().any(|action| action.may_end_rights() || vouches(action))
+        // Who is let in beside what locks everybody out may write after all.
+        let spares = |action: &Action| matches!(action, Action::Checkpoint(_) | Action::ContextAllowed(_));
+        let rejudge = op.actions.iter().any(|action| action.may_end_rights() || spares(action))
             || node.effects.changes.iter().any(sets_reader);
         let touched = Touched::by_op(op, node.id, node.payload.author, &before.state);
         let died: Vec<EntryId> = self.ids(view.dead.contains(&x).then_some(x));
@@ -352,6 +362,7 @@ impl Governance {
 
     fn become_now(&mut self, view: View<GroupState>) {
         self.now = Arc::new(view);
+        self.digest = OnceLock::new();
         self.views.keep(Arc::clone(&self.now));
     }
 

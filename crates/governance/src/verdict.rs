@@ -34,6 +34,8 @@ use crate::fold::{Governance, GroupState};
 use crate::id::{ContextId, KeyId};
 use crate::right::Denied;
 
+mod lockout;
+
 /// Under whose name and in what knowledge a delta was written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Authorship<'a> {
@@ -319,12 +321,15 @@ impl Governance {
             Some(standing) => !standing.role.writes(),
             None => !inherits,
         });
-        let state = self.state();
-        let in_context = state.context(&right.context).into_iter().flat_map(|row| {
-            let is_locked_out = row.visibility() == Visibility::Restricted && !row.is_allowed(&right.member);
+        let in_context = self.state().context(&right.context).into_iter().flat_map(|row| {
             row.enders.iter().copied().filter(move |&op| {
                 let node = graph.node(op);
-                node.payload.op.actions.iter().any(|action| right.is_ended_by(action, node.id, is_locked_out))
+                let mut ends = node.payload.op.actions.iter().map(|action| right.is_ended_by(action, node.id));
+                ends.any(|ends| match ends {
+                    Ends::Always => true,
+                    Ends::IfLockedOut => self.is_locked_out(row, &right.member, op),
+                    Ends::Nothing => false,
+                })
             })
         });
         seats.chain(in_context).filter(|op| !self.now().dead.contains(op)).collect()
@@ -359,20 +364,33 @@ impl RightToWrite {
         ops
     }
 
-    fn is_ended_by(&self, action: &Action, op: EntryId, is_locked_out: bool) -> bool {
+    fn is_ended_by(&self, action: &Action, op: EntryId) -> Ends {
         let is_here = action.context_ref().is_some_and(|context| context.resolve(op) == self.context);
         if !is_here {
-            return false;
+            return Ends::Nothing;
         }
         if let Action::ContextLeft(left) = action {
-            return left.identity == self.identity;
+            return if left.identity == self.identity { Ends::Always } else { Ends::Nothing };
         }
-        if let Action::ContextDisallowed(disallowed) = action {
-            return is_locked_out && disallowed.member == self.member;
+        let may_lock_out = if let Action::ContextDisallowed(disallowed) = action {
+            disallowed.member == self.member
+        } else if let Action::ContextVisibilitySet(set) = action {
+            set.visibility == Visibility::Restricted
+        } else {
+            false
+        };
+        match (may_lock_out, matches!(action, Action::ContextDetached(_))) {
+            (true, _) => Ends::IfLockedOut,
+            (false, true) => Ends::Always,
+            (false, false) => Ends::Nothing,
         }
-        if let Action::ContextVisibilitySet(set) = action {
-            return is_locked_out && set.visibility == Visibility::Restricted;
-        }
-        matches!(action, Action::ContextDetached(_))
     }
+}
+
+/// What an action means for a right to write.
+enum Ends {
+    Always,
+    /// If the member may not be there once the op has come.
+    IfLockedOut,
+    Nothing,
 }

@@ -320,6 +320,7 @@ impl Node {
             turn.effect(Effect::Subscribe(self.topic(&log)));
             self.judge_at_start(turn, log);
             self.readmit_waiting(turn, log);
+            self.look_for_missing(turn, log, self.peer);
             self.schedule_heartbeat(turn, log, true);
         }
         for (peer, record) in self.known_peers.clone() {

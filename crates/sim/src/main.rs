@@ -10,10 +10,11 @@ const LINE_EVERY: u64 = 50;
 /// Events shown before a violation.
 const LINES_MAX: usize = 1_000_000;
 
-const USAGE: &str = "usage: mesto-sim [--seeds N] [--seed S] [--hosts N] [--once] [--verbose]
+const USAGE: &str = "usage: mesto-sim [--seeds N] [--seed S] [--hosts N] [--deep] [--once] [--verbose]
   --seeds N   how many seeds to run (default 200)
   --seed S    the first (default 1)
   --hosts N   so many hosts whose people all use their rights, instead of what the seed says
+  --deep      people who live in groups below groups, instead of what the seed says
   --once      run each seed once: do not look whether a second run takes the same course
   --verbose   show what happened";
 
@@ -21,6 +22,7 @@ struct Options {
     seeds: u64,
     first: u64,
     hosts: Option<usize>,
+    is_deep: bool,
     is_once: bool,
     is_verbose: bool,
 }
@@ -33,7 +35,11 @@ fn main() -> ExitCode {
     let mut totals = BTreeMap::new();
     let mut failed = 0;
     for (done, seed) in (1..).zip(options.first..options.first.saturating_add(options.seeds)) {
-        let profile = options.hosts.map_or_else(|| Profile::of(seed), |hosts| Profile::wide(seed, hosts));
+        let profile = match options.hosts {
+            _ if options.is_deep => Profile::deep(seed),
+            Some(hosts) => Profile::wide(seed, hosts),
+            None => Profile::of(seed),
+        };
         let outcome = if options.is_verbose || options.is_once {
             run(seed, profile, options.is_verbose)
         } else {
@@ -48,7 +54,7 @@ fn main() -> ExitCode {
         }
         if !outcome.violations.is_empty() {
             failed += 1;
-            tell(&outcome, options.hosts);
+            tell(&outcome, &options);
         }
         if done % LINE_EVERY == 0 {
             println!("{done} of {} seeds, {failed} failed", options.seeds);
@@ -60,12 +66,13 @@ fn main() -> ExitCode {
 }
 
 fn options(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
-    let mut options = Options { seeds: 200, first: 1, hosts: None, is_once: false, is_verbose: false };
+    let mut options = Options { seeds: 200, first: 1, hosts: None, is_deep: false, is_once: false, is_verbose: false };
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--seeds" => options.seeds = arguments.next()?.parse().ok()?,
             "--seed" => options.first = arguments.next()?.parse().ok()?,
             "--hosts" => options.hosts = Some(arguments.next()?.parse().ok()?),
+            "--deep" => options.is_deep = true,
             "--once" => options.is_once = true,
             "--verbose" => options.is_verbose = true,
             _ => return None,
@@ -74,13 +81,14 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
     Some(options)
 }
 
-fn tell(outcome: &Outcome, hosts: Option<usize>) {
+fn tell(outcome: &Outcome, options: &Options) {
     println!("seed {}: {:?}", outcome.seed, outcome.profile);
     for violation in &outcome.violations {
         println!("  {violation}");
     }
-    let hosts = hosts.map(|hosts| format!(" --hosts {hosts}")).unwrap_or_default();
-    println!("  repeat: cargo xtask sim --seeds 1 --seed {}{hosts}", outcome.seed);
+    let hosts = options.hosts.map(|hosts| format!(" --hosts {hosts}")).unwrap_or_default();
+    let deep = if options.is_deep { " --deep" } else { "" };
+    println!("  repeat: cargo xtask sim --seeds 1 --seed {}{hosts}{deep}", outcome.seed);
 }
 
 fn show(outcome: &Outcome) {

@@ -47,6 +47,8 @@ pub struct Profile {
     pub politics: bool,
     /// Whether people begin groups below groups.
     pub subgroups: bool,
+    /// Whether they live there: most of what they do and write is in groups below groups, and in those above.
+    pub deep: bool,
 }
 
 impl Profile {
@@ -80,6 +82,7 @@ impl Profile {
             outsider: random.chance(300),
             politics: random.split("politics", 0).chance(500),
             subgroups: random.split("subgroups", 0).chance(400),
+            deep: false,
         }
     }
 
@@ -88,6 +91,15 @@ impl Profile {
     pub fn wide(seed: u64, hosts: usize) -> Self {
         let liar = Random::new(seed).split("wide", 0).chance(500);
         Self { hosts, liar, politics: true, ..Self::of(seed) }
+    }
+
+    /// The same with people who live in groups below groups, are cut off from each other, and use their rights meanwhile.
+    #[must_use]
+    pub fn deep(seed: u64) -> Self {
+        let mut random = Random::new(seed).split("deep", 0);
+        let hosts = random.index(3) + 3;
+        let liar = random.chance(300);
+        Self { hosts, liar, politics: true, subgroups: true, cuts: true, deep: true, ..Self::of(seed) }
     }
 
     /// No faults at all.
@@ -114,6 +126,7 @@ impl Profile {
             outsider: false,
             politics: false,
             subgroups: false,
+            deep: false,
         }
     }
 

@@ -24,6 +24,7 @@ pub const SEEDS: &[(u64, &str)] = &[
     (500_148, "what waited in a context when it was left waited on when it was joined again"),
     (600_372, "what was forged between two removals counted, because the second one kept what stood on top of it"),
     (600_693, "a crash between the op that names a subgroup and the record of it left a member that never followed it"),
+    (602_542, "after a restart nobody looked at the clock for what had come from the future"),
     (500_373, "a host that reads a context with nobody but a liar was said to have to be ready"),
 ];
 
@@ -33,7 +34,19 @@ pub const WIDE_SEEDS: &[(u64, &str)] = &[
     (5020, "a node ended when it judged a delta beside the removal of its author in a group above"),
     (5079, "what was decided before a removal, and left in the same commit, was taken for a leak"),
     (5023, "who had asked in vain to be let into a subgroup was nobody there when it became a member of the parent"),
+    (
+        710_278,
+        "to be let into a Restricted context again gave back what was written while locked out, at some hosts only",
+    ),
+    (710_157, "what was decided before a removal in a subgroup, and left in the same commit, was taken for a leak"),
+    (710_376, "who had left, and come back by a card, was said to be nobody to those who did not know"),
     (700_006, "who asked to be let into a group that had ended was never told"),
     (5026, "who had been removed before the app came was told that it is on its way"),
     (5049, "who had been removed presented the claim of a join that was over, and was let in by it again"),
 ];
+
+/// The same, of runs whose people live in groups below groups.
+pub const DEEP_SEEDS: &[(u64, &str)] = &[(
+    98,
+    "who had been removed above, and below later than that, waited for ever for what the later removal had seen above",
+)];

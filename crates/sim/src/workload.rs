@@ -93,7 +93,7 @@ impl Workload {
         if world.profile.politics && self.politics.comes_up() {
             return self.govern(world, host, &ours);
         }
-        if world.profile.subgroups && !ours.is_empty() && self.tree.comes_up() {
+        if world.profile.subgroups && !ours.is_empty() && self.tree.comes_up(world.profile.deep) {
             return self.tend_tree(world, host, &ours);
         }
         match self.random.below(100) {
@@ -273,6 +273,7 @@ impl Workload {
 
     fn call(&mut self, world: &mut World, host: usize) {
         let contexts = joined(world, host);
+        let contexts = self.callable(world, host, contexts);
         let Some(info) = self.random.pick(&contexts) else { return };
         let context = info.context;
         let bursts = if self.random.chance(60) { self.random.between(5, 40) } else { 1 };

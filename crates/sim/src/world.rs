@@ -1,5 +1,6 @@
 //! Everything that exists in one run, and the queue of what happens next.
 
+mod checked;
 mod effects;
 mod links;
 mod power;
@@ -10,11 +11,11 @@ use std::sync::Arc;
 
 use mesto_governance::{BlobId, ContextId, Governance, GroupId};
 use mesto_node::command::{AppVersion, Command, CommandError, Reply};
-use mesto_node::verify::CheckedGossip;
 use mesto_node::{Entropy, Executor, Input, Lane, Ticket, Time};
 use mesto_oplog::{EntryId, LogId, PublicKey, SigningKey};
 use mesto_sync::Peer;
 
+use self::checked::Checked;
 use crate::byzantine::Mischief;
 use crate::clock::Clock;
 use crate::host::{Host, Role};
@@ -29,9 +30,6 @@ pub type Micros = u64;
 
 /// Steps of nodes in one true second that no sound node comes near; beyond it one spins.
 const STEPS_PER_SECOND_MAX: u64 = 60_000;
-/// Checked gossip that is kept, so that the hosts need not each check the same signatures.
-const CHECKED_MAX: usize = 4096;
-
 /// Something that will happen.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -95,7 +93,7 @@ pub(crate) struct World {
     pub(crate) looking: Option<Ticket>,
     /// Public keys of seeds.
     pub(crate) publics: RefCell<BTreeMap<[u8; 32], PublicKey>>,
-    checked: BTreeMap<[u8; 32], Option<CheckedGossip>>,
+    pub(crate) checked: Checked,
     steps: (u64, u64),
     pub(crate) mischief: Mischief,
     /// Things that happened, counted for the summary.
@@ -151,7 +149,7 @@ impl World {
             last_ticket: 0,
             looking: None,
             publics: RefCell::new(BTreeMap::new()),
-            checked: BTreeMap::new(),
+            checked: Checked::default(),
             steps: (0, 0),
             mischief: Mischief::new(root.split("mischief", 0)),
             counts: BTreeMap::new(),
@@ -261,16 +259,6 @@ impl World {
     pub(crate) fn violated(&mut self, violation: Violation) {
         self.trace.note(self.now, 0, "VIOLATED", &[], || violation.to_string());
         self.violations.push(violation);
-    }
-
-    /// Checks gossip once for all hosts: it is a function of the bytes.
-    pub(crate) fn check_gossip(&mut self, bytes: &[u8]) -> Option<CheckedGossip> {
-        let hash = *blake3::hash(bytes).as_bytes();
-        if self.checked.len() >= CHECKED_MAX {
-            self.checked.clear();
-        }
-        let checked = self.checked.entry(hash).or_insert_with(|| mesto_node::verify::gossip(bytes).ok());
-        checked.clone()
     }
 
     fn count_step(&mut self, host: usize) {

@@ -191,6 +191,7 @@ impl GroupState {
             alias: Slot::default(),
             allowlist: imbl::OrdMap::new(),
             identities: imbl::OrdMap::new(),
+            gates: imbl::OrdSet::new(),
             enders: imbl::OrdSet::new(),
             losses: Slot::default(),
             rights: imbl::OrdMap::new(),
@@ -208,7 +209,9 @@ impl GroupState {
         person.places.insert((id, None));
         let ended = person.ended.clone();
         if let Some(context) = self.contexts.get_mut(&id) {
-            let slot = Arc::make_mut(context).allowlist.entry(member).or_default();
+            let context = Arc::make_mut(context);
+            context.gates.insert(op.ix);
+            let slot = context.allowlist.entry(member).or_default();
             slot.set(op, true);
             slot.set_beside(op, &ended, false);
         }
@@ -357,6 +360,7 @@ impl Context {
         }
         // The others end rights, but for opening.
         if let Action::ContextVisibilitySet(set) = action {
+            self.gates.insert(op.ix);
             self.visibility.set(op, set.visibility);
             if set.visibility == Visibility::Open {
                 return;
@@ -369,6 +373,7 @@ impl Context {
         }
         self.losses.set(op, ());
         if let Action::ContextDisallowed(disallowed) = action {
+            self.gates.insert(op.ix);
             self.allowlist.entry(disallowed.member).or_default().set(op, false);
         }
         if let Action::ContextLeft(left) = action {

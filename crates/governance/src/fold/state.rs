@@ -136,7 +136,9 @@ pub struct Context {
     pub(crate) allowlist: OrdMap<PublicKey, Slot<bool>>,
     /// By identity: the member that joined as it, or nothing once it left.
     pub(crate) identities: OrdMap<PublicKey, Slot<Option<PublicKey>>>,
-    /// All live ops that end somebody's rights here: detach, restrict, disallow, leave.
+    /// All live ops that say who is let in here: visibility, allow, disallow.
+    pub(crate) gates: OrdSet<Ix>,
+    /// All live ops that may end somebody's rights here: detach, restrict, disallow, leave.
     pub(crate) enders: OrdSet<Ix>,
     /// The maximal live ops by which somebody lost the right to read here.
     pub(crate) losses: Slot<()>,

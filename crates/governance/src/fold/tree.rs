@@ -1,7 +1,7 @@
 //! A group in the tree of groups: below which parent it is folded, and from where its ops and deltas see the ancestors.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use mesto_oplog::entry::PARENTS_MAX;
 use mesto_oplog::{EntryId, Verified};
@@ -54,6 +54,7 @@ impl Governance {
             group: GroupId::of_genesis(id),
             graph: OpGraph::default(),
             views: Views::default(),
+            digest: OnceLock::new(),
             now: Arc::default(),
             parent,
         };

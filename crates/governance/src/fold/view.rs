@@ -205,7 +205,7 @@ impl<F> View<F> {
             return None;
         }
         let in_force = |striker: &Ix| self.is_plain && self.causes.contains(striker);
-        if !strikers.iter().all(in_force) || self.is_beyond_uses(graph, x) {
+        if !strikers.iter().all(in_force) || self.is_beyond_uses(graph, x) || self.reaches_nobody(graph, x) {
             return None;
         }
         let mut view = self.clone();
@@ -225,6 +225,13 @@ impl<F> View<F> {
             view.doubted.insert(x);
         }
         Some(view)
+    }
+
+    /// Whether `x` hands the group to somebody who is no member in the live part of its past.
+    fn reaches_nobody<Id: Ord + Clone, M: Ord + Clone, P>(&self, graph: &Graph<Id, M, P>, x: Ix) -> bool {
+        let is_dead = |op: Ix| self.dead.contains(&op);
+        let target = graph.node(x).effects.next_owner();
+        target.is_some_and(|to| graph.standing_before(to, x, &is_dead).is_none())
     }
 
     /// Whether `x` claims an invitation of which the ops before it leave nothing here.

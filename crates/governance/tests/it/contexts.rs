@@ -1,27 +1,17 @@
 //! Contexts: who may register, join, see and manage them, and the keys of their domains.
 
 use mesto_governance::action::{
-    Alias, ContextAllowed, ContextDisallowed, ContextJoined, ContextLeft, ContextRef, ContextVisibilitySet,
-    DefaultCapabilitiesSet, Domain, MemberCapabilitiesSet, MemberLeft, MemberRoleSet, TargetApplicationSet,
-    UpgradePolicy, UpgradePolicySet, Visibility,
+    Alias, ContextJoined, ContextLeft, ContextRef, ContextVisibilitySet, DefaultCapabilitiesSet, Domain,
+    MemberCapabilitiesSet, MemberLeft, MemberRoleSet, TargetApplicationSet, UpgradePolicy, UpgradePolicySet,
+    Visibility,
 };
 use mesto_governance::fold::Change;
 use mesto_governance::right::{Denied, Right};
-use mesto_governance::{Action, Capabilities, Capability, ContextId, EpochKey, Rejected, Role};
+use mesto_governance::{Action, Capabilities, Capability, EpochKey, Rejected, Role};
 
-use crate::world::{World, add, epoch, id, identity, key, name, register, release, remove, sealing};
-
-fn restrict(context: ContextRef) -> Action {
-    Action::ContextVisibilitySet(ContextVisibilitySet { context, visibility: Visibility::Restricted, keep: vec![] })
-}
-
-fn allow(context: ContextId, who: u8) -> Action {
-    Action::ContextAllowed(ContextAllowed { context: ContextRef::Id(context), member: id(who) })
-}
-
-fn disallow(context: ContextId, who: u8) -> Action {
-    Action::ContextDisallowed(ContextDisallowed { context: ContextRef::Id(context), member: id(who), keep: vec![] })
-}
+use crate::world::{
+    World, add, allow, disallow, epoch, id, identity, key, name, register, release, remove, restrict, sealing,
+};
 
 #[test]
 fn one_op_registers_names_and_joins_a_context() {

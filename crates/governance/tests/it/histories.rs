@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesto_governance::action::{
-    Alias, ContextAllowed, ContextDisallowed, ContextRef, ContextVisibilitySet, Domain, InvitationCreated,
-    InvitationRevoked, JoinByInvitation, MemberCapabilitiesSet, MemberLeft, MemberRoleSet, PeerHint, Visibility,
+    AdmissionPolicySet, Alias, ContextAllowed, ContextCapabilityGranted, ContextCapabilityRevoked, ContextDisallowed,
+    ContextRef, ContextVisibilitySet, Domain, InvitationCreated, InvitationRevoked, JoinByInvitation,
+    MemberCapabilitiesSet, MemberLeft, MemberRoleSet, OwnershipTransferred, PeerHint, TeeAdmitted, Visibility,
 };
 use mesto_governance::{Action, Capabilities, Change, Claim, ContextId, Governance, InvitationId, Role};
 use mesto_oplog::{EntryId, Verified};
@@ -19,7 +20,7 @@ use crate::world::{START_MS, World, add, entry, epoch, genesis, id, join, key, n
 type Step = (u8, u8, u8, u8, u16, u16);
 
 fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
-    let step = (0u8..8, 0u8..18, 1u8..8, any::<u8>(), any::<u16>(), any::<u16>());
+    let step = (0u8..8, 0u8..25, 1u8..8, any::<u8>(), any::<u16>(), any::<u16>());
     prop::collection::vec(step, 1..most)
 }
 
@@ -107,8 +108,38 @@ fn action(
         }
         16 if detail.is_multiple_of(4) => Action::InvitationRevoked(InvitationRevoked { invitation }),
         16 => epoch(Domain::Group, &[0; 32], detail, &[author]),
+        17 | 18 => Action::OwnershipTransferred(OwnershipTransferred { to: id(target) }),
+        19 | 20 => {
+            let rights = 1 + detail % 3;
+            Action::ContextCapabilityGranted(ContextCapabilityGranted {
+                context: context_ref,
+                member: id(target),
+                rights,
+            })
+        }
+        21 => {
+            let rights = 1 + detail % 3;
+            Action::ContextCapabilityRevoked(ContextCapabilityRevoked {
+                context: context_ref,
+                member: id(target),
+                rights,
+            })
+        }
+        22 => Action::AdmissionPolicySet(AdmissionPolicySet { enabled: detail % 4 > 0, measurements: vec![] }),
+        23 => attested(6 + target % 4),
         _ => name(Alias::Group, if detail.is_multiple_of(2) { "one" } else { "two" }),
     }
+}
+
+fn attested(who: u8) -> Action {
+    Action::TeeAdmitted(TeeAdmitted {
+        member: id(who),
+        sealing_key: sealing(who).public(),
+        peer: PeerHint::default(),
+        nonce: [1; 32],
+        quote: vec![1],
+        collateral: None,
+    })
 }
 
 fn shuffled(entries: &[Verified], seed: u64) -> Vec<Verified> {

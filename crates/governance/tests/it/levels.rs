@@ -295,6 +295,28 @@ fn of_two_grants_of_one_level_the_weaker_makes_the_rank() {
 }
 
 #[test]
+fn of_two_grants_of_one_author_the_larger_id_makes_the_rank() {
+    let mut scene = Scene::new();
+    scene.op(10, 0, &[], Act::Set(4, 4));
+    scene.op(5, 0, &[], Act::Set(6, 4));
+    scene.op(20, 0, &[10], Act::Set(6, 4));
+    // By the grant 5 alone 6 outranks 4, which was granted at the same height by 10; by 20 it does not.
+    scene.rejects(30, 6, &[5, 20], Act::Remove(4));
+    scene.op(31, 4, &[5, 20], Act::Remove(6));
+}
+
+#[test]
+fn a_removal_that_is_void_voids_nothing_that_comes_late() {
+    let mut scene = Scene::new();
+    scene.op(10, 2, &[], Act::Remove(3));
+    scene.op(11, 1, &[], Act::Remove(2));
+    assert_eq!(scene.levels.dead(), vec![10]);
+    scene.op(12, 3, &[], Act::Set(4, 2));
+    assert_eq!(scene.levels.dead(), vec![10]);
+    assert_eq!((scene.level(3), scene.level(4)), (3, 2));
+}
+
+#[test]
 fn liveness_does_not_depend_on_the_target() {
     let mut scene = Scene::new();
     scene.op(10, 1, &[], Act::Set(4, 2));

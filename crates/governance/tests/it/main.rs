@@ -1,8 +1,11 @@
 //! Tests of the fold through its public face.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod above;
 mod attacks;
 mod contexts;
+mod cuts;
+mod epochs;
 mod forest;
 mod golden;
 mod histories;
@@ -10,6 +13,7 @@ mod invitations;
 mod levels;
 mod ownership;
 mod reference;
+mod rules;
 mod subgroups;
 mod tree_levels;
 mod tree_reference;

@@ -1,11 +1,11 @@
 //! Who owns a group: there is one owner, whatever happens at one time.
 
-use mesto_governance::action::{MemberRoleSet, OwnershipTransferred};
+use mesto_governance::action::{InvitationCreated, JoinByInvitation, MemberRoleSet, OwnershipTransferred, PeerHint};
 use mesto_governance::right::Denied;
-use mesto_governance::{Action, Capabilities, Level, Rejected, Role};
+use mesto_governance::{Action, Capabilities, Claim, InvitationId, Level, Rejected, Role};
 use mesto_oplog::EntryId;
 
-use crate::world::{World, add, id, remove};
+use crate::world::{START_MS, World, add, id, key, remove, sealing};
 
 fn transfer(to: u8) -> Vec<Action> {
     vec![Action::OwnershipTransferred(OwnershipTransferred { to: id(to) })]
@@ -50,6 +50,8 @@ fn of_transfers_at_one_time_the_least_stands_and_what_rests_on_the_others_falls(
     let mut expected: Vec<EntryId> = dead.to_vec();
     expected.sort();
     assert_eq!(world.governance.dead(), expected);
+    // It is lost, not void: no transfer voids another.
+    assert!(expected.iter().all(|op| world.governance.voided_by(op).is_none()));
     assert_eq!((owner(&world), level(&world, lost)), (4, Some(Level::Admin)));
 }
 
@@ -86,6 +88,7 @@ fn a_change_beside_a_transfer_takes_nothing_from_the_new_owner() {
     });
     world.act_after(1, &start, vec![demote]);
     assert_eq!((owner(&world), level(&world, 2)), (2, Some(Level::Owner)));
+    assert_eq!(world.governance.resolved().digest(), world.governance.digest());
     world.act(2, vec![remove(1)]);
 }
 
@@ -97,4 +100,60 @@ fn what_an_old_owner_backdates_with_the_owners_authority_is_void() {
     let deletion = world.act_after(0, &start, vec![Action::GroupDeleted]);
     assert!(world.governance.is_dead(&deletion));
     assert!(!world.governance.state().is_deleted());
+}
+
+#[test]
+fn a_transfer_to_somebody_whose_addition_falls_reaches_nobody() {
+    let mut world = World::peopled();
+    let start = world.governance.heads();
+    let added = world.act_after(2, &start, vec![add(9, Role::Member, Capabilities::DEFAULT)]);
+    let transferred = world.act_after(0, &[added], transfer(9));
+    assert_eq!(owner(&world), 9);
+    world.act_after(1, &start, vec![remove(2)]);
+    let mut expected = vec![added, transferred];
+    expected.sort();
+    assert_eq!((owner(&world), world.governance.dead()), (0, expected.clone()));
+    // Whatever comes last.
+    let entries = world.entries.split_off(world.entries.len() - 3);
+    let mut again = World::peopled();
+    for at in [0, 2, 1] {
+        again.governance.apply(&entries[at]).unwrap();
+    }
+    assert_eq!((owner(&again), again.governance.dead()), (0, expected));
+    assert_eq!(again.governance.resolved().digest(), again.governance.digest());
+}
+
+#[test]
+fn a_transfer_is_lost_before_claims_are_counted() {
+    let mut world = World::peopled();
+    let invitation = Action::InvitationCreated(InvitationCreated {
+        key: id(50),
+        role: Role::Member,
+        capabilities: Capabilities::DEFAULT,
+        expires_at_ms: START_MS + 1000,
+        uses: 1,
+    });
+    let invitation = InvitationId::of_action(world.act(1, vec![invitation]), 0);
+    let claim = |joiner: u8| {
+        let (key, sealing) = (key(joiner), sealing(joiner).public());
+        let claim = Claim::new(world.group(), invitation, &crate::world::key(50), &key, sealing, PeerHint::default());
+        vec![Action::JoinByInvitation(JoinByInvitation { claim })]
+    };
+    let (first, second) = (claim(10), claim(11));
+    let start = world.governance.heads();
+    world.act_after(0, &start, transfer(1));
+    // The transfer that is lost made an owner, who made an admin, who countersigned the claim that comes first.
+    let later = world.act_after(0, &start, vec![Action::Merge]);
+    let lost = world.act_after(0, &[later], transfer(4));
+    let added = world.act_after(4, &[lost], vec![add(9, Role::Admin, Capabilities::NONE)]);
+    let fallen = world.act_after(9, &[added], first);
+    let mut head = start;
+    for _ in 0..4 {
+        head = vec![world.act_after(5, &head, vec![Action::Merge])];
+    }
+    let stands = world.act_after(5, &head, second);
+    let mut expected = vec![lost, added, fallen];
+    expected.sort();
+    assert_eq!(world.governance.dead(), expected);
+    assert!(!world.governance.is_dead(&stands) && world.governance.state().member(&id(11)).is_some());
 }

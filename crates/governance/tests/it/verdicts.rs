@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use mesto_governance::action::{Kept, MemberLeft, MemberRemoved};
+use mesto_governance::action::{
+    ContextDetached, ContextDisallowed, ContextRef, Kept, MemberLeft, MemberRemoved, MemberRoleSet, Visibility,
+};
 use mesto_governance::right::Denied;
 use mesto_governance::verdict::{Authorship, DeltaPast, NoWarrant, Verdict, Waits, Warrant, Written, settle, verdict};
 use mesto_governance::{Action, Capabilities, ContextId, Role};
 use mesto_oplog::EntryId;
 
-use crate::world::{World, add, id, identity, remove};
+use crate::world::{World, add, allow, disallow, id, identity, remove, restrict, show};
 
 fn delta(byte: u8) -> EntryId {
     EntryId::from_bytes([byte; 32])
@@ -205,4 +207,123 @@ fn a_second_removal_does_not_keep_what_the_first_had_ended() {
     let Warrant::Contested { causes, kept, .. } = warrant(&mut world, context, 4, &before) else { panic!("contested") };
     assert_eq!(BTreeSet::from_iter(causes), BTreeSet::from([first, second]));
     assert_eq!(kept, vec![delta(3)]);
+}
+
+fn in_a_restricted_context() -> (World, ContextId) {
+    let mut world = World::peopled();
+    let context = world.context(1, vec![restrict(ContextRef::Here(0))]);
+    world.act(1, vec![allow(context, 4)]);
+    let join = world.join(context, 4);
+    world.act(4, vec![join]);
+    (world, context)
+}
+
+#[test]
+fn to_be_let_in_again_gives_back_nothing_that_was_written_while_locked_out() {
+    let (mut world, context) = in_a_restricted_context();
+    let heads = world.governance.heads();
+    let out = world.act(1, vec![disallow(context, 4)]);
+    let contested = Warrant::Contested { member: id(4), causes: vec![out], kept: vec![] };
+    assert_eq!(warrant(&mut world, context, 4, &heads), contested);
+    let applied = world.act(1, vec![allow(context, 4)]);
+    assert_eq!(warrant(&mut world, context, 4, &heads), contested);
+    assert_eq!(warrant(&mut world, context, 4, &[applied]), Warrant::Valid { member: id(4) });
+    world.act(1, vec![show(ContextRef::Id(context), Visibility::Open)]);
+    assert_eq!(warrant(&mut world, context, 4, &heads), contested);
+}
+
+#[test]
+fn who_is_let_in_beside_what_locks_everybody_out_may_write() {
+    let (mut world, context) = with_writer();
+    let heads = world.governance.heads();
+    let locked = world.act_after(1, &heads, vec![restrict(ContextRef::Id(context))]);
+    let contested = Warrant::Contested { member: id(4), causes: vec![locked], kept: vec![] };
+    assert_eq!(warrant(&mut world, context, 4, &heads), contested);
+    world.act_after(1, &heads, vec![allow(context, 4)]);
+    assert_eq!(warrant(&mut world, context, 4, &heads), Warrant::Valid { member: id(4) });
+}
+
+#[test]
+fn to_be_taken_off_the_list_of_an_open_context_ends_nothing_until_it_is_restricted() {
+    let (mut world, context) = with_writer();
+    let heads = world.governance.heads();
+    world.act(1, vec![disallow(context, 4)]);
+    assert_eq!(warrant(&mut world, context, 4, &heads), Warrant::Valid { member: id(4) });
+    let locked = world.act(1, vec![restrict(ContextRef::Id(context))]);
+    let contested = Warrant::Contested { member: id(4), causes: vec![locked], kept: vec![] };
+    assert_eq!(warrant(&mut world, context, 4, &heads), contested);
+}
+
+#[test]
+fn whatever_ends_a_right_to_write_contests_what_is_beside_it_and_nothing_else_does() {
+    let (world, context) = with_writer();
+    let here = ContextRef::Id(context);
+    let reader = MemberRoleSet {
+        member: id(4),
+        role: Role::ReadOnly,
+        capabilities: None,
+        keep: vec![Kept { context: ContextId::from_bytes([1; 32]), delta: delta(5) }],
+        descendants: vec![],
+    };
+    let disallow = Action::ContextDisallowed(ContextDisallowed { context: here, member: id(4), keep: vec![] });
+    let cases = [
+        (vec![Action::MemberRoleSet(reader)], true),
+        (vec![Action::ContextDetached(ContextDetached { context: here, keep: vec![] })], true),
+        (vec![restrict(here)], true),
+        (vec![restrict(here), disallow.clone()], true),
+        // Who is on the list is not locked out, nor is anybody off the list of what is Open.
+        (vec![allow(context, 4), restrict(here)], false),
+        (vec![disallow], false),
+    ];
+    let heads = world.governance.heads();
+    for (actions, ends) in cases {
+        let mut world = world.clone();
+        let applied = world.applied(1, actions.clone());
+        assert!(applied.rejudge || !ends, "{actions:?}");
+        let op = world.governance.heads();
+        // What is kept is of this context, and nothing here is.
+        let contested = Warrant::Contested { member: id(4), causes: op, kept: vec![] };
+        let expected = if ends { contested } else { Warrant::Valid { member: id(4) } };
+        assert_eq!(warrant(&mut world, context, 4, &heads), expected, "{actions:?}");
+    }
+}
+
+#[test]
+fn a_removal_that_dies_ends_nothing() {
+    let (mut world, context) = with_writer();
+    let heads = world.governance.heads();
+    let removal = world.act_after(2, &heads, vec![remove(4)]);
+    assert!(matches!(warrant(&mut world, context, 4, &heads), Warrant::Contested { .. }));
+    let undoing = world.act_after(1, &heads, vec![remove(2)]);
+    assert_eq!(warrant(&mut world, context, 4, &heads), Warrant::Valid { member: id(4) });
+    // Whoever saw it dead did not know of an end, also if it comes back to life later.
+    let merged = world.act_after(5, &[removal, undoing], vec![Action::Merge]);
+    world.act_after(0, &heads, vec![remove(1)]);
+    assert!(!world.governance.is_dead(&removal));
+    assert!(world.governance.knew(&[removal], &[removal]) && !world.governance.knew(&[merged], &[removal]));
+}
+
+#[test]
+fn a_place_on_the_allowlist_that_falls_takes_the_right_to_write() {
+    let mut world = World::peopled();
+    let context = world.context(1, vec![restrict(ContextRef::Here(0))]);
+    let start = world.governance.heads();
+    let allowed = world.act_after(2, &start, vec![allow(context, 4)]);
+    let join = world.join(context, 4);
+    let joined = world.act_after(4, &[allowed], vec![join]);
+    assert_eq!(warrant(&mut world, context, 4, &[joined]), Warrant::Valid { member: id(4) });
+    world.act_after(0, &start, vec![remove(2)]);
+    let expected = Warrant::Contested { member: id(4), causes: vec![allowed], kept: vec![] };
+    assert_eq!(warrant(&mut world, context, 4, &[joined]), expected);
+}
+
+#[test]
+fn nobody_vouches_for_what_is_their_own() {
+    // 2 is of the same author as 1, who was let back in: valid, and on top of what was forged in between.
+    let is_past = |a: &EntryId, b: &EntryId| a.as_bytes()[0] < b.as_bytes()[0];
+    let contested = Warrant::Contested { member: id(4), causes: vec![delta(9)], kept: vec![] };
+    let written =
+        |at: u8, warrant: Warrant| Written { delta: delta(at), identity: identity(1), warrant, is_final: false };
+    let log = [written(1, contested), written(2, Warrant::Valid { member: id(4) })];
+    assert_eq!(settle(&log, &is_past, &mut |_, _| false), BTreeSet::from([delta(2)]));
 }

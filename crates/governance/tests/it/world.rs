@@ -1,8 +1,9 @@
 //! People with keys, and entries that they sign.
 
 use mesto_governance::action::{
-    AliasSet, ContextJoined, ContextRef, ContextRegistered, Domain, GroupCreated, KeyEpochStarted, MemberAdded,
-    MemberRemoved, PeerHint, Release, Wraps, recipients_digest,
+    AliasSet, ContextAllowed, ContextDisallowed, ContextJoined, ContextRef, ContextRegistered, ContextVisibilitySet,
+    Domain, GroupCreated, KeyEpochStarted, MemberAdded, MemberRemoved, PeerHint, Release, Visibility, Wraps,
+    recipients_digest,
 };
 use mesto_governance::{
     Action, ApplicationId, Applied, BlobId, Capabilities, ContextId, EpochKey, Governance, GroupId, Op, Rejected, Role,
@@ -102,7 +103,12 @@ impl World {
     }
 
     pub(crate) fn applied(&mut self, who: u8, actions: Vec<Action>) -> Applied {
-        let entry = self.sign(who, &self.governance.heads(), actions);
+        let heads = self.governance.heads();
+        self.applied_after(who, &heads, actions)
+    }
+
+    pub(crate) fn applied_after(&mut self, who: u8, parents: &[EntryId], actions: Vec<Action>) -> Applied {
+        let entry = self.sign(who, parents, actions);
         let applied = self.governance.apply(&entry).unwrap();
         self.entries.push(entry);
         applied
@@ -192,4 +198,20 @@ pub(crate) fn epoch(domain: Domain, nonce: &[u8; 32], key: u8, to: &[u8]) -> Act
         parent: None,
         history: vec![],
     })
+}
+
+pub(crate) fn show(context: ContextRef, visibility: Visibility) -> Action {
+    Action::ContextVisibilitySet(ContextVisibilitySet { context, visibility, keep: vec![] })
+}
+
+pub(crate) fn restrict(context: ContextRef) -> Action {
+    show(context, Visibility::Restricted)
+}
+
+pub(crate) fn allow(context: ContextId, who: u8) -> Action {
+    Action::ContextAllowed(ContextAllowed { context: ContextRef::Id(context), member: id(who) })
+}
+
+pub(crate) fn disallow(context: ContextId, who: u8) -> Action {
+    Action::ContextDisallowed(ContextDisallowed { context: ContextRef::Id(context), member: id(who), keep: vec![] })
 }

@@ -4,8 +4,6 @@
 //! for ever without knowing why nobody answers; so it is given what ended its membership, and the past of that, and
 //! nothing that came after. What it did meanwhile is still taken from it: others may have built on it.
 
-use std::collections::BTreeSet;
-
 use mesto_governance::GroupId;
 use mesto_oplog::dag::DagRead as _;
 use mesto_oplog::vector::AuthorVector;
@@ -18,19 +16,19 @@ use crate::step::{Effect, Lane};
 
 impl Node {
     /// The ops that ended the membership of a peer's member; none if it is a member, or never was one. Of a group above
-    /// one in which it was, what these ops had seen there: without that they cannot be folded.
+    /// one in which it was, also what the ops that ended that had seen there: without it they cannot be folded.
     fn endings(&self, peer: &Peer, id: &GroupId) -> Vec<EntryId> {
-        let own = self.endings_in(peer, id);
-        if !own.is_empty() || self.is_member_peer(peer, id) {
-            return own;
+        if self.is_member_peer(peer, id) {
+            return Vec::new();
         }
+        let own = self.endings_in(peer, id);
         let below = self.subtree(id).into_iter().skip(1).flat_map(|below| {
             let governance = self.groups.get(&below).and_then(|group| group.governance.as_ref());
             let endings = self.endings_in(peer, &below);
             endings.into_iter().flat_map(move |op| governance.map(|of| of.seen_above(&op, id)).unwrap_or_default())
         });
-        let seen: BTreeSet<EntryId> = below.collect();
-        seen.into_iter().collect()
+        let governance = self.groups.get(id).and_then(|group| group.governance.as_ref());
+        governance.map(|governance| governance.newest_of(own.into_iter().chain(below))).unwrap_or_default()
     }
 
     fn endings_in(&self, peer: &Peer, id: &GroupId) -> Vec<EntryId> {

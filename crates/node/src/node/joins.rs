@@ -373,6 +373,7 @@ impl Node {
             // If we had left it: nobody told it since of what these wait for.
             context.readmit(work, ours);
         });
+        self.look_for_missing(turn, id.log(), ours);
         if let Some(later) = turn.step.batches.get_mut(before..) {
             later.rotate_right(1);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mesto_governance::{Governance, GroupId};
+use mesto_governance::GroupId;
 use mesto_node::command::{Command, Reply, Selector};
 use mesto_oplog::dag::DagRead;
 use mesto_oplog::{EntryId, LogId, PublicKey, Signed};
@@ -106,12 +106,14 @@ fn seen_by_endings_below(world: &mut World, from: usize, to: usize, group: Group
     seen
 }
 
-/// Whether `to` is a member of a group below this one, by what is durable at `from`.
-fn is_durably_below(world: &mut World, from: usize, to: usize, group: GroupId) -> bool {
-    below(world, from, group).into_iter().any(|id| {
-        let keys = member_keys(world, to, id);
-        let governance = world.fold_of(from, id);
-        governance.is_some_and(|governance| keys.iter().any(|key| governance.state().standing(key).is_some()))
+/// Whether `to` is a member of a group by what is durable at `from`, or was before the newest commit: what leaves now
+/// waited for that, and there can be more in it than what the message was decided on. Any key counts that it ever had
+/// there: it can have left, and have come back by a card, while `from` was cut off.
+fn is_durably_in(world: &mut World, from: usize, to: usize, group: GroupId) -> bool {
+    let (now, before) = (world.hosts[from].disk.snapshot(), world.hosts[from].disk.before());
+    [now, before].iter().filter_map(|disk| world.fold_in(disk, group)).collect::<Vec<_>>().iter().any(|governance| {
+        let names = secrets::names_of(world, to, group, governance);
+        names.iter().any(|name| governance.state().standing(name).is_some())
     })
 }
 
@@ -172,21 +174,13 @@ fn is_farewell(world: &mut World, from: usize, to: usize, message: &Message) -> 
     let Some(group) = group_of(world, from, log) else { return false };
     let ledger = Ledger::new(world.hosts[from].disk.snapshot(), group.log());
     let Some(governance) = world.fold_of(from, group) else { return false };
-    if log == group.log() && is_durably_below(world, from, to, group) {
-        return true;
-    }
-    // What leaves now waited for a commit, in which there can be more than what it was decided on.
-    let before = world.fold_in(&world.hosts[from].disk.before(), group);
-    let keys = member_keys(world, to, group);
-    let is_in = |governance: &Governance| keys.iter().any(|key| governance.state().standing(key).is_some());
-    if is_in(&governance) || before.is_some_and(|before| is_in(&before)) {
+    let lower = if log == group.log() { below(world, from, group) } else { Vec::new() };
+    if lower.into_iter().chain([group]).any(|id| is_durably_in(world, from, to, id)) {
         return true;
     }
     let names = secrets::names_of(world, to, group, &governance);
     let mut endings: Vec<_> = names.iter().flat_map(|member| governance.endings_of(member)).collect();
-    if endings.is_empty() {
-        endings = seen_by_endings_below(world, from, to, group);
-    }
+    endings.extend(seen_by_endings_below(world, from, to, group));
     let Some(until) = ledger.dag().and_then(|dag| dag.past_of(&ledger, &endings)) else { return false };
     let may_know = |bytes: &Vec<u8>| {
         let id = Signed::decode(bytes).map(|entry| entry.trust_own_store().id());

@@ -84,6 +84,8 @@ pub(super) fn is_current_to_be_had(world: &World, group: GroupId, governance: &G
     };
     governance.current_epoch(None).filter(|epoch| !is_contested(&epoch.key)).is_some_and(|epoch| {
         let has = |host: usize| held(world, host, &group).is_some_and(|(_, keys)| keys.contains(&epoch.key));
-        members.iter().any(|(host, member)| has(*host) || (writes(member) && is_heard(*host)))
+        // In a group that has ended nobody begins anything.
+        let begins = |host: usize, member: &PublicKey| state.is_there() && writes(member) && is_heard(host);
+        members.iter().any(|(host, member)| has(*host) || begins(*host, member))
     })
 }

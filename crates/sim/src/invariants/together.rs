@@ -30,8 +30,10 @@ pub(crate) fn settled(world: &mut World) -> Result<(), String> {
 }
 
 fn settled_group(world: &mut World, group: GroupId, infos: &[(usize, GroupInfo)]) -> Result<(), String> {
+    // Who knows that it is out may hold what nobody built on, of others who are out.
+    let inside = infos.iter().enumerate().filter(|(_, (_, info))| info.role.is_some());
     let by_knowledge: BTreeMap<u64, usize> =
-        infos.iter().enumerate().map(|(at, (host, _))| (world.ops_known(*host, group), at)).collect();
+        inside.map(|(at, (host, _))| (world.ops_known(*host, group), at)).collect();
     let Some((reference, best)) = by_knowledge.last_key_value().map(|(_, at)| &infos[*at]) else { return Ok(()) };
     let selector = Selector(group.to_string());
     let rows = match world.look(*reference, Command::MemberList(selector.clone())) {

@@ -1,7 +1,7 @@
 //! Groups below groups: begun, filled, opened to some alone, and ended; and what is decided above them.
 
 use mesto_governance::{Capabilities, GroupId};
-use mesto_node::command::{Command, GroupAct, GroupInfo, MemberInfo, Policy, Reply, Selector};
+use mesto_node::command::{Command, ContextInfo, GroupAct, GroupInfo, MemberInfo, Policy, Reply, Selector};
 
 use super::politics::named;
 use super::{What, Workload};
@@ -10,6 +10,10 @@ use crate::world::World;
 
 /// How often it is about subgroups when a host does something, in thousandths.
 const OFTEN: u64 = 140;
+/// The same where people live in subgroups.
+const OFTEN_DEEP: u64 = 300;
+/// How often a call is one in a subgroup, where people live there, in thousandths.
+const CALLS_BELOW: u64 = 850;
 /// Subgroups of one run.
 const CHILDREN_MAX: usize = 3;
 /// Contexts of one run in subgroups, beside those that come about elsewhere.
@@ -28,8 +32,8 @@ impl Tree {
         Self { random, begun: 0, contexts: 0 }
     }
 
-    pub(super) fn comes_up(&mut self) -> bool {
-        self.random.chance(OFTEN)
+    pub(super) fn comes_up(&mut self, is_deep: bool) -> bool {
+        self.random.chance(if is_deep { OFTEN_DEEP } else { OFTEN })
     }
 
     /// Whether all are invited into a subgroup that was just begun, also those who are in nothing above it.
@@ -58,6 +62,19 @@ impl Workload {
             }
             _ => {}
         }
+    }
+
+    /// Of some contexts those that a call may be about: where people live in subgroups, mostly those there.
+    pub(super) fn callable(&mut self, world: &mut World, host: usize, contexts: Vec<ContextInfo>) -> Vec<ContextInfo> {
+        if !world.profile.deep || !self.tree.random.chance(CALLS_BELOW) {
+            return contexts;
+        }
+        let Some(Reply::Groups(infos)) = world.look(host, Command::GroupList) else { return contexts };
+        let is_below = |context: &&ContextInfo| {
+            infos.iter().any(|info| info.group == context.group && info.parent.is_some() && info.role.is_some())
+        };
+        let below: Vec<ContextInfo> = contexts.iter().filter(is_below).cloned().collect();
+        if below.is_empty() { contexts } else { below }
     }
 
     /// Begins a group below one of ours, or below one that is below it.

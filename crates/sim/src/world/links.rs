@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mesto_node::verify::{self, CheckedGossip, CheckedMessage};
+use mesto_node::verify::{CheckedGossip, CheckedMessage};
 use mesto_node::{Input, Lane};
 use mesto_sync::{Gossip, Message};
 
@@ -132,7 +132,7 @@ impl World {
             return self.outsider_hears(to, from, &bytes);
         }
         let peer = self.hosts[from].peer;
-        let checked = verify::message(&bytes);
+        let checked = self.checked.message(&bytes);
         if self.hosts[to].role == Role::Liar
             && let Ok(CheckedMessage { message: Message::Proof(proof), .. }) = &checked
         {
@@ -185,7 +185,7 @@ impl World {
             return;
         }
         self.trace.note(self.now, to, "gossip", &bytes, || format!("from host {from} on {topic}: {}", bytes.len()));
-        let Some(gossip) = self.check_gossip(&bytes) else {
+        let Some(gossip) = self.checked.gossip(&bytes) else {
             if self.hosts[from].role == Role::Honest {
                 let reason = "gossip that does not verify was published or passed on".to_owned();
                 self.violated(Violation::Unreadable { host: from, reason });

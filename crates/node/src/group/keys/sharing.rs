@@ -75,6 +75,7 @@ impl Group {
     /// open: somebody may have sealed rubbish, and who joins must not wait until one of us writes. `is_asked` tells whether
     /// anybody is there who could answer. Gives the time at which to come back.
     pub(crate) fn give_up_waiting(&mut self, work: &mut Work<'_>, is_asked: bool) -> Option<u64> {
+        let is_asked = is_asked && !self.is_over();
         let Some(key) = self.usable_in(None).filter(|key| is_asked && !self.keys.contains_key(key)) else {
             self.book.awaited = None;
             return None;
