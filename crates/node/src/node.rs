@@ -339,30 +339,6 @@ impl Node {
         self.resume_inits(turn);
     }
 
-    /// A crash can have come between what governance decided and what a context made of it.
-    fn judge_at_start(&mut self, turn: &mut Turn<'_>, log: LogId) {
-        if let Some(LogOwner::Context(context)) = self.logs.get(&log).copied() {
-            self.with_context(turn, &context, |context, work| context.rejudge(work));
-        }
-    }
-
-    /// Entries that waited when the node stopped are judged again.
-    fn readmit_waiting(&mut self, turn: &mut Turn<'_>, log: LogId) {
-        let ours = self.peer;
-        match self.logs.get(&log).copied() {
-            Some(LogOwner::Group(group)) => {
-                self.with_group(turn, &group, |group, work| {
-                    let waiting = group.log.take_waiting(work);
-                    group.ingest(work, ours, waiting);
-                });
-            }
-            Some(LogOwner::Context(context)) => {
-                self.with_context(turn, &context, |context, work| context.readmit(work, ours));
-            }
-            None => {}
-        }
-    }
-
     /// Carries news around until there are none, and asks to be woken.
     fn finish(&mut self, turn: &mut Turn<'_>) {
         loop {
@@ -566,22 +542,6 @@ impl Node {
 
     pub(crate) fn refuse(turn: &mut Turn<'_>, ticket: Ticket, error: CommandError) {
         turn.effect(Effect::Reply(ticket, Box::new(Err(error))));
-    }
-
-    /// Bundles that contexts of ours run, or that groups of ours target, and that are not here.
-    pub(crate) fn missing_bundles(&self) -> BTreeMap<BlobId, GroupId> {
-        let mut wanted = BTreeMap::new();
-        // Of a group that is only followed for one below, nobody would give us anything.
-        for group in self.groups.values().filter(|group| group.we_are_member()) {
-            let Some(state) = group.state() else { continue };
-            if let Some(target) = state.target() {
-                wanted.insert(target.set.release.version, group.id);
-            }
-            let joined = state.contexts().filter(|row| self.contexts.get(&row.id).is_some_and(|of| !of.is_left));
-            wanted.extend(joined.map(|row| (row.release().version, group.id)));
-        }
-        wanted.retain(|bundle, _| !self.installed.contains_key(bundle));
-        wanted
     }
 
     /// Whether what is durable of a context's state follows the newest verdicts, for tests of invariants: after large changes

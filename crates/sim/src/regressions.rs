@@ -41,6 +41,7 @@ pub const WIDE_SEEDS: &[(u64, &str)] = &[
     (710_157, "what was decided before a removal in a subgroup, and left in the same commit, was taken for a leak"),
     (710_376, "who had left, and come back by a card, was said to be nobody to those who did not know"),
     (700_006, "who asked to be let into a group that had ended was never told"),
+    (5026, "who had been removed before the app came was told that it is on its way"),
     (5049, "who had been removed presented the claim of a join that was over, and was let in by it again"),
 ];
 

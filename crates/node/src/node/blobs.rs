@@ -2,9 +2,9 @@
 //!
 //! The bytes are the shell's: it writes what comes, and when all is there it checks the hash and the signature.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use mesto_governance::BlobId;
+use mesto_governance::{BlobId, GroupId};
 use mesto_sync::message::BLOB_CHUNK_LEN_MAX;
 use mesto_sync::{Message, Peer};
 
@@ -47,6 +47,22 @@ impl BlobFetch {
 }
 
 impl Node {
+    /// Bundles that contexts of ours run, or that groups of ours target, and that are not here.
+    pub(crate) fn missing_bundles(&self) -> BTreeMap<BlobId, GroupId> {
+        let mut wanted = BTreeMap::new();
+        // Of a group that is only followed for one below, nobody would give us anything.
+        for group in self.groups.values().filter(|group| group.we_are_member()) {
+            let Some(state) = group.state() else { continue };
+            if let Some(target) = state.target() {
+                wanted.insert(target.set.release.version, group.id);
+            }
+            let joined = state.contexts().filter(|row| self.contexts.get(&row.id).is_some_and(|of| !of.is_left));
+            wanted.extend(joined.map(|row| (row.release().version, group.id)));
+        }
+        wanted.retain(|bundle, _| !self.installed.contains_key(bundle));
+        wanted
+    }
+
     /// Sets out to fetch every bundle that is wanted and not here.
     pub(crate) fn want_bundles(&mut self, turn: &mut Turn<'_>) {
         let wanted = self.missing_bundles();

@@ -242,7 +242,11 @@ impl Node {
             find(Noun::Identity, identity, [(own, None)])?;
         }
         if context.bundle.is_none() {
-            return Err(CommandError::NotReady(id));
+            // Nobody gives the app to whoever is out: it is not on its way.
+            let own = context.identity.public();
+            let state = context.governance.as_ref().map(|view| view.governance.state());
+            let denied = state.and_then(|state| state.may_read(id, &own).err());
+            return Err(denied.map_or(CommandError::NotReady(id), |denied| CommandError::Denied(denied.to_string())));
         }
         self.with_context(turn, &id, |context, work| {
             context.enqueue(work, WaitingCall { ticket: Some(ticket), method, args, is_init: false });

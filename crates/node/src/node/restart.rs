@@ -1,9 +1,10 @@
-//! What a node reads back from its store at start.
+//! What a node reads back from its store at start, and makes up for.
 
 use std::collections::BTreeMap;
 
 use mesto_oplog::LogId;
 
+use super::{LogOwner, Node, Turn};
 use crate::layout::{self, LogNumber};
 use crate::store::Keyspace;
 use crate::view::View;
@@ -44,6 +45,32 @@ pub(super) fn records<T: borsh::BorshDeserialize>(view: &View, prefix: &[u8]) ->
             }
         })
         .collect()
+}
+
+impl Node {
+    /// A crash can have come between what governance decided and what a context made of it.
+    pub(super) fn judge_at_start(&mut self, turn: &mut Turn<'_>, log: LogId) {
+        if let Some(LogOwner::Context(context)) = self.logs.get(&log).copied() {
+            self.with_context(turn, &context, |context, work| context.rejudge(work));
+        }
+    }
+
+    /// Entries that waited when the node stopped are judged again.
+    pub(super) fn readmit_waiting(&mut self, turn: &mut Turn<'_>, log: LogId) {
+        let ours = self.peer;
+        match self.logs.get(&log).copied() {
+            Some(LogOwner::Group(group)) => {
+                self.with_group(turn, &group, |group, work| {
+                    let waiting = group.log.take_waiting(work);
+                    group.ingest(work, ours, waiting);
+                });
+            }
+            Some(LogOwner::Context(context)) => {
+                self.with_context(turn, &context, |context, work| context.readmit(work, ours));
+            }
+            None => {}
+        }
+    }
 }
 
 #[cfg(test)]

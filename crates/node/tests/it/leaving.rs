@@ -50,6 +50,24 @@ fn what_was_written_before_a_context_was_left_reaches_the_others_when_they_are_t
 }
 
 #[test]
+fn whoever_crashes_while_leaving_has_left_or_not_and_serves_what_was_written() {
+    for batches in [0, 1] {
+        let (mut world, _, context) = two();
+        let before = world.context(0, context).entries;
+        world.isolate(1);
+        world.write(1, context, "last", "words");
+        let command = Command::ContextAct { context: Selector(context.to_string()), act: ContextAct::Leave };
+        world.ask_and_crash(1, command, batches);
+        world.start(1);
+        assert_eq!(world.context(1, context).joined, batches == 0);
+        assert!(world.serves(1, context));
+        world.connect(0, 1);
+        world.run(15_000);
+        assert_eq!(world.context(0, context).entries, before + 1);
+    }
+}
+
+#[test]
 fn nothing_is_called_or_heard_any_more_in_a_context_that_was_left() {
     let (mut world, _, context) = two();
     world.isolate(1);

@@ -246,6 +246,21 @@ impl World {
         }
     }
 
+    /// Asks a node whose machine fails when so many batches of the answer are on its disk.
+    pub(crate) fn ask_and_crash(&mut self, host: usize, command: Command, batches: usize) {
+        let (time, mut entropy) = self.moment();
+        self.last_ticket += 1;
+        let of = &mut self.hosts[host];
+        let node = of.node.as_mut().expect("it runs");
+        let input = Input::Command { ticket: self.last_ticket, command };
+        let step = node.step(input, time, &mut entropy, &of.store.snapshot());
+        assert!(step.batches.len() > batches, "{} batches in all", step.batches.len());
+        for (_, _, batch) in step.batches.into_iter().take(batches) {
+            of.store.commit(&[batch]).expect("memory");
+        }
+        self.stop(host);
+    }
+
     /// Asks a node; the reply is waited for a moment.
     pub(crate) fn ask(&mut self, host: usize, command: Command) -> Result<Reply, CommandError> {
         self.last_ticket += 1;
