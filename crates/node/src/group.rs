@@ -423,6 +423,7 @@ fn refusal(why: &Rejected) -> CommandError {
         Rejected::Denied(_) | Rejected::OwnerCannotLeave | Rejected::OwnerNotGranted | Rejected::GroupDeleted => {
             CommandError::Denied(why.to_string())
         }
+        Rejected::NoChange(member) => CommandError::NoChange(*member),
         _ => CommandError::Invalid(why.to_string()),
     }
 }

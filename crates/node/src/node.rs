@@ -20,6 +20,7 @@ mod restart;
 mod tree;
 
 pub use blobs::BUNDLE_LEN_MAX;
+pub use lookup::find;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

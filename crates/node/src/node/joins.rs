@@ -330,7 +330,7 @@ impl Node {
         Ok(identity.public())
     }
 
-    fn report_kept_out(&self, turn: &mut Turn<'_>, group: &GroupId, id: ContextId) {
+    pub(crate) fn report_kept_out(&self, turn: &mut Turn<'_>, group: &GroupId, id: ContextId) {
         let row = self.groups.get(group).and_then(Group::state).and_then(|state| state.context(&id));
         if row.is_some_and(|row| row.visibility() == Visibility::Restricted) {
             turn.report(Flow::here("f19", "kept out of what is restricted", id));

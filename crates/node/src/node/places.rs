@@ -58,6 +58,7 @@ impl Node {
             ContextAct::Leave => return self.leave_context(turn, ticket, group, id),
         };
         self.decide_in_context(turn, ticket, (group, id), actions, step)
+            .inspect_err(|_| self.report_kept_out(turn, &group, id))
     }
 
     /// Ends our identity in a context and stops following it. What is here of it stays on the disk: whoever
