@@ -161,3 +161,27 @@ fn f03_a_group_that_is_still_being_joined_is_told_of_as_such() {
     boris.cli(&["group", "show", &group]).fails(1, "KeyMissing");
     boris.cli(&["context", "create", &group]).fails(4, "Forbidden");
 }
+
+#[test]
+fn f15_who_was_removed_above_can_be_brought_back_below_alone() {
+    let stage = Stage::of(2);
+    let (anna, boris) = (stage.start("anna"), stage.start("boris"));
+    let shared = begin(&anna);
+    join(&anna, &boris, &shared);
+    let below = text(&anna.cli(&["group", "create", "--parent", &shared.group, "--name", "below"]).ok(), "groupId");
+    let context = text(&anna.cli(&["context", "create", &below]).ok(), "contextId");
+    let of_boris = me(&boris, &shared.group);
+    eventually("boris knows the subgroup", ARRIVES_WITHIN, || {
+        (boris.cli(&["group", "show", &below]).status == Some(0)).then_some(())
+    });
+    anna.cli(&["member", "rm", &shared.group, &of_boris]).ok();
+    anna.cli(&["member", "add", &below, &of_boris]).ok();
+    eventually("boris is let in below", ARRIVES_WITHIN, || {
+        (boris.cli(&["context", "join", &context, "--wait", "--timeout", "5s"]).status == Some(0)).then_some(())
+    });
+    boris.cli(&["call", &context, "set", "key=tea", "value=green"]).ok();
+    boris.cli(&["call", &shared.context, "set", "key=tea", "value=green"]).fails(4, "Forbidden");
+    eventually("what he writes arrives", ARRIVES_WITHIN, || {
+        (anna.cli(&["call", &context, "get", "key=tea"]).ok()["output"] == "green").then_some(())
+    });
+}
