@@ -185,3 +185,26 @@ fn f15_who_was_removed_above_can_be_brought_back_below_alone() {
         (anna.cli(&["call", &context, "get", "key=tea"]).ok()["output"] == "green").then_some(())
     });
 }
+
+#[test]
+fn f03_a_ticket_from_before_a_removal_lets_in_neither_the_removed_nor_guests_of_the_removed() {
+    let stage = Stage::of(3);
+    let (anna, boris, clara) = (stage.start("anna"), stage.start("boris"), stage.start("clara"));
+    let shared = begin(&anna);
+    let group = shared.group.as_str();
+    let ticket = text(&anna.cli(&["invite", group, "--role", "admin", "--uses", "5"]).ok(), "ticket");
+    boris.cli(&["join", &ticket, "--wait"]).ok();
+    let his = text(&boris.cli(&["invite", group]).ok(), "ticket");
+    // So that clara finds a member whom to ask even when he is none any more.
+    clara.cli(&["connect", &anna.listen()[0]]).ok();
+    let of_boris = me(&boris, group);
+    anna.cli(&["member", "rm", group, &of_boris]).ok();
+    eventually("boris knows", ARRIVES_WITHIN, || {
+        boris.cli(&["group", "show", group]).ok()["role"].is_null().then_some(())
+    });
+    boris.cli(&["join", &ticket, "--wait", "--timeout", "10s"]).fails(1, "JoinRefused");
+    clara.cli(&["join", &his, "--wait", "--timeout", "10s"]).fails(1, "JoinRefused");
+    // The same ticket is still good for others, and a new one for both.
+    clara.cli(&["join", &ticket, "--wait"]).ok();
+    boris.cli(&["join", &crate::network::ticket(&anna, group), "--wait"]).ok();
+}

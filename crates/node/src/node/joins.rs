@@ -149,6 +149,10 @@ impl Node {
                 self.touched(turn, id.log());
                 answer(turn, self, None);
             }
+            // The rules of the group refuse it: the inviter may not invite any more, or the joiner was removed since.
+            Some(Err(CommandError::Denied(why) | CommandError::Invalid(why))) => {
+                answer(turn, self, refused(true, &why));
+            }
             Some(Err(error)) => answer(turn, self, refused(false, &error.to_string())),
             None => {}
         }

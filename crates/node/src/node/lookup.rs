@@ -23,7 +23,7 @@ impl Node {
         if group.we_are_member() {
             return Ok(group);
         }
-        Err(CommandError::Denied(format!("this node is not a member of group {} yet", group.id)))
+        Err(CommandError::Denied(format!("this node is not a member of group {}", group.id)))
     }
 
     /// The context that a selector names, joined or not.
