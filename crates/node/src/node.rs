@@ -399,6 +399,7 @@ impl Node {
         if !news.changes.is_empty() {
             self.want_bundles(turn);
             self.rejoin_contexts(turn);
+            self.renew_fetches(turn, group);
             self.check_contexts_caught_up(turn, group);
         }
         if is_changed && !self.keys_lacking(&group).is_empty() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::network::{begin, group, join, listed, me, ticket};
+use crate::network::{begin, get, group, join, listed, me, set, ticket};
 use crate::node::{ARRIVES_WITHIN, Node, Stage, eventually, number, text};
 
 #[test]
@@ -207,4 +207,25 @@ fn f03_a_ticket_from_before_a_removal_lets_in_neither_the_removed_nor_guests_of_
     // The same ticket is still good for others, and a new one for both.
     clara.cli(&["join", &ticket, "--wait"]).ok();
     boris.cli(&["join", &crate::network::ticket(&anna, group), "--wait"]).ok();
+}
+
+#[test]
+fn f03_who_comes_back_is_ready_with_what_was_written_meanwhile_and_not_before() {
+    let stage = Stage::of(2);
+    let (anna, boris) = (stage.start("anna"), stage.start("boris"));
+    let shared = begin(&anna);
+    join(&anna, &boris, &shared);
+    let group = shared.group.as_str();
+    for round in ["once", "twice"] {
+        let of_boris = me(&boris, group);
+        anna.cli(&["member", "rm", group, &of_boris]).ok();
+        set(&anna, &shared.context, round, "meanwhile");
+        eventually("boris knows", ARRIVES_WITHIN, || {
+            let out = boris.cli(&["group", "show", group]).ok()["role"].is_null();
+            (out && boris.cli(&["context", "show", &shared.context]).ok()["ready"] == false).then_some(())
+        });
+        let ticket = ticket(&anna, group);
+        boris.cli(&["join", &ticket, "--wait", "--contexts", "all"]).ok();
+        assert_eq!(get(&boris, &shared.context, round), "meanwhile");
+    }
 }
