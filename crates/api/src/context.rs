@@ -9,9 +9,10 @@ use serde_json::value::RawValue;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateContext {
     /// In which group: id, prefix or name.
+    #[serde(alias = "groupId")]
     pub group: String,
     /// Which application; the group's target if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "applicationId", default, skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
     /// Its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -24,10 +24,10 @@ pub struct CreateGroup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Its target application: id, prefix or package name. Its parent's if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "applicationId", default, skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
     /// The group that it is to be a subgroup of: id, prefix or name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "parentId", default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
     /// How contexts follow it.
     #[serde(default)]
@@ -189,6 +189,7 @@ pub struct Card {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AddMember {
     /// A member card; or, for somebody who was a member before, their key.
+    #[serde(alias = "memberId", alias = "card")]
     pub member: String,
     /// As what; `member` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

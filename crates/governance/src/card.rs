@@ -91,9 +91,13 @@ impl Card {
 impl FromStr for Card {
     type Err = CardError;
 
-    /// Reads the text form; white space around it is forgiven, nothing else is.
+    /// Reads the text form; white space is forgiven, nothing else is.
     fn from_str(text: &str) -> Result<Self, CardError> {
-        let text = text.trim();
+        // As for tickets: what carries it may break it into lines.
+        if text.len() > 2 * CARD_TEXT_LEN_MAX {
+            return Err(CardError::Altered);
+        }
+        let text: String = text.split_whitespace().collect();
         let body = text.strip_prefix(CARD_PREFIX).ok_or(CardError::NotACard)?;
         if text.len() > CARD_TEXT_LEN_MAX || body.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(CardError::Altered);
@@ -145,6 +149,8 @@ mod tests {
         let text = card().to_text().expect("in bounds");
         assert_eq!(text, include_str!("../tests/golden/card.txt").trim());
         assert_eq!(format!(" {text}\n").parse(), Ok(card()));
+        let (first, second) = text.split_at(40);
+        assert_eq!(format!("{first}\r\n{second}").parse(), Ok(card()));
     }
 
     #[test]

@@ -118,9 +118,14 @@ impl Ticket {
 impl FromStr for Ticket {
     type Err = TicketError;
 
-    /// Reads the text form; white space around it is forgiven, nothing else is.
+    /// Reads the text form; white space is forgiven, nothing else is.
     fn from_str(text: &str) -> Result<Self, TicketError> {
-        let text = text.trim();
+        // Longer than a ticket with a line break after every character is no ticket.
+        if text.len() > 2 * TICKET_TEXT_LEN_MAX {
+            return Err(TicketError::TooLong);
+        }
+        // What carries it may break it into lines.
+        let text: String = text.split_whitespace().collect();
         if text.len() > TICKET_TEXT_LEN_MAX {
             return Err(TicketError::TooLong);
         }
@@ -207,6 +212,8 @@ mod tests {
         }
         assert_eq!(text.to_uppercase().parse::<Ticket>(), Err(TicketError::NotATicket));
         assert_eq!(format!("  {text}\n").parse::<Ticket>(), Ok(ticket()));
+        let (first, second) = text.split_at(40);
+        assert_eq!(format!("{first}\r\n{second}").parse::<Ticket>(), Ok(ticket()));
     }
 
     #[test]

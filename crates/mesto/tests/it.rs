@@ -12,6 +12,8 @@ mod browsers;
 mod bundles;
 #[path = "it/contexts.rs"]
 mod contexts;
+#[path = "it/contract.rs"]
+mod contract;
 #[path = "it/crashes.rs"]
 mod crashes;
 #[path = "it/events.rs"]

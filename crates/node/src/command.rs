@@ -500,6 +500,12 @@ pub enum CommandError {
     /// The application is not installed here.
     #[error("application {0} is not installed here")]
     NotInstalled(String),
+    /// The group's application has not arrived.
+    #[error("application {0} of the group has not arrived yet")]
+    ApplicationAwaited(String),
+    /// What is asked for is so already.
+    #[error("{0} already has this standing")]
+    NoChange(PublicKey),
     /// The group names no application and none was given.
     #[error("the group has no target application: name one")]
     NoApplication,

@@ -10,13 +10,14 @@ use mesto_governance::action::{Action, ContextRef};
 use mesto_governance::fold::{Applied, Rejected};
 use mesto_governance::keys::{EpochKey, SealingKey};
 use mesto_governance::{Change, ContextId, Governance, GroupId, GroupState, KeyId, Op};
-use mesto_oplog::dag::{Admission, Next};
+use mesto_oplog::dag::{Admission, AuthorError, Next};
 use mesto_oplog::entry::{Draft, Kind};
-use mesto_oplog::{EntryId, PublicKey, SigningKey, Stamp, Verified};
+use mesto_oplog::{EntryId, Incarnation, PublicKey, SigningKey, Stamp, Verified};
 use mesto_sync::{Gossip, Peer, Summary, gossip};
 
 use crate::command::CommandError;
 use crate::flight::{Flight, Work};
+use crate::flow::Flow;
 use crate::layout::{self, LogNumber};
 use crate::log::{Log, Need};
 use crate::record::GroupRecord;
@@ -232,16 +233,18 @@ impl Group {
     pub(crate) fn author(&mut self, work: &mut Work<'_>, actions: Vec<Action>) -> Result<EntryId, CommandError> {
         loop {
             let read = self.log.read(&work.view);
-            let next = self
-                .log
-                .dag
-                .next_header(&read, self.member.public(), self.record.incarnation, work.time.wall_ms)
-                .map_err(|e| CommandError::Invalid(e.to_string()))?;
-            match next {
-                Next::MergeFirst(header) => {
+            let life = self.record.incarnation;
+            match self.log.dag.next_header(&read, self.member.public(), life, work.time.wall_ms) {
+                Ok(Next::MergeFirst(header)) => {
                     self.sign(work, header, vec![Action::Merge])?;
                 }
-                Next::Entry(header) => return self.sign(work, header, actions),
+                Ok(Next::Entry(header)) => return self.sign(work, header, actions),
+                // This home was copied, or put back from a copy, and both went on: here another life begins.
+                Err(AuthorError::Branched(_)) => {
+                    self.record.incarnation = Incarnation(work.entropy.number());
+                    self.save_record(work);
+                }
+                Err(error) => return Err(CommandError::Invalid(error.to_string())),
             }
         }
     }
@@ -379,8 +382,12 @@ impl Group {
         Ok(())
     }
 
+    /// Tells of what the fold changed, on whichever node that was decided.
     fn notify(&self, work: &mut Work<'_>, changes: &[Change]) {
         for change in changes {
+            if let Some(flow) = trail(change) {
+                work.now(flow.into());
+            }
             match change {
                 Change::MemberJoined { member, .. } => {
                     work.after(Effect::Emit(Notice::MemberAdded { group: self.id, member: *member }));
@@ -422,12 +429,25 @@ pub(crate) enum Considered {
     Refused(String),
 }
 
+/// The step of a flow that a change of the fold is, on every node that folds it.
+fn trail(change: &Change) -> Option<Report> {
+    match change {
+        Change::MemberJoined { member, .. } => Some(Flow::here("f03", "member listed", *member)),
+        Change::MemberChanged { member } => Some(Flow::here("f17", "member changed", *member)),
+        Change::MemberLeft { member } => Some(Flow::here("f18", "member gone", *member)),
+        Change::IdentityRemoved { identity, .. } => Some(Flow::here("f18", "identity ended", *identity)),
+        Change::ContextAdded { context } => Some(Flow::here("f01", "context listed", *context)),
+        _ => None,
+    }
+}
+
 /// What a person is told who may not do something, or asks for what cannot be.
 fn refusal(why: &Rejected) -> CommandError {
     match why {
         Rejected::Denied(_) | Rejected::OwnerCannotLeave | Rejected::OwnerNotGranted | Rejected::GroupDeleted => {
             CommandError::Denied(why.to_string())
         }
+        Rejected::NoChange(member) => CommandError::NoChange(*member),
         _ => CommandError::Invalid(why.to_string()),
     }
 }

@@ -34,7 +34,7 @@ pub use context::CALLS_WAITING_MAX;
 pub use entropy::Entropy;
 pub use executor::{Call, CallError, Event, Executor, MethodKind, Outcome, Saying};
 pub use flow::{About, Arrow, Flow};
-pub use node::{BUNDLE_LEN_MAX, Node};
+pub use node::{BUNDLE_LEN_MAX, Node, find};
 pub use state::{ContextState, Version};
 pub use step::{Effect, GossipToken, Input, Lane, MachineId, Notice, Report, Step, Ticket, Time, Verdict};
 pub use view::View;

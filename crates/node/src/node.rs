@@ -21,6 +21,7 @@ mod restart;
 mod tree;
 
 pub use blobs::BUNDLE_LEN_MAX;
+pub use lookup::find;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -406,6 +407,7 @@ impl Node {
         if !news.changes.is_empty() {
             self.want_bundles(turn);
             self.rejoin_contexts(turn);
+            self.renew_fetches(turn, group);
             self.check_contexts_caught_up(turn, group);
         }
         if news.changes.iter().any(|change| matches!(change, Change::GroupDeleted | Change::SubgroupRemoved { .. })) {

@@ -24,7 +24,7 @@ pub(crate) enum Group {
         #[arg(long, value_enum, default_value = "automatic")]
         policy: PolicyName,
     },
-    /// The groups that this node is in
+    /// The groups that this node knows, and as what it is in them
     Ls,
     /// One group
     Show {

@@ -32,6 +32,12 @@ pub(crate) struct Run {
     settings: Settings,
 }
 
+/// Lets whatever a node writes be for its owner only: the store and what else makes files know nothing of modes.
+fn keep_files_private() {
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+}
+
 /// The line that tells that the node can be used.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -44,6 +50,7 @@ struct Ready<'a> {
 
 impl Run {
     pub(crate) fn run(self, session: &Session, output: &Output) -> Result<(), Failure> {
+        keep_files_private();
         let home = session.home()?;
         let config = home.config(&self.settings.overrides())?.config;
         logging::begin(&config.log, output)?;

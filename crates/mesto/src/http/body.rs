@@ -30,6 +30,10 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
             return parse(b"{}").map(Self);
         }
         check_json_type(&parts.headers)?;
+        // A list would be read as the fields in their order.
+        if bytes.trim_ascii_start().first() == Some(&b'[') {
+            return Err(Refusal::new(ErrorCode::InvalidArgument, "the body is a list, not an object"));
+        }
         parse(&bytes).map(Self)
     }
 }
@@ -129,6 +133,7 @@ mod tests {
         assert_eq!(send(Some("application/json"), "{"), Err(ErrorCode::ParseError));
         assert_eq!(send(Some("application/json"), r#"{"addr":5}"#), Err(ErrorCode::InvalidArgument));
         assert_eq!(send(Some("application/json"), r#"{"addr":"x","adr":1}"#), Err(ErrorCode::InvalidArgument));
+        assert_eq!(send(Some("application/json"), r#" ["/ip4/127.0.0.1/tcp/1"]"#), Err(ErrorCode::InvalidArgument));
         assert_eq!(send(None, ""), Err(ErrorCode::InvalidArgument), "an empty body is {{}}");
         let long = format!("\"{}\"", "x".repeat(JSON_LEN_MAX));
         assert_eq!(send(Some("application/json"), &long), Err(ErrorCode::PayloadTooLarge));

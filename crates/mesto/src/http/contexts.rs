@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mesto_api::context::{CreateContext, Leaf, StartSync};
 use mesto_api::{ErrorCode, List};
-use mesto_node::command::{Command, ContextInfo, Reply, Selector, SyncInfo};
+use mesto_node::command::{Command, CommandError, ContextInfo, Reply, Selector, SyncInfo};
 use serde::Deserialize;
 
 use super::body::{self, Json};
@@ -16,19 +16,25 @@ use super::refusal::Refusal;
 use super::wait::Wait;
 use super::{Serving, Shared, convert};
 
+/// How long a new context waits for the group's application, in milliseconds: whoever has just joined has it in a
+/// second or two, and a person would not wait longer without being told.
+const APPLICATION_WAIT_MS: u64 = 10_000;
+
 pub(super) async fn create(State(shared): Serving, Json(request): Json<CreateContext>) -> Result<Response, Refusal> {
     let init = request.init.map_or_else(|| b"{}".to_vec(), |init| init.get().as_bytes().to_vec());
     if !init.starts_with(b"{") {
         return Err(Refusal::new(ErrorCode::InvalidArgument, "`init` is not a JSON object"));
     }
-    let command = Command::ContextCreate {
-        group: Selector(request.group),
-        application: request.app.map(Selector),
-        name: request.name,
+    let command = || Command::ContextCreate {
+        group: Selector(request.group.clone()),
+        application: request.app.clone().map(Selector),
+        name: request.name.clone(),
         restricted: request.restricted,
-        init,
+        init: init.clone(),
     };
-    match shared.node.command(command).await? {
+    let look = || async { Ok(shared.node.command(command()).await) };
+    let done = |created: &Result<Reply, CommandError>| !matches!(created, Err(CommandError::ApplicationAwaited(_)));
+    match Wait::of(APPLICATION_WAIT_MS).until(&shared.node, look, done).await?? {
         Reply::ContextCreated { context, identity } => body::data(convert::context_created(context, identity)),
         _ => Err(Refusal::mismatch("context create")),
     }

@@ -2,14 +2,13 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use mesto_api::ErrorCode;
 use mesto_api::context::{Allow, Seat, SetVisibility};
 use mesto_api::group::{
     Acted, AddMember, Card, CreateGroup, Group, GroupCreated, Invitation, Member, SetAlias, SetCapabilities, SetGroup,
     SetRole, Why,
 };
 use mesto_governance::Role;
-use mesto_node::command::{Command, ContextAct, GroupAct, Reply, Selector, Settings};
+use mesto_node::command::{Command, CommandError, ContextAct, GroupAct, Noun, Reply, Selector, Settings};
 
 use super::auth::permission::Right::{ContextManage, ContextRead, GroupManage, GroupRead};
 use super::body::{self, Json};
@@ -190,27 +189,28 @@ async fn decide_in(shared: &Shared, context: String, act: ContextAct) -> Result<
     }
 }
 
-/// A decision about a member, answered with the member as it stands then.
+/// A decision about a member, answered with the member as it stands then. To set what is set already is no decision,
+/// and no failure.
 async fn decide_about(shared: &Shared, group: String, act: GroupAct) -> Result<Response, Refusal> {
-    let acted = decide(shared, group, act).await?;
-    let member = acted.member.map(|member| member.to_string()).unwrap_or_default();
-    show_member(shared, acted.group.to_string(), &member).await
+    let command = Command::GroupAct { group: Selector(group.clone()), act };
+    let member = match shared.node.command(command).await {
+        Ok(Reply::Acted(acted)) => acted.member,
+        Err(CommandError::NoChange(member)) => Some(member),
+        Ok(_) => return Err(Refusal::mismatch("a decision")),
+        Err(error) => return Err(error.into()),
+    };
+    show_member(shared, group, &member.map(|member| member.to_string()).unwrap_or_default()).await
 }
 
 async fn show_member(shared: &Shared, group: String, member: &str) -> Result<Response, Refusal> {
     let Reply::Members(rows) = shared.node.command(Command::MemberList(Selector(group))).await? else {
         return Err(Refusal::mismatch("member ls"));
     };
-    let mut named = rows.iter().filter(|row| {
-        let id = row.member.to_string();
-        id == member || row.alias.as_deref() == Some(member) || (member.len() >= 4 && id.starts_with(member))
-    });
-    match (named.next(), named.next()) {
-        (Some(row), None) => body::data(convert::member(row)),
-        (Some(_), Some(_)) => {
-            Err(Refusal::new(ErrorCode::Ambiguous, format!("`{member}` could be any of several members")))
-        }
-        (None, _) => Err(super::refusal::unknown(mesto_node::command::Noun::Member, member)),
+    let named = rows.iter().map(|row| (row.member, row.alias.as_deref()));
+    let found = mesto_node::find(Noun::Member, &Selector(member.to_owned()), named)?;
+    match rows.iter().find(|row| row.member == found) {
+        Some(row) => body::data(convert::member(row)),
+        None => Err(super::refusal::unknown(Noun::Member, member)),
     }
 }
 

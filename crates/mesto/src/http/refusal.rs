@@ -79,7 +79,7 @@ impl From<CommandError> for Refusal {
                 Self(Box::new(problem))
             }
             CommandError::Denied(_) => Self::new(ErrorCode::Forbidden, detail),
-            CommandError::Invalid(_) => Self::new(ErrorCode::InvalidArgument, detail),
+            CommandError::Invalid(_) | CommandError::NoChange(_) => Self::new(ErrorCode::InvalidArgument, detail),
             CommandError::BadTicket(_) => {
                 Self::new(ErrorCode::InvalidTicket, detail).hint("copy the whole ticket, or ask for a new one")
             }
@@ -98,6 +98,8 @@ impl From<CommandError> for Refusal {
             CommandError::NotInstalled(_) => {
                 Self::new(ErrorCode::ApplicationNotInstalled, detail).hint("install it with `mesto app install FILE`")
             }
+            CommandError::ApplicationAwaited(_) => Self::new(ErrorCode::ApplicationNotInstalled, detail)
+                .hint("it arrives from any member that is online; try again soon, or `mesto app install FILE`"),
             CommandError::NoApplication => Self::new(ErrorCode::NoApplication, detail).hint("name one with --app"),
             CommandError::KeyMissing(_) => Self::new(ErrorCode::KeyMissing, detail)
                 .hint("it arrives from any member that is online; try again soon"),

@@ -26,6 +26,11 @@ pub(super) struct Wait {
 }
 
 impl Wait {
+    /// A wait that nobody asked for.
+    pub(super) const fn of(wait_ms: u64) -> Self {
+        Self { wait_ms }
+    }
+
     /// Looks until `done`, or until the time is over; then what was seen last is the answer.
     pub(super) async fn until<T, F>(
         &self,

@@ -175,6 +175,51 @@ fn f18_an_old_home_folder_of_a_removed_member_gains_nothing() {
 }
 
 #[test]
+fn a_home_that_was_put_back_from_a_copy_and_wrote_on_can_go_on() {
+    let stage = Stage::of(2);
+    let (anna, boris) = (stage.start("anna"), stage.start("boris"));
+    let shared = begin(&anna);
+    join(&anna, &boris, &shared);
+    let Shared { group, context } = &shared;
+    let of_boris = me(&boris, group);
+    set(&boris, context, "a", "1");
+    let (boris, _) = boris.stop();
+    let old = stage.path("old");
+    copy(boris.folder(), &old);
+    let boris = boris.start();
+    set(&boris, context, "b", "2");
+    boris.cli(&["member", "alias", group, &of_boris, "newer"]).ok();
+    equal(&[&anna, &boris], context, 3);
+    agree(&[&anna, &boris], group);
+
+    // Nobody is there who could tell the old folder of what it does not know, so it uses the same numbers again.
+    let ((anna, _), (boris, _)) = (anna.stop(), boris.stop());
+    fs::remove_dir_all(boris.folder()).expect("the newer folder goes");
+    copy(&old, boris.folder());
+    let boris = boris.start();
+    set(&boris, context, "c", "3");
+    boris.cli(&["member", "alias", group, &of_boris, "older"]).ok();
+    let anna = anna.start();
+    equal(&[&anna, &boris], context, 4);
+    agree(&[&anna, &boris], group);
+
+    set(&boris, context, "d", "4");
+    boris.cli(&["member", "alias", group, &of_boris, "both"]).ok();
+    equal(&[&anna, &boris], context, 5);
+    agree(&[&anna, &boris], group);
+    // Nor is the new life forgotten by a start.
+    let boris = boris.kill().start();
+    set(&boris, context, "e", "5");
+    equal(&[&anna, &boris], context, 6);
+    for node in [&anna, &boris] {
+        for (key, value) in [("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"), ("e", "5")] {
+            assert_eq!(get(node, context, key), json!(value));
+        }
+        assert_eq!(number(&shown(node, context), "voided"), 0);
+    }
+}
+
+#[test]
 fn f03_who_joins_after_a_removal_comes_to_what_all_others_have() {
     let stage = Stage::of(4);
     let (anna, boris, clara, shared) = three(&stage);
@@ -351,6 +396,7 @@ fn every_flow_of_a_shared_group_leaves_its_trail() {
     for (node, flow, step) in [
         (&anna, "f01", "context registered"),
         (&anna, "f01", "op published"),
+        (&boris, "f01", "context listed"),
         (&boris, "f02", "method executed"),
         (&boris, "f02", "delta published"),
         (&boris, "f03", "claim presented"),
@@ -361,11 +407,15 @@ fn every_flow_of_a_shared_group_leaves_its_trail() {
         (&boris, "f07", "membership proven"),
         (&boris, "f08", "bundle on its way"),
         (&anna, "f09", "deltas applied"),
+        (&anna, "f03", "member listed"),
         (&anna, "f15", "subgroup begun"),
         (&boris, "f15", "subgroup followed"),
         (&anna, "f16", "role set"),
         (&anna, "f17", "capabilities set"),
+        (&boris, "f17", "member changed"),
         (&anna, "f18", "member removed"),
+        (&boris, "f18", "member gone"),
+        (&boris, "f18", "identity ended"),
         (&anna, "f18", "key epoch started"),
         (&boris, "f19", "kept out of what is restricted"),
     ] {

@@ -6,9 +6,9 @@
 
 use mesto_crdt::{Write, encode_ops};
 use mesto_governance::Denied;
-use mesto_oplog::dag::Next;
+use mesto_oplog::dag::{AuthorError, Next};
 use mesto_oplog::entry::{DELTA_BODY_LEN_MAX, Draft};
-use mesto_oplog::{EntryId, Header, Verified};
+use mesto_oplog::{EntryId, Header, Incarnation, Verified};
 use mesto_sync::{Gossip, gossip};
 
 use super::versions::Pinned;
@@ -130,20 +130,22 @@ impl Context {
     fn next_header(&mut self, work: &mut Work<'_>, view: &GroupView) -> Result<Header, CommandError> {
         loop {
             let read = self.log.read(&work.view);
-            let next = self
-                .log
-                .dag
-                .next_header(&read, self.identity.public(), self.record.incarnation, work.time.wall_ms)
-                .map_err(|e| CommandError::Invalid(e.to_string()))?;
-            match next {
-                Next::Entry(header) => return Ok(header),
+            let life = self.record.incarnation;
+            match self.log.dag.next_header(&read, self.identity.public(), life, work.time.wall_ms) {
+                Ok(Next::Entry(header)) => return Ok(header),
                 // Who may only read calls as well, and commits nothing: not this either.
-                Next::MergeFirst(header) if self.may_write(&self.identity.public()).is_err() => return Ok(header),
-                Next::MergeFirst(header) => {
+                Ok(Next::MergeFirst(header)) if self.may_write(&self.identity.public()).is_err() => return Ok(header),
+                Ok(Next::MergeFirst(header)) => {
                     let bundle = self.bundle.unwrap_or_default();
                     let payload = Payload { bundle, ops: Vec::new(), events: Vec::new() };
                     self.commit(work, view, header, payload)?;
                 }
+                // This home was copied, or put back from a copy, and both went on: here another life begins.
+                Err(AuthorError::Branched(_)) => {
+                    self.record.incarnation = Incarnation(work.entropy.number());
+                    self.save_record(work);
+                }
+                Err(error) => return Err(CommandError::Invalid(error.to_string())),
             }
         }
     }

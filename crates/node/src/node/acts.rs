@@ -40,7 +40,9 @@ impl Node {
         let mut dial = None;
         let decision = match act {
             GroupAct::AddMember { who, role, capabilities } => {
-                let (decision, peer) = add(state, &who, role, capabilities)?;
+                let lineage = self.lineage(&id);
+                let states: Vec<_> = lineage.iter().filter_map(|id| self.groups.get(id)?.state()).collect();
+                let (decision, peer) = add(state, &states, &who, role, capabilities)?;
                 dial = peer;
                 decision
             }
@@ -250,6 +252,7 @@ type Dial = Option<(Peer, Vec<String>)>;
 /// Adds the holder of a card, or, without one, somebody who was a member before, with the keys that they had.
 fn add(
     state: &GroupState,
+    lineage: &[&GroupState],
     who: &str,
     role: Role,
     capabilities: Option<Capabilities>,
@@ -259,7 +262,7 @@ fn add(
             who.parse().map_err(|e: mesto_governance::card::CardError| CommandError::BadCard(e.to_string()))?;
         (card.member, card.sealing_key, card.peer, card.addresses)
     } else {
-        former(state, who)?
+        former(state, lineage, who)?
     };
     let dial = <[u8; 32]>::try_from(peer.0.as_slice()).ok().map(|peer| (Peer::from_bytes(peer), addresses));
     let capabilities = capabilities.unwrap_or(state.default_capabilities());
@@ -267,14 +270,20 @@ fn add(
     Ok((about(member, Action::MemberAdded(added), "f16", "member added"), dial))
 }
 
-fn former(state: &GroupState, who: &str) -> Result<(PublicKey, SealingPublicKey, PeerHint, Vec<String>), CommandError> {
+/// Somebody who is, or was, a member of the group or of one above it, with the keys of that membership.
+fn former(
+    state: &GroupState,
+    lineage: &[&GroupState],
+    who: &str,
+) -> Result<(PublicKey, SealingPublicKey, PeerHint, Vec<String>), CommandError> {
     let selector = Selector(who.trim().to_owned());
-    let above = state.everybody();
-    let named = above.iter().map(|row| (row.member, Some(row.alias.as_str())));
-    let member = find(Noun::Member, &selector, named.chain(state.known_people().map(|member| (*member, None))))?;
-    // A member by an ancestor, who is to have a row here, has the keys of that membership.
-    let row = above.iter().find(|row| row.member == member).map(|row| (row.sealing_key, row.peer.clone()));
-    let (sealing_key, peer) = row.or_else(|| state.keys_of(&member).cloned()).unwrap_or_default();
+    let rows = state.everybody();
+    let named = rows.iter().map(|row| (row.member, Some(row.alias.as_str())));
+    let known = lineage.iter().flat_map(|state| state.known_people()).map(|member| (*member, None));
+    let member = find(Noun::Member, &selector, named.chain(known))?;
+    let row = rows.iter().find(|row| row.member == member).map(|row| (row.sealing_key, row.peer.clone()));
+    let keys = || lineage.iter().find_map(|state| state.keys_of(&member)).cloned();
+    let (sealing_key, peer) = row.or_else(keys).unwrap_or_default();
     Ok((member, sealing_key, peer, Vec::new()))
 }
 

@@ -2,7 +2,7 @@
 
 use mesto_governance::action::{Action, InvitationCreated, UpgradePolicy};
 use mesto_governance::ticket::Ticket;
-use mesto_governance::{Capabilities, ContextId, GroupId, GroupState, InvitationId, Role};
+use mesto_governance::{Capabilities, ContextId, GroupId, GroupState, InvitationId, Right, Role};
 use mesto_oplog::{PublicKey, SigningKey};
 use mesto_sync::Saying;
 
@@ -34,9 +34,10 @@ impl Node {
             Command::GroupList => {
                 Ok(Some(Reply::Groups(self.groups.values().filter_map(|g| self.group_info(g)).collect())))
             }
-            Command::GroupShow(selector) => {
-                self.group(&selector).map(|group| Some(Reply::Groups(self.group_info(group).into_iter().collect())))
-            }
+            Command::GroupShow(selector) => self.group(&selector).and_then(|group| {
+                let info = self.group_info(group).ok_or(CommandError::KeyMissing(group.id))?;
+                Ok(Some(Reply::Groups(vec![info])))
+            }),
             Command::MemberList(selector) => self.group(&selector).map(|group| Some(Reply::Members(members(group)))),
             Command::Whoami(selector) => self.whoami(selector.as_ref()).map(|who| Some(Reply::Whoami(who))),
             Command::NewCard => self.new_card(turn, ticket).map(|()| None),
@@ -189,13 +190,17 @@ impl Node {
         plan: Plan,
     ) -> Result<(), CommandError> {
         let group = self.member_group(group)?;
+        let state = group.state().ok_or(CommandError::KeyMissing(group.id))?;
+        state
+            .can(&group.member.public(), Right::CreateContexts)
+            .map_err(|denied| CommandError::Denied(denied.to_string()))?;
         let app = match application {
             Some(selector) => self.application(selector)?,
             None => {
-                let target = group.state().and_then(|state| state.target()).ok_or(CommandError::NoApplication)?;
+                let target = state.target().ok_or(CommandError::NoApplication)?;
                 let release = &target.set.release;
                 let installed = self.installed.get(&release.version).cloned();
-                installed.ok_or_else(|| CommandError::NotInstalled(release.package.clone()))?
+                installed.ok_or_else(|| CommandError::ApplicationAwaited(release.package.clone()))?
             }
         };
         let id = group.id;

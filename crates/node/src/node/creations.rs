@@ -5,7 +5,7 @@ use mesto_crdt::Hlc;
 use mesto_governance::action::{
     Action, Alias, AliasSet, ContextRef, ContextRegistered, ContextVisibilitySet, Release, Visibility,
 };
-use mesto_governance::{ContextId, GroupId, Right};
+use mesto_governance::{ContextId, GroupId};
 use mesto_oplog::{Incarnation, SigningKey};
 
 use super::{Node, Turn};
@@ -53,9 +53,6 @@ impl Node {
         self.renew_group_key(turn, group_id)?;
         let group = self.groups.get(&group_id).ok_or(CommandError::NotInstalled(app.package.clone()))?;
         let state = group.state().ok_or(CommandError::KeyMissing(group_id))?;
-        state
-            .can(&group.member.public(), Right::CreateContexts)
-            .map_err(|denied| CommandError::Denied(denied.to_string()))?;
         let is_restricted = plan.restricted.unwrap_or(state.default_visibility() == Visibility::Restricted);
         if !is_restricted && group.current_key().is_none() {
             return Err(CommandError::KeyMissing(group_id));

@@ -149,6 +149,10 @@ impl Node {
                 self.touched(turn, id.log());
                 answer(turn, self, None);
             }
+            // The rules of the group refuse it: the inviter may not invite any more, or the joiner was removed since.
+            Some(Err(CommandError::Denied(why) | CommandError::Invalid(why))) => {
+                answer(turn, self, refused(true, &why));
+            }
             Some(Err(error)) => answer(turn, self, refused(false, &error.to_string())),
             None => {}
         }
@@ -333,7 +337,7 @@ impl Node {
         Ok(identity.public())
     }
 
-    fn report_kept_out(&self, turn: &mut Turn<'_>, group: &GroupId, id: ContextId) {
+    pub(crate) fn report_kept_out(&self, turn: &mut Turn<'_>, group: &GroupId, id: ContextId) {
         let row = self.groups.get(group).and_then(Group::state).and_then(|state| state.context(&id));
         if row.is_some_and(|row| row.visibility() == Visibility::Restricted) {
             turn.report(Flow::here("f19", "kept out of what is restricted", id));

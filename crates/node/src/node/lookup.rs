@@ -23,7 +23,7 @@ impl Node {
         if group.we_are_member() {
             return Ok(group);
         }
-        Err(CommandError::Denied(format!("this node is not a member of group {} yet", group.id)))
+        Err(CommandError::Denied(format!("this node is not a member of group {}", group.id)))
     }
 
     /// The context that a selector names, joined or not.
@@ -75,7 +75,10 @@ pub(crate) fn unknown(noun: Noun, selector: &str) -> CommandError {
 }
 
 /// The one thing that a selector names: by id, by name, or by a prefix of its id.
-pub(crate) fn find<'a, T: Copy + Eq + std::fmt::Display>(
+///
+/// # Errors
+/// If nothing is named so, or several things are.
+pub fn find<'a, T: Copy + Eq + std::fmt::Display>(
     noun: Noun,
     selector: &Selector,
     named: impl IntoIterator<Item = (T, Option<&'a str>)>,
@@ -83,6 +86,7 @@ pub(crate) fn find<'a, T: Copy + Eq + std::fmt::Display>(
     let text = selector.0.as_str();
     let mut by_name: Vec<T> = Vec::new();
     let mut by_prefix: Vec<T> = Vec::new();
+    let mut by_few: Vec<T> = Vec::new();
     for (id, name) in named {
         let id_text = id.to_string();
         if id_text == text {
@@ -91,11 +95,17 @@ pub(crate) fn find<'a, T: Copy + Eq + std::fmt::Display>(
         if name == Some(text) && !by_name.contains(&id) {
             by_name.push(id);
         }
-        if text.len() >= ID_PREFIX_LEN_MIN && id_text.starts_with(text) && !by_prefix.contains(&id) {
-            by_prefix.push(id);
+        let by_start = if text.len() >= ID_PREFIX_LEN_MIN { &mut by_prefix } else { &mut by_few };
+        if !text.is_empty() && id_text.starts_with(text) && !by_start.contains(&id) {
+            by_start.push(id);
         }
     }
-    let found = if by_name.is_empty() { by_prefix } else { by_name };
+    // A few characters never name a thing, not even one that they fit alone today; but whoever gives too few is shown
+    // which they fit.
+    if by_few.len() == 1 {
+        by_few.clear();
+    }
+    let found = [by_name, by_prefix, by_few].into_iter().find(|found| !found.is_empty()).unwrap_or_default();
     match found.as_slice() {
         [] => Err(unknown(noun, text)),
         [one] => Ok(*one),

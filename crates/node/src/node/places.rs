@@ -56,6 +56,7 @@ impl Node {
             ContextAct::Leave => return self.leave_context(turn, ticket, group, id),
         };
         self.decide_in_context(turn, ticket, (group, id), actions, step)
+            .inspect_err(|_| self.report_kept_out(turn, &group, id))
     }
 
     /// The last accepted deltas of a context's chains whose authors `of` accepts.

@@ -1,5 +1,6 @@
 //! Bringing logs up to date: who may have what we lack, and asking one of them at a time.
 
+use mesto_governance::{ContextId, GroupId};
 use mesto_oplog::{LogId, Verified};
 use mesto_sync::{Message, Peer, Protocol, Summary};
 
@@ -65,6 +66,9 @@ impl Node {
             }
             self.tell(turn, peer, log);
         }
+        if !comparison.we_lack {
+            self.check_caught_up(turn, log);
+        }
     }
 
     /// How many authors a log has here, and whether `theirs` shows something that is not here.
@@ -94,8 +98,9 @@ impl Node {
 
     /// Asks a peer for what we lack of a log, now or after the request that is out.
     pub(crate) fn fetch_from(&mut self, turn: &mut Turn<'_>, log: LogId, peer: Peer) {
+        let is_shut_out = self.is_shut_out(&log);
         let fetch = self.fetches.entry(log).or_default();
-        if fetch.active.is_some() {
+        if fetch.active.is_some() || is_shut_out {
             fetch.candidates.insert(peer);
             return;
         }
@@ -112,6 +117,48 @@ impl Node {
         turn.report(Flow::to("f11", "what is missing is asked for", peer, log));
         // What it tells, which entries we hold, must not outlive a crash that we forget them in.
         self.after_durable(turn, &log, ask);
+    }
+
+    /// Whether a log is one of a context of a group that we are not in: nobody would answer, and a question that is out
+    /// would keep us from asking for as long as it may take, once we are in it again.
+    fn is_shut_out(&self, log: &LogId) -> bool {
+        let Some(LogOwner::Context(id)) = self.logs.get(log) else { return false };
+        let group = self.contexts.get(id).and_then(|context| self.groups.get(&context.group));
+        !group.is_some_and(crate::group::Group::we_are_member)
+    }
+
+    /// Who is in a group may have changed, and be it us. Whoever is out hears nothing of its contexts any more, so what
+    /// was heard and asked before counts no more; whoever is in asks for what it was kept out of.
+    pub(crate) fn renew_fetches(&mut self, turn: &mut Turn<'_>, group: GroupId) {
+        let is_in = self.groups.get(&group).is_some_and(crate::group::Group::we_are_member);
+        let of_group = self.contexts.values().filter(|context| context.group == group);
+        for (id, was_equal) in of_group.map(|context| (context.id, context.record.caught_up)).collect::<Vec<_>>() {
+            let log = id.log();
+            let Some(fetch) = self.fetches.get_mut(&log).filter(|_| is_in) else {
+                if !is_in {
+                    self.forget_heard(turn, id, was_equal);
+                }
+                continue;
+            };
+            if fetch.active.is_none() && !fetch.candidates.is_empty() {
+                self.timers.set(Timer::Pull(log), turn.time.wall_ms);
+            }
+        }
+    }
+
+    fn forget_heard(&mut self, turn: &mut Turn<'_>, id: ContextId, was_equal: bool) {
+        if let Some(fetch) = self.fetches.get_mut(&id.log()) {
+            fetch.active = None;
+        }
+        for session in self.sessions.values_mut() {
+            session.summaries.remove(&id.log());
+        }
+        if was_equal {
+            self.with_context(turn, &id, |context, work| {
+                context.record.caught_up = false;
+                context.save_record(work);
+            });
+        }
     }
 
     /// Notes that a page is asked for; the question is to be sent.

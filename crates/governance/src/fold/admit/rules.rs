@@ -113,10 +113,12 @@ impl Admission<'_> {
     }
 
     fn add(&mut self, added: &MemberAdded) -> Result<Need, Rejected> {
+        let standing = Standing::new(added.role, added.capabilities);
+        self.scratch.meets(&self.candidate.author, need_to_set(standing))?;
         if self.scratch.direct(&added.member).is_some() {
             return Err(Rejected::AlreadyAMember(added.member));
         }
-        self.set_standing(added.member, Standing::new(added.role, added.capabilities))
+        self.set_standing(added.member, standing)
     }
 
     /// The rule for level changes: below owner, a change, and on nobody who is not outranked.
