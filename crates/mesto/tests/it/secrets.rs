@@ -12,7 +12,7 @@ use mesto_oplog::entry::{Kind, Signed};
 use mesto_oplog::{EntryId, Verified};
 
 use crate::network::{Shared, begin, equal, join, me, set};
-use crate::node::{ARRIVES_WITHIN, Home, Node, Stage, eventually, text};
+use crate::node::{ARRIVES_WITHIN, Home, Stage, eventually, text};
 
 /// The keys and the deltas of a home, whose node is stopped.
 struct Found {
