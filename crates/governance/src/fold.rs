@@ -53,6 +53,9 @@
 //!
 //! # How it is computed
 //!
+//! Rule 1 is in [`roster`], 2 in `admit`, 3 to 6 in `resolve`, 7 in `place` (with `slot`) and 8 in `ancestry`; what an op
+//! means for them is its [`effects`].
+//!
 //! [`graph`] answers who is in whose past. [`resolve`](graph::Graph::resolve) is rules 3 to 6. A [`view::View`] is the
 //! fold of what some heads reach; it is extended op by op wherever a new op can neither void nor be voided by what
 //! is beside it (or only by what voids already), and resolved anew where it can: from the last cut, an op all of whose

@@ -294,3 +294,18 @@ fn what_a_void_removal_claims_to_have_seen_is_not_spared_by_the_next() {
     assert!(forest.groups[&child].is_dead(&hidden.id()));
     assert_as_resolved(&forest, child);
 }
+
+#[test]
+fn a_removal_beside_another_spares_nothing_by_what_the_other_had_seen() {
+    let (mut forest, root, child) = scene();
+    let done = forest.act(2, child, vec![add(7, Role::Member, Capabilities::DEFAULT)]);
+    let seen = forest.groups[&child].heads();
+    let knowing = removal(2, child, seen, vec![]);
+    let knowing = forest.draft(1, root, knowing);
+    let unknowing = forest.draft(0, root, vec![remove(2)]);
+    applies(&mut forest, &knowing);
+    assert!(!forest.groups[&child].is_dead(&done));
+    applies(&mut forest, &unknowing);
+    assert!(forest.groups[&child].is_dead(&done));
+    assert_as_resolved(&forest, child);
+}
