@@ -209,8 +209,11 @@ fn f03_a_ticket_from_before_a_removal_lets_in_neither_the_removed_nor_guests_of_
     boris.cli(&["join", &crate::network::ticket(&anna, group), "--wait"]).ok();
 }
 
+/// Less than a question may be out: who comes back does not wait for the answer to one that it asked as a stranger.
+const SOON: std::time::Duration = std::time::Duration::from_secs(4);
+
 #[test]
-fn f03_who_comes_back_is_ready_with_what_was_written_meanwhile_and_not_before() {
+fn f03_who_comes_back_has_at_once_what_was_written_meanwhile() {
     let stage = Stage::of(2);
     let (anna, boris) = (stage.start("anna"), stage.start("boris"));
     let shared = begin(&anna);
@@ -221,11 +224,12 @@ fn f03_who_comes_back_is_ready_with_what_was_written_meanwhile_and_not_before() 
         anna.cli(&["member", "rm", group, &of_boris]).ok();
         set(&anna, &shared.context, round, "meanwhile");
         eventually("boris knows", ARRIVES_WITHIN, || {
-            let out = boris.cli(&["group", "show", group]).ok()["role"].is_null();
-            (out && boris.cli(&["context", "show", &shared.context]).ok()["ready"] == false).then_some(())
+            boris.cli(&["group", "show", group]).ok()["role"].is_null().then_some(())
         });
         let ticket = ticket(&anna, group);
         boris.cli(&["join", &ticket, "--wait", "--contexts", "all"]).ok();
-        assert_eq!(get(&boris, &shared.context, round), "meanwhile");
+        eventually("what was written arrives", SOON, || {
+            (get(&boris, &shared.context, round) == "meanwhile").then_some(())
+        });
     }
 }

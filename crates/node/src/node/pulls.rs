@@ -1,6 +1,6 @@
 //! Bringing logs up to date: who may have what we lack, and asking one of them at a time.
 
-use mesto_governance::{ContextId, GroupId};
+use mesto_governance::GroupId;
 use mesto_oplog::{LogId, Verified};
 use mesto_sync::{Message, Peer, Protocol, Summary};
 
@@ -127,37 +127,18 @@ impl Node {
         !group.is_some_and(crate::group::Group::we_are_member)
     }
 
-    /// Who is in a group may have changed, and be it us. Whoever is out hears nothing of its contexts any more, so what
-    /// was heard and asked before counts no more; whoever is in asks for what it was kept out of.
+    /// Who is in a group may have changed, and be it us. To whoever is out nobody answers any more what it asked about
+    /// the contexts; whoever is in asks for what it was kept out of.
     pub(crate) fn renew_fetches(&mut self, turn: &mut Turn<'_>, group: GroupId) {
         let is_in = self.groups.get(&group).is_some_and(crate::group::Group::we_are_member);
-        let of_group = self.contexts.values().filter(|context| context.group == group);
-        for (id, was_equal) in of_group.map(|context| (context.id, context.record.caught_up)).collect::<Vec<_>>() {
-            let log = id.log();
-            let Some(fetch) = self.fetches.get_mut(&log).filter(|_| is_in) else {
-                if !is_in {
-                    self.forget_heard(turn, id, was_equal);
-                }
-                continue;
-            };
-            if fetch.active.is_none() && !fetch.candidates.is_empty() {
+        for context in self.contexts.values().filter(|context| context.group == group) {
+            let log = context.id.log();
+            let Some(fetch) = self.fetches.get_mut(&log) else { continue };
+            if !is_in {
+                fetch.active = None;
+            } else if fetch.active.is_none() && !fetch.candidates.is_empty() {
                 self.timers.set(Timer::Pull(log), turn.time.wall_ms);
             }
-        }
-    }
-
-    fn forget_heard(&mut self, turn: &mut Turn<'_>, id: ContextId, was_equal: bool) {
-        if let Some(fetch) = self.fetches.get_mut(&id.log()) {
-            fetch.active = None;
-        }
-        for session in self.sessions.values_mut() {
-            session.summaries.remove(&id.log());
-        }
-        if was_equal {
-            self.with_context(turn, &id, |context, work| {
-                context.record.caught_up = false;
-                context.save_record(work);
-            });
         }
     }
 
