@@ -175,6 +175,7 @@ fn f15_who_was_removed_above_can_be_brought_back_below_alone() {
         (boris.cli(&["group", "show", &below]).status == Some(0)).then_some(())
     });
     anna.cli(&["member", "rm", &shared.group, &of_boris]).ok();
+    assert_eq!(anna.cli(&["group", "why", &below, &of_boris, "read"]).ok()["allowed"], false);
     anna.cli(&["member", "add", &below, &of_boris]).ok();
     eventually("boris is let in below", ARRIVES_WITHIN, || {
         (boris.cli(&["context", "join", &context, "--wait", "--timeout", "5s"]).status == Some(0)).then_some(())

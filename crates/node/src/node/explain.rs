@@ -12,7 +12,10 @@ impl Node {
         let group = self.group(group)?;
         let governance = group.governance.as_ref().ok_or(CommandError::KeyMissing(group.id))?;
         let state = governance.state();
-        let known = state.known_people().map(|member| (*member, None));
+        // Also who was a member only by a group above, and is none there any more.
+        let lineage = self.lineage(&group.id);
+        let states = lineage.iter().filter_map(|id| self.groups.get(id)?.state());
+        let known = states.flat_map(GroupState::known_people).map(|member| (*member, None));
         let who = member(state, who).or_else(|error| find(Noun::Member, who, known).map_err(|_| error))?;
         Ok(governance.why(&who, parse(state, right)?))
     }
