@@ -8,7 +8,7 @@
 //! - *void* if something that its author's right rested on at those heads is dead in the full fold, or if a live
 //!   revocation of that right is not within those heads; unless the delta is *kept*: it is, or is in the past of,
 //!   a delta that a live revocation of that right names, a delta of another author that is itself accepted and that
-//!   was written without knowing of that end, or a checkpoint;
+//!   was written by somebody who took it for valid, or a checkpoint;
 //! - *accept* otherwise.
 //!
 //! Governance answers for the right ([`Governance::warrant`]); the log of the context answers for the past
@@ -133,8 +133,8 @@ pub enum Verdict {
 pub trait DeltaPast {
     /// Whether the judged delta is `delta`, or in its past.
     fn is_within(&self, delta: &EntryId) -> bool;
-    /// Whether the judged delta is in the past of an accepted delta of another author that did not know the causes for
-    /// which it is contested ([`Governance::knew`]), or of a live checkpoint.
+    /// Whether the judged delta is in the past of an accepted delta of another author that took it for valid
+    /// ([`Governance::trusted`]), or of a live checkpoint.
     fn is_vouched_for(&self) -> bool;
 }
 
@@ -175,13 +175,13 @@ pub struct Written {
 }
 
 /// The accepted ones of a log's deltas: the least set with all whose right stands, all that are kept, and all in
-/// the past of accepted deltas of other authors that did not know for what they are contested. `is_past(a, b)` tells
-/// whether `a` is in the past of `b`, `knew(b, causes)` whether the author of `b` knew one of the causes as it wrote.
+/// the past of accepted deltas of other authors that took them for valid. `is_past(a, b)` tells whether `a` is in the past
+/// of `b`, `trusted(b, a)` whether the author of `b` took `a` for valid as it wrote ([`Governance::trusted`]).
 #[must_use]
 pub fn settle(
     log: &[Written],
     is_past: &dyn Fn(&EntryId, &EntryId) -> bool,
-    knew: &mut dyn FnMut(&EntryId, &[EntryId]) -> bool,
+    trusted: &mut dyn FnMut(&EntryId, &Written) -> bool,
 ) -> BTreeSet<EntryId> {
     let is_kept = |written: &Written| match &written.warrant {
         Warrant::Valid { .. } => true,
@@ -195,9 +195,8 @@ pub fn settle(
     let mut accepted: BTreeSet<EntryId> = fresh.iter().map(|written| written.delta).collect();
     while !fresh.is_empty() {
         let (vouched, rest) = open.into_iter().partition(|written: &&Written| {
-            let Warrant::Contested { causes, .. } = &written.warrant else { return false };
             let builds = |by: &&&Written| by.identity != written.identity && is_past(&written.delta, &by.delta);
-            fresh.iter().filter(builds).any(|by| !knew(&by.delta, causes))
+            fresh.iter().filter(builds).any(|by| trusted(&by.delta, written))
         });
         (fresh, open) = (vouched, rest);
         accepted.extend(fresh.iter().map(|written| written.delta));
@@ -263,6 +262,14 @@ impl Governance {
             return Warrant::Valid { member };
         }
         Warrant::Contested { member, causes: causes.into_iter().collect(), kept: kept.into_iter().collect() }
+    }
+
+    /// Whether somebody who had seen `heads` took for valid what `identity` wrote in a context before, and what is contested
+    /// for `causes`: it knew none of these, nor of anything else by which that writer had no right any more. The latter
+    /// may be dead by now, and another op have ended the right that it did not know.
+    pub fn trusted(&mut self, heads: &[EntryId], context: ContextId, identity: &PublicKey, causes: &[EntryId]) -> bool {
+        let writes = self.view_at(heads).is_some_and(|view| view.state.may_write(context, identity).is_ok());
+        writes && !self.knew(heads, causes)
     }
 
     /// Whether somebody who had seen `heads` knew one of `causes`, for which a delta is contested: had seen that a right

@@ -162,9 +162,9 @@ fn a_log_settles_to_what_is_kept_and_what_others_built_on() {
     };
     let honest = Warrant::Valid { member: id(5) };
     let log = [written(1, 1, &contested), written(2, 2, &honest), written(3, 1, &contested), written(4, 3, &contested)];
-    assert_eq!(settle(&log, &is_past, &mut |_, _| false), BTreeSet::from([delta(1), delta(2)]));
+    assert_eq!(settle(&log, &is_past, &mut |_, _| true), BTreeSet::from([delta(1), delta(2)]));
     // Whoever knew why it is contested, and built on it all the same, only merged it.
-    assert_eq!(settle(&log, &is_past, &mut |by, _| *by == delta(2)), BTreeSet::from([delta(2)]));
+    assert_eq!(settle(&log, &is_past, &mut |by, _| *by != delta(2)), BTreeSet::from([delta(2)]));
 }
 
 #[test]
@@ -176,6 +176,24 @@ fn who_knew_of_a_removal_does_not_vouch_for_what_it_ended_and_who_did_not_does()
     let Warrant::Contested { causes, .. } = warrant(&mut world, context, 4, &heads) else { panic!("contested") };
     assert_eq!(causes, vec![removal]);
     assert!(world.governance.knew(&after, &causes) && !world.governance.knew(&heads, &causes));
+}
+
+#[test]
+fn who_knew_of_a_removal_that_is_dead_by_now_does_not_vouch_for_what_another_one_ended() {
+    let (mut world, context) = with_writer();
+    let heads = world.governance.heads();
+    // 2 removes 4, and all know it; then it turns out that 0 had removed 2 meanwhile, and 1 had removed 4.
+    let fallen = world.act_after(2, &heads, vec![remove(4)]);
+    world.act_after(0, &heads, vec![remove(2)]);
+    let standing = world.act_after(1, &heads, vec![remove(4)]);
+    assert!(world.governance.is_dead(&fallen));
+    let contested = Warrant::Contested { member: id(4), causes: vec![standing], kept: vec![] };
+    assert_eq!(warrant(&mut world, context, 4, &heads), contested);
+    let trusted =
+        |world: &mut World, heads: &[EntryId]| world.governance.trusted(heads, context, &identity(4), &[standing]);
+    assert!(!trusted(&mut world, &[fallen]), "its author knew that 4 is out");
+    assert!(!trusted(&mut world, &[standing]));
+    assert!(trusted(&mut world, &heads));
 }
 
 #[test]
@@ -325,5 +343,5 @@ fn nobody_vouches_for_what_is_their_own() {
     let written =
         |at: u8, warrant: Warrant| Written { delta: delta(at), identity: identity(1), warrant, is_final: false };
     let log = [written(1, contested), written(2, Warrant::Valid { member: id(4) })];
-    assert_eq!(settle(&log, &is_past, &mut |_, _| false), BTreeSet::from([delta(2)]));
+    assert_eq!(settle(&log, &is_past, &mut |_, _| true), BTreeSet::from([delta(2)]));
 }

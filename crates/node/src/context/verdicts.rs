@@ -3,8 +3,8 @@
 //! What governance says of a delta depends on its author and on the governance heads that it names, and those only
 //! grow along a chain. So each chain falls into *stretches* of equal knowledge, and a delta's verdict is that of its
 //! stretch: a right that stands, or one that is contested. Of a contested stretch a beginning counts all the same:
-//! what the revocations keep, and what deltas of other authors that count themselves, and did not know why it is
-//! contested, were built on. All these are causal pasts, and a causal past takes a beginning of each chain; so verdicts
+//! what the revocations keep, and what deltas of other authors that count themselves, and took it for valid,
+//! were built on. All these are causal pasts, and a causal past takes a beginning of each chain; so verdicts
 //! are one number for each stretch, and [`settle`] finds the least fixed point over those numbers without looking at
 //! single deltas.
 //!
@@ -142,7 +142,7 @@ impl Verdicts {
         if stretches.iter().all(|stretch| stretch.kept_to >= stretch.last) {
             return Void::new();
         }
-        settle(&stretches, read, &mut |heads, causes| governance.knew(heads, causes))
+        settle(&stretches, read, &mut |heads, author, causes| governance.trusted(heads, context, author, causes))
     }
 
     fn stretches(
@@ -206,12 +206,16 @@ fn reach(of: &Placement, chain: ChainIx) -> u64 {
     if of.chain == chain { of.seq.max(of.past.reach(chain)) } else { of.past.reach(chain) }
 }
 
-/// The least set with all that counts by itself and all that is in the past of what counts of other authors that did
-/// not know why it is contested.
-fn settle(stretches: &[Stretch<'_>], read: &dyn DagRead, knew: &mut dyn FnMut(&[EntryId], &[EntryId]) -> bool) -> Void {
+/// The least set with all that counts by itself and all that is in the past of what counts of other authors that took it
+/// for valid. `trusted` tells that of governance heads, an author, and what its deltas are contested for.
+fn settle(
+    stretches: &[Stretch<'_>],
+    read: &dyn DagRead,
+    trusted: &mut dyn FnMut(&[EntryId], &PublicKey, &[EntryId]) -> bool,
+) -> Void {
     let mut vouched = vec![0; stretches.len()];
     let mut looked = vec![0; stretches.len()];
-    let mut known: BTreeMap<(&[EntryId], &[EntryId]), bool> = BTreeMap::new();
+    let mut known: BTreeMap<(&[EntryId], PublicKey, &[EntryId]), bool> = BTreeMap::new();
     let contested: Vec<usize> = (0..stretches.len()).filter(|&at| !stretches[at].causes.is_empty()).collect();
     loop {
         let mut is_done = true;
@@ -230,8 +234,9 @@ fn settle(stretches: &[Stretch<'_>], read: &dyn DagRead, knew: &mut dyn FnMut(&[
                 if stretch.author == by.author || reach < stretch.first || reach <= stretch.counts_to(vouched[of]) {
                     continue;
                 }
-                let causes = stretch.causes.as_slice();
-                if !*known.entry((by.heads, causes)).or_insert_with(|| knew(by.heads, causes)) {
+                let (author, causes) = (stretch.author, stretch.causes.as_slice());
+                let is_trusted = known.entry((by.heads, author, causes));
+                if *is_trusted.or_insert_with(|| trusted(by.heads, &author, causes)) {
                     vouched[of] = reach;
                     is_done = false;
                 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesto_crdt::{Author, Delta, DeltaId, Hlc, MemoryState, Transaction, TreeCache};
-use mesto_governance::verdict::{Authorship, Written, settle};
+use mesto_governance::verdict::{Authorship, Warrant, Written, settle};
 use mesto_governance::{ContextId, GroupId};
 use mesto_node::delta::DeltaBody;
 use mesto_node::layout;
@@ -42,8 +42,11 @@ pub(super) fn check(world: &mut World, host: usize, context: ContextId) {
         let (Some(a), Some(b)) = (ledger.placement(a), ledger.placement(b)) else { return false };
         a != b && b.past.covers(&a)
     };
-    let mut knew = |by: &EntryId, causes: &[EntryId]| heads.get(by).is_some_and(|heads| governance.knew(heads, causes));
-    let accepted = settle(&written, &is_past, &mut knew);
+    let mut trusted = |by: &EntryId, of: &Written| {
+        let Warrant::Contested { causes, .. } = &of.warrant else { return false };
+        heads.get(by).is_some_and(|heads| governance.trusted(heads, context, &of.identity, causes))
+    };
+    let accepted = settle(&written, &is_past, &mut trusted);
     let void = void(world, host, context, &ledger);
     let wrong: Vec<EntryId> =
         entries.iter().map(Verified::id).filter(|id| void.contains(id) == accepted.contains(id)).collect();
