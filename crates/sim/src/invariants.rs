@@ -14,9 +14,12 @@ mod verdicts;
 mod violation;
 mod waiting;
 
+use mesto_governance::action::Visibility;
 use mesto_governance::{ContextId, GroupId};
 use mesto_node::command::{Command, Reply, Selector};
-use mesto_oplog::EntryId;
+use mesto_node::layout;
+use mesto_node::store::Keyspace;
+use mesto_oplog::{EntryId, PublicKey};
 
 pub(crate) use acknowledged::{Acknowledged, replied, restarted};
 pub(crate) use audience::sent;
@@ -105,8 +108,14 @@ fn deltas_are_everywhere(world: &mut World, host: usize, context: ContextId) {
     if !reads(world, host) {
         return;
     }
+    let Some(governance) = group.and_then(|group| world.fold_of(host, group)) else { return };
+    let may_read = |member: PublicKey| {
+        let row = governance.state().context(&context);
+        row.is_some_and(|row| row.visibility() == Visibility::Open || row.is_allowed(&member))
+    };
     let serves = |world: &World, host: usize| {
-        world.hosts[host].node.as_ref().is_some_and(|node| node.logs().contains(&context.log()))
+        let is_left = world.hosts[host].disk.snapshot().get(Keyspace::Meta, &layout::left(&context)).is_some();
+        is_left && group.and_then(|group| member_key(world, host, group)).is_some_and(may_read)
     };
     let ids = Ledger::new(world.hosts[host].disk.snapshot(), context.log()).ids();
     let acknowledged: Vec<(usize, EntryId)> = world
