@@ -390,11 +390,11 @@ impl Node {
         }
         if !news.ops.is_empty() {
             self.touched(turn, group.log());
-            self.retire_card(turn, &group);
             self.expect_merge(turn, group);
         }
-        let is_changed = !news.ops.is_empty() || !news.changes.is_empty();
+        let is_changed = !news.ops.is_empty() || !news.changes.is_empty() || news.is_adopted;
         if is_changed {
+            self.retire_card(turn, &group);
             self.adopt_from_above(turn, group);
             // Who became a member here may have the governance of all groups above.
             for group in self.lineage(&group) {
@@ -404,7 +404,7 @@ impl Node {
         if !news.keys.is_empty() {
             self.check_caught_up(turn, group.log());
         }
-        if !news.changes.is_empty() {
+        if !news.changes.is_empty() || news.is_adopted {
             self.want_bundles(turn);
             self.rejoin_contexts(turn);
             self.renew_fetches(turn, group);
