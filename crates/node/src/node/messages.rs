@@ -153,8 +153,10 @@ impl Node {
         let Some(member) = session.claims.get(&id) else { return };
         if !group.is_member(member) {
             if self.is_member_below(&peer, &id) {
-                self.tell(turn, peer, id.log());
-                return;
+                if let Some(session) = self.sessions.get_mut(&peer) {
+                    session.bid_farewell.remove(&id);
+                }
+                return self.tell(turn, peer, id.log());
             }
             let Some(session) = self.sessions.get_mut(&peer) else { return };
             if session.welcomed.remove(&id) || !session.bid_farewell.contains(&id) {
