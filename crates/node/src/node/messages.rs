@@ -253,13 +253,11 @@ impl Node {
         let Some(member) = self.sessions.get(&peer).and_then(|session| session.claims.get(&id)).copied() else {
             return;
         };
-        self.with_group(turn, &id, |group, work| {
-            let keys = group.share_keys(work, &member, wanted);
-            if !keys.is_empty() {
-                work.now(Flow::to("f08", "keys sent, sealed", peer, group.id).into());
-                work.after(Effect::Send(peer, Lane::Sync, Message::KeyPage { group: log, keys }));
-            }
-        });
+        let keys = self.with_group(turn, &id, |group, work| group.share_keys(work, &member, wanted)).unwrap_or_default();
+        if !keys.is_empty() {
+            turn.report(Flow::to("f08", "keys sent, sealed", peer, id));
+            self.after_durable(turn, &log, Effect::Send(peer, Lane::Sync, Message::KeyPage { group: log, keys }));
+        }
     }
 
     /// Asks connected members for the keys that we lack, again and again until they are here.
@@ -355,7 +353,8 @@ impl Node {
             .take(ADDRESSES_PEERS_MAX)
             .collect();
         if !peers.is_empty() {
-            turn.send(peer, Message::Addresses { group: group.log(), peers });
+            let message = Message::Addresses { group: group.log(), peers };
+            self.after_durable(turn, &group.log(), Effect::Send(peer, Lane::Sync, message));
         }
     }
 
