@@ -128,10 +128,11 @@ pub(super) fn group_of(world: &mut World, host: usize, log: LogId) -> Option<Gro
         Some(Reply::Contexts(infos)) => infos.iter().find(|info| info.context.log() == log).map(|info| info.group),
         _ => None,
     };
-    // A context whose registration fell is in no list, and its log still is its group's.
+    // A context whose registration fell is in no list, and its log still is its group's; so it is after we have left.
     let joined = || {
-        let contexts = ledger::contexts(&world.hosts[host].disk.snapshot());
-        contexts.into_iter().find(|(id, _)| id.log() == log).map(|(_, record)| GroupId::from_bytes(record.group))
+        let snapshot = world.hosts[host].disk.snapshot();
+        let mut contexts = ledger::contexts(&snapshot).into_iter().chain(ledger::left(&snapshot));
+        contexts.find(|(id, _)| id.log() == log).map(|(_, record)| GroupId::from_bytes(record.group))
     };
     let group = group.or_else(joined).unwrap_or(GroupId::from(log));
     world.groups_of.insert(log, group);
@@ -160,7 +161,10 @@ fn is_farewell(world: &mut World, from: usize, to: usize, message: &Message) -> 
     let (summaries, entries, log) = match message {
         Message::Summaries(summaries) => (summaries.as_slice(), &[][..], summaries.first().map(|summary| summary.log)),
         Message::Page { summary, entries, log, .. } => (std::slice::from_ref(summary), entries.as_slice(), Some(*log)),
-        Message::KeyPage { group, .. } | Message::Addresses { group, .. } => (&[][..], &[][..], Some(*group)),
+        // Nobody is told these as a farewell, but they can leave when whoever they are for has just been put out.
+        Message::KeyPage { group, .. } | Message::Addresses { group, .. } => {
+            return is_durably_in(world, from, to, GroupId::from(*group));
+        }
         Message::Hello(_)
         | Message::Proof(_)
         | Message::Pull { .. }
