@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use mesto_governance::GroupId;
+use mesto_governance::{Governance, GroupId};
 use mesto_node::command::{Command, Reply, Selector};
 use mesto_oplog::dag::DagRead;
 use mesto_oplog::{EntryId, LogId, PublicKey, Signed};
 use mesto_sync::Message;
 
 use super::told::{entries_are_durable, heads_are_durable};
-use super::{Violation, secrets};
+use super::{Violation, folds, secrets};
 use crate::host::Role;
 use crate::ledger::{self, Ledger};
 use crate::world::World;
@@ -108,15 +108,18 @@ fn seen_by_endings_below(world: &mut World, from: usize, to: usize, group: Group
     seen
 }
 
-/// Whether `to` is a member of a group by what is durable at `from`, or was before the newest commit: what leaves now
-/// waited for that, and there can be more in it than what the message was decided on. Any key counts that it ever had
-/// there: it can have left, and have come back by a card, while `from` was cut off.
+/// Whether `to` is a member of a group by what is durable at `from`, or was before the newest commit or on the way from
+/// there: what leaves now waited for that, and there can be more in it than what the message was decided on. Any key
+/// counts that it ever had there: it can have left, and have come back by a card, while `from` was cut off.
 fn is_durably_in(world: &mut World, from: usize, to: usize, group: GroupId) -> bool {
     let (now, before) = (world.hosts[from].disk.snapshot(), world.hosts[from].disk.before());
-    [now, before].iter().filter_map(|disk| world.fold_in(disk, group)).collect::<Vec<_>>().iter().any(|governance| {
+    let ends: Vec<Governance> = [&now, &before].into_iter().filter_map(|disk| world.fold_in(disk, group)).collect();
+    let is_in = |world: &World, governance: &Governance| {
         let names = secrets::names_of(world, to, group, governance);
         names.iter().any(|name| governance.state().standing(name).is_some())
-    })
+    };
+    ends.iter().any(|governance| is_in(world, governance))
+        || folds::between(&before, &now, group).iter().any(|governance| is_in(world, governance))
 }
 
 pub(super) fn group_of(world: &mut World, host: usize, log: LogId) -> Option<GroupId> {
