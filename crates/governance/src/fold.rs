@@ -68,6 +68,7 @@ pub(crate) mod ancestry;
 mod change;
 mod digest;
 pub mod effects;
+mod endings;
 pub mod graph;
 pub mod levels;
 pub(crate) mod place;
@@ -252,45 +253,6 @@ impl Governance {
     #[must_use]
     pub fn dead(&self) -> Vec<EntryId> {
         self.ids(self.now.dead.iter().copied())
-    }
-
-    /// The live ops because of which somebody is no member, in order of their ids: those that ended the membership, and
-    /// those because of which a grant of it is dead. None of somebody who is a member, or never was let in.
-    #[must_use]
-    pub fn endings_of(&self, member: &PublicKey) -> Vec<EntryId> {
-        if self.state().standing(member).is_some() {
-            return Vec::new();
-        }
-        let ended = self.state().people.get(member).into_iter().flat_map(|person| person.ended.ops());
-        let grants = self.graph.seats_of(member).filter(|&op| self.graph.node(op).effects.gives(member).is_some());
-        let undone = self.causes_of_death(grants);
-        self.ids(ended.chain(undone).collect::<BTreeSet<Ix>>())
-    }
-
-    /// Those of some ops of this log that are in the past of no other, in order of their ids; what is not held is left out.
-    #[must_use]
-    pub fn newest_of(&self, ops: impl IntoIterator<Item = EntryId>) -> Vec<EntryId> {
-        let held: BTreeSet<Ix> = ops.into_iter().filter_map(|op| self.graph.find(&op)).collect();
-        self.ids(self.graph.maximal(&held))
-    }
-
-    /// The live ops because of which those of `ops` that are dead are dead.
-    fn causes_of_death(&self, ops: impl Iterator<Item = Ix>) -> BTreeSet<Ix> {
-        let is_dead = |op: &Ix| self.now.dead.contains(op);
-        let mut causes = BTreeSet::new();
-        let mut open: Vec<Ix> = ops.filter(is_dead).collect();
-        let mut seen: BTreeSet<Ix> = open.iter().copied().collect();
-        while let Some(op) = open.pop() {
-            if let Some(&revocation) = self.now.void.get(&op) {
-                causes.insert(revocation);
-                continue;
-            }
-            // Others came first, or its support fell with something in its past.
-            causes.extend(self.graph.rivals_before(op).filter(|rival| !is_dead(rival)));
-            let below = self.now.dead.iter().copied().filter(|&other| self.graph.is_past(other, op));
-            open.extend(below.filter(|&other| seen.insert(other)));
-        }
-        causes
     }
 
     /// The revocation that voids an op.

@@ -72,6 +72,11 @@ impl Flight {
         self.waiting.is_empty()
     }
 
+    /// The newest batch that is on its way.
+    pub(crate) fn newest(&self) -> Option<u64> {
+        self.waiting.back().map(|waiting| waiting.seq)
+    }
+
     /// Ends a step.
     pub(crate) fn depart(&mut self, work: Work<'_>) -> Departure {
         let Work { view, seq, batch, keys, mut now, after, .. } = work;

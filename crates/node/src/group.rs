@@ -66,6 +66,8 @@ pub(crate) struct News {
     pub(crate) changes: Vec<Change>,
     /// Whether verdicts of deltas may have changed.
     pub(crate) rejudge: bool,
+    /// Whether we go on by other keys: as another member, perhaps of a log that is here.
+    pub(crate) is_adopted: bool,
 }
 
 impl News {
@@ -76,6 +78,7 @@ impl News {
             && self.keys.is_empty()
             && self.changes.is_empty()
             && !self.rejudge
+            && !self.is_adopted
     }
 }
 
@@ -199,6 +202,7 @@ impl Group {
         self.sealing = SealingKey::from_seed(&record.sealing_seed);
         self.record = record;
         self.book.forget_usable();
+        self.news.is_adopted = true;
     }
 
     pub(crate) fn summary(&self) -> Summary {

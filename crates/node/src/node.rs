@@ -10,6 +10,7 @@ mod explain;
 mod farewells;
 mod founding;
 mod heartbeats;
+mod held;
 mod infos;
 mod joins;
 mod leaving;
@@ -28,7 +29,7 @@ use std::sync::Arc;
 
 use mesto_governance::{BlobId, Change, ContextId, GroupId};
 use mesto_oplog::{LogId, PublicKey};
-use mesto_sync::{Gossip, Message, Peer, gossip};
+use mesto_sync::{Message, Peer, gossip};
 
 use crate::command::{AppVersion, CommandError};
 use crate::context::Context;
@@ -89,6 +90,8 @@ pub struct Node {
     contexts: BTreeMap<ContextId, Context>,
     /// Contexts that we left for good since the start: their last batches may be on their way to the disk.
     resting: BTreeMap<ContextId, Context>,
+    /// What waits for batches of several machines, in the order in which it was decided.
+    held: Vec<held::Held>,
     logs: BTreeMap<LogId, LogOwner>,
     /// Of all logs that are or were ours.
     numbers: BTreeMap<LogId, LogNumber>,
@@ -180,6 +183,7 @@ impl Node {
             groups: BTreeMap::new(),
             contexts: BTreeMap::new(),
             resting: BTreeMap::new(),
+            held: Vec::new(),
             logs: BTreeMap::new(),
             numbers: restart::numbers(&view)?,
             joins: BTreeMap::new(),
@@ -390,11 +394,11 @@ impl Node {
         }
         if !news.ops.is_empty() {
             self.touched(turn, group.log());
-            self.retire_card(turn, &group);
             self.expect_merge(turn, group);
         }
-        let is_changed = !news.ops.is_empty() || !news.changes.is_empty();
+        let is_changed = !news.ops.is_empty() || !news.changes.is_empty() || news.is_adopted;
         if is_changed {
+            self.retire_card(turn, &group);
             self.adopt_from_above(turn, group);
             // Who became a member here may have the governance of all groups above.
             for group in self.lineage(&group) {
@@ -404,7 +408,7 @@ impl Node {
         if !news.keys.is_empty() {
             self.check_caught_up(turn, group.log());
         }
-        if !news.changes.is_empty() {
+        if !news.changes.is_empty() || news.is_adopted {
             self.want_bundles(turn);
             self.rejoin_contexts(turn);
             self.renew_fetches(turn, group);
@@ -426,21 +430,6 @@ impl Node {
         }
         if !self.keys_lacking(&id).is_empty() {
             self.ask_for_keys(turn, id);
-        }
-    }
-
-    fn durable(&mut self, turn: &mut Turn<'_>, machine: MachineId, seq: u64) {
-        let flight = match machine {
-            MachineId::Node => Some(&mut self.flight),
-            MachineId::Group(id) => self.groups.get_mut(&id).map(|group| &mut group.flight),
-            MachineId::Context(id) => {
-                let context = self.contexts.get_mut(&id).or_else(|| self.resting.get_mut(&id));
-                context.map(|context| &mut context.flight)
-            }
-        };
-        if let Some(flight) = flight {
-            let effects = flight.land(seq);
-            turn.step.effects.extend(joined(effects));
         }
     }
 
@@ -561,22 +550,4 @@ impl Node {
     pub fn logs(&self) -> BTreeSet<LogId> {
         self.logs.keys().copied().collect()
     }
-}
-
-/// Joins publications on one topic that leave together, so that a burst costs few messages.
-fn joined(effects: Vec<Effect>) -> Vec<Effect> {
-    let mut joined = Vec::new();
-    let mut entries: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
-    for effect in effects {
-        match effect {
-            Effect::Publish(topic, Gossip::Entries(more)) => entries.entry(topic).or_default().extend(more),
-            other => joined.push(other),
-        }
-    }
-    for (topic, entries) in entries {
-        // What is too large to be gossiped is announced by the heartbeat that follows every change.
-        let (messages, _) = gossip::pack(entries.iter().map(Vec::as_slice));
-        joined.extend(messages.into_iter().map(|message| Effect::Publish(topic.clone(), message)));
-    }
-    joined
 }

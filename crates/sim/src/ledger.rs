@@ -112,6 +112,12 @@ pub(crate) fn epoch_keys(snapshot: &Arc<dyn Snapshot>, group: &GroupId) -> Vec<E
     pairs.into_iter().filter_map(|(_, bytes)| Some(EpochKey::from_bytes(*bytes.first_chunk()?))).collect()
 }
 
+/// The contexts that a store left, and serves until somebody else has what is there.
+#[must_use]
+pub(crate) fn left(snapshot: &Arc<dyn Snapshot>) -> Vec<(ContextId, ContextRecord)> {
+    records(snapshot, layout::LEFT).into_iter().map(|(id, record)| (ContextId::from_bytes(id), record)).collect()
+}
+
 /// The state of a context.
 #[must_use]
 pub(crate) fn state(snapshot: &Arc<dyn Snapshot>, context: &ContextId) -> ContextState {

@@ -16,7 +16,8 @@ use crate::step::{Effect, Lane};
 
 impl Node {
     /// The ops that ended the membership of a peer's member; none if it is a member, or never was one. Of a group above
-    /// one in which it was, also what the ops that ended that had seen there: without it they cannot be folded.
+    /// one in which it was, also those that took the right to let it in from whoever did, and what the ops that ended the
+    /// membership below had seen there: without that they cannot be folded.
     fn endings(&self, peer: &Peer, id: &GroupId) -> Vec<EntryId> {
         if self.is_member_peer(peer, id) {
             return Vec::new();
@@ -24,8 +25,11 @@ impl Node {
         let own = self.endings_in(peer, id);
         let below = self.subtree(id).into_iter().skip(1).flat_map(|below| {
             let governance = self.groups.get(&below).and_then(|group| group.governance.as_ref());
-            let endings = self.endings_in(peer, &below);
-            endings.into_iter().flat_map(move |op| governance.map(|of| of.seen_above(&op, id)).unwrap_or_default())
+            let member = self.sessions.get(peer).and_then(|session| session.claims.get(&below));
+            let above = member.zip(governance).map(|(member, of)| of.endings_above(member, id));
+            let endings = self.endings_in(peer, &below).into_iter();
+            let seen = endings.flat_map(move |op| governance.map(|of| of.seen_above(&op, id)).unwrap_or_default());
+            seen.chain(above.unwrap_or_default())
         });
         let governance = self.groups.get(id).and_then(|group| group.governance.as_ref());
         governance.map(|governance| governance.newest_of(own.into_iter().chain(below))).unwrap_or_default()
@@ -74,14 +78,18 @@ impl Node {
     /// A former member that does not know it yet tells how a log stands with it.
     pub(crate) fn former_heard(&mut self, turn: &mut Turn<'_>, from: Peer, id: GroupId, heartbeat: &Heartbeat) {
         let is_own = self.sessions.get(&from).and_then(|session| session.claims.get(&id)) == Some(&heartbeat.member);
-        if !is_own || self.endings(&from, &id).is_empty() {
+        // What ended its membership may have been decided above.
+        let lineage = self.lineage(&id);
+        if !is_own || lineage.iter().all(|group| self.endings(&from, group).is_empty()) {
             return self.suspect_behind(turn, id, from);
         }
         if let Some(session) = self.sessions.get_mut(&from) {
             session.remember(heartbeat.summary.clone());
         }
         self.compare(turn, from, &heartbeat.summary, Heard::Overheard);
-        self.tell_farewell(turn, from, id);
+        for group in lineage {
+            self.tell_farewell(turn, from, group);
+        }
     }
 
     /// Shows a former member what ended its membership: it will ask for it.

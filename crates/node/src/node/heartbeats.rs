@@ -77,19 +77,6 @@ impl Node {
         self.with_group(turn, &id, |group, work| group.merge_heads(work).is_ok());
     }
 
-    /// An effect that tells of a log's state: it leaves once that state is durable.
-    pub(crate) fn after_durable(&mut self, turn: &mut Turn<'_>, log: &LogId, effect: Effect) {
-        match self.logs.get(log).copied() {
-            Some(LogOwner::Group(id)) => {
-                self.with_group(turn, &id, |_, work| work.after(effect));
-            }
-            Some(LogOwner::Context(id)) => {
-                self.with_context(turn, &id, |_, work| work.after(effect));
-            }
-            None => {}
-        }
-    }
-
     /// Tells a peer how a log stands, unless it was told the same before.
     pub(crate) fn tell(&mut self, turn: &mut Turn<'_>, peer: Peer, log: LogId) {
         let Some(summary) = self.summary(&log).filter(|_| self.may_hear(&peer, &log)) else { return };

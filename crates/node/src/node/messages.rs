@@ -153,8 +153,10 @@ impl Node {
         let Some(member) = session.claims.get(&id) else { return };
         if !group.is_member(member) {
             if self.is_member_below(&peer, &id) {
-                self.tell(turn, peer, id.log());
-                return;
+                if let Some(session) = self.sessions.get_mut(&peer) {
+                    session.bid_farewell.remove(&id);
+                }
+                return self.tell(turn, peer, id.log());
             }
             let Some(session) = self.sessions.get_mut(&peer) else { return };
             if session.welcomed.remove(&id) || !session.bid_farewell.contains(&id) {
@@ -251,13 +253,11 @@ impl Node {
         let Some(member) = self.sessions.get(&peer).and_then(|session| session.claims.get(&id)).copied() else {
             return;
         };
-        self.with_group(turn, &id, |group, work| {
-            let keys = group.share_keys(work, &member, wanted);
-            if !keys.is_empty() {
-                work.now(Flow::to("f08", "keys sent, sealed", peer, group.id).into());
-                work.after(Effect::Send(peer, Lane::Sync, Message::KeyPage { group: log, keys }));
-            }
-        });
+        let keys = self.with_group(turn, &id, |group, work| group.share_keys(work, &member, wanted)).unwrap_or_default();
+        if !keys.is_empty() {
+            turn.report(Flow::to("f08", "keys sent, sealed", peer, id));
+            self.after_durable(turn, &log, Effect::Send(peer, Lane::Sync, Message::KeyPage { group: log, keys }));
+        }
     }
 
     /// Asks connected members for the keys that we lack, again and again until they are here.
@@ -353,7 +353,8 @@ impl Node {
             .take(ADDRESSES_PEERS_MAX)
             .collect();
         if !peers.is_empty() {
-            turn.send(peer, Message::Addresses { group: group.log(), peers });
+            let message = Message::Addresses { group: group.log(), peers };
+            self.after_durable(turn, &group.log(), Effect::Send(peer, Lane::Sync, message));
         }
     }
 

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use mesto_governance::GroupId;
+use mesto_governance::{Governance, GroupId};
 use mesto_node::command::{Command, Reply, Selector};
 use mesto_oplog::dag::DagRead;
 use mesto_oplog::{EntryId, LogId, PublicKey, Signed};
 use mesto_sync::Message;
 
 use super::told::{entries_are_durable, heads_are_durable};
-use super::{Violation, secrets};
+use super::{Violation, folds, secrets};
 use crate::host::Role;
 use crate::ledger::{self, Ledger};
 use crate::world::World;
@@ -94,7 +94,8 @@ fn below(world: &mut World, host: usize, group: GroupId) -> Vec<GroupId> {
     parents.keys().copied().filter(is_below).collect()
 }
 
-/// What the ops that ended memberships of `to` below a group had seen of its log.
+/// What the ops that ended memberships of `to` below a group had seen of its log, and the ops of its log that ended the
+/// right of whoever let `to` in below.
 fn seen_by_endings_below(world: &mut World, from: usize, to: usize, group: GroupId) -> Vec<EntryId> {
     let mut seen = Vec::new();
     for id in below(world, from, group) {
@@ -102,19 +103,23 @@ fn seen_by_endings_below(world: &mut World, from: usize, to: usize, group: Group
         let names = secrets::names_of(world, to, id, &governance);
         let endings = names.iter().flat_map(|member| governance.endings_of(member));
         seen.extend(endings.flat_map(|op| governance.seen_above(&op, &group)));
+        seen.extend(names.iter().flat_map(|member| governance.endings_above(member, &group)));
     }
     seen
 }
 
-/// Whether `to` is a member of a group by what is durable at `from`, or was before the newest commit: what leaves now
-/// waited for that, and there can be more in it than what the message was decided on. Any key counts that it ever had
-/// there: it can have left, and have come back by a card, while `from` was cut off.
+/// Whether `to` is a member of a group by what is durable at `from`, or was before the newest commit or on the way from
+/// there: what leaves now waited for that, and there can be more in it than what the message was decided on. Any key
+/// counts that it ever had there: it can have left, and have come back by a card, while `from` was cut off.
 fn is_durably_in(world: &mut World, from: usize, to: usize, group: GroupId) -> bool {
     let (now, before) = (world.hosts[from].disk.snapshot(), world.hosts[from].disk.before());
-    [now, before].iter().filter_map(|disk| world.fold_in(disk, group)).collect::<Vec<_>>().iter().any(|governance| {
+    let ends: Vec<Governance> = [&now, &before].into_iter().filter_map(|disk| world.fold_in(disk, group)).collect();
+    let is_in = |world: &World, governance: &Governance| {
         let names = secrets::names_of(world, to, group, governance);
         names.iter().any(|name| governance.state().standing(name).is_some())
-    })
+    };
+    ends.iter().any(|governance| is_in(world, governance))
+        || folds::between(&before, &now, group).iter().any(|governance| is_in(world, governance))
 }
 
 pub(super) fn group_of(world: &mut World, host: usize, log: LogId) -> Option<GroupId> {
@@ -126,10 +131,11 @@ pub(super) fn group_of(world: &mut World, host: usize, log: LogId) -> Option<Gro
         Some(Reply::Contexts(infos)) => infos.iter().find(|info| info.context.log() == log).map(|info| info.group),
         _ => None,
     };
-    // A context whose registration fell is in no list, and its log still is its group's.
+    // A context whose registration fell is in no list, and its log still is its group's; so it is after we have left.
     let joined = || {
-        let contexts = ledger::contexts(&world.hosts[host].disk.snapshot());
-        contexts.into_iter().find(|(id, _)| id.log() == log).map(|(_, record)| GroupId::from_bytes(record.group))
+        let snapshot = world.hosts[host].disk.snapshot();
+        let mut contexts = ledger::contexts(&snapshot).into_iter().chain(ledger::left(&snapshot));
+        contexts.find(|(id, _)| id.log() == log).map(|(_, record)| GroupId::from_bytes(record.group))
     };
     let group = group.or_else(joined).unwrap_or(GroupId::from(log));
     world.groups_of.insert(log, group);
@@ -158,7 +164,10 @@ fn is_farewell(world: &mut World, from: usize, to: usize, message: &Message) -> 
     let (summaries, entries, log) = match message {
         Message::Summaries(summaries) => (summaries.as_slice(), &[][..], summaries.first().map(|summary| summary.log)),
         Message::Page { summary, entries, log, .. } => (std::slice::from_ref(summary), entries.as_slice(), Some(*log)),
-        Message::KeyPage { group, .. } | Message::Addresses { group, .. } => (&[][..], &[][..], Some(*group)),
+        // Nobody is told these as a farewell, but they can leave when whoever they are for has just been put out.
+        Message::KeyPage { group, .. } | Message::Addresses { group, .. } => {
+            return is_durably_in(world, from, to, GroupId::from(*group));
+        }
         Message::Hello(_)
         | Message::Proof(_)
         | Message::Pull { .. }

@@ -26,17 +26,19 @@ pub(crate) fn lineage(snapshot: &Arc<dyn Snapshot>, group: GroupId) -> Vec<Group
     std::iter::successors(Some(group), parent).take(SUBGROUP_DEPTH_MAX + 1).collect()
 }
 
-/// The fold of a group's log in the order in which its ops arrived there, below all that is held of its ancestors.
-fn fold(snapshot: &Arc<dyn Snapshot>, lineage: &[GroupId]) -> Option<Governance> {
+/// The fold of a group's log in the order in which its ops arrived there, below all that is held of its ancestors; of
+/// the log of the group in `cut` no more than so many ops.
+fn fold(snapshot: &Arc<dyn Snapshot>, lineage: &[GroupId], cut: Option<(GroupId, usize)>) -> Option<Governance> {
     let (group, above) = lineage.split_first()?;
     let ledger = Ledger::new(Arc::clone(snapshot), group.log());
-    let ids = ledger.by_arrival(0, usize::MAX);
+    let count = cut.filter(|(of, _)| of == group).map_or(usize::MAX, |(_, count)| count);
+    let ids = ledger.by_arrival(0, count);
     let mut ops = ids.iter().filter_map(|id| ledger.entry(id));
     let genesis = ops.next()?;
     let mut governance = if above.is_empty() {
         Governance::genesis(&genesis).ok()?
     } else {
-        Governance::genesis_below(&genesis, &Arc::new(fold(snapshot, above)?)).ok()?
+        Governance::genesis_below(&genesis, &Arc::new(fold(snapshot, above, cut)?)).ok()?
     };
     ops.try_for_each(|op| governance.apply(&op).map(drop)).ok()?;
     Some(governance)
@@ -71,11 +73,22 @@ impl World {
         if let Some(known) = self.folds.get(&ids) {
             return Some(known.clone());
         }
-        let governance = fold(snapshot, &lineage)?;
+        let governance = fold(snapshot, &lineage, None)?;
         if self.folds.len() >= FOLDS_KEPT_MAX {
             self.folds.clear();
         }
         self.folds.insert(ids, governance.clone());
         Some(governance)
     }
+}
+
+/// The folds of a group between two commits: with each op of its log and of those above that came in between, in the
+/// order in which they arrived there.
+pub(super) fn between(before: &Arc<dyn Snapshot>, now: &Arc<dyn Snapshot>, group: GroupId) -> Vec<Governance> {
+    let lineage = lineage(now, group);
+    let count = |snapshot: &Arc<dyn Snapshot>, group: &GroupId| {
+        Ledger::new(Arc::clone(snapshot), group.log()).by_arrival(0, usize::MAX).len()
+    };
+    let cuts = lineage.iter().flat_map(|of| (count(before, of)..count(now, of)).map(|count| (*of, count)));
+    cuts.filter_map(|cut| fold(now, &lineage, Some(cut))).collect()
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use mesto_governance::{ContextId, Governance, GroupId};
 use mesto_node::command::{Command, ContextInfo, GroupInfo, Reply, Selector};
+use mesto_oplog::PublicKey;
 
 use super::audience::member_key;
 use super::{joins, keys, waiting};
@@ -42,7 +43,12 @@ fn settled_group(world: &mut World, group: GroupId, infos: &[(usize, GroupInfo)]
     };
     let Some(governance) = world.fold_of(*reference, group) else { return Err(format!("{group:?} does not fold")) };
     // Who is out, and once was in, was told so.
-    let is_unaware = |info: &GroupInfo| info.role.is_some() && !governance.endings_of(&info.member).is_empty();
+    let is_out = |member: &PublicKey| {
+        let mut above = governance.ancestors();
+        !governance.endings_of(member).is_empty()
+            || above.any(|of| !governance.endings_above(member, &of.group()).is_empty())
+    };
+    let is_unaware = |info: &GroupInfo| info.role.is_some() && is_out(&info.member);
     if let Some((host, _)) = infos.iter().find(|(_, info)| is_unaware(info)) {
         return Err(format!("{group:?}: host {host} does not know that it is out"));
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mesto_governance::BlobId;
-use mesto_node::{Call, ContextState, Effect, Input, Lane, Report, Step, Verdict};
+use mesto_node::{Call, ContextState, Effect, Input, Lane, MachineId, Report, Step, Verdict};
 use mesto_sync::message::BLOB_CHUNK_LEN_MAX;
 use mesto_sync::{Message, Peer};
 
@@ -17,6 +17,10 @@ impl World {
         for (machine, seq, batch) in &step.batches {
             let detail = [seq.to_le_bytes(), (batch.byte_len() as u64).to_le_bytes()].concat();
             self.trace.note(self.now, index, "batch", &detail, || format!("{machine:?} {seq}"));
+        }
+        if step.batches.iter().any(|(machine, ..)| matches!(machine, MachineId::Group(_))) {
+            // Who is a member may be known otherwise from here on.
+            self.heard_before.retain(|(from, ..)| *from != index);
         }
         if self.hosts[index].disk.submit(step.batches) {
             self.begin_commit(index);

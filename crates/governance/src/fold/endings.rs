@@ -1,0 +1,96 @@
+//! Why somebody is no member any more: the ops that whoever was one has to see in order to know it.
+
+use std::collections::BTreeSet;
+
+use mesto_oplog::{EntryId, PublicKey};
+
+use super::Governance;
+use super::ancestry::Vantage;
+use super::graph::Ix;
+use crate::id::GroupId;
+
+/// The live ops because of which others are dead.
+#[derive(Default)]
+struct Causes {
+    /// Of the group's own log.
+    own: BTreeSet<Ix>,
+    /// Of the ancestors' logs, with their levels: they ended what the authors of the dead ops inherited.
+    above: BTreeSet<(usize, Ix)>,
+}
+
+impl Governance {
+    /// The live ops because of which somebody is no member, in order of their ids: those that ended the membership, and
+    /// those because of which a grant of it is dead. None of somebody who is a member, or never was let in.
+    #[must_use]
+    pub fn endings_of(&self, member: &PublicKey) -> Vec<EntryId> {
+        if self.state().standing(member).is_some() {
+            return Vec::new();
+        }
+        let ended = self.state().people.get(member).into_iter().flat_map(|person| person.ended.ops());
+        self.ids(ended.chain(self.undone(member).own).collect::<BTreeSet<Ix>>())
+    }
+
+    /// The same of an ancestor's log: the ops because of which whoever let somebody into this group had no right to, in
+    /// order of their ids.
+    #[must_use]
+    pub fn endings_above(&self, member: &PublicKey, ancestor: &GroupId) -> Vec<EntryId> {
+        let mut levels = self.now.state.ancestry.levels.iter().enumerate();
+        let level = levels.find(|(_, level)| level.group == *ancestor);
+        let Some((at, level)) = level.filter(|_| self.state().standing(member).is_none()) else { return Vec::new() };
+        let above = self.undone(member).above;
+        let ops = above.iter().filter(|(level, _)| *level == at).map(|(_, op)| level.graph.node(*op).id);
+        ops.collect::<BTreeSet<EntryId>>().into_iter().collect()
+    }
+
+    /// Those of some ops of this log that are in the past of no other, in order of their ids; what is not held is left out.
+    #[must_use]
+    pub fn newest_of(&self, ops: impl IntoIterator<Item = EntryId>) -> Vec<EntryId> {
+        let held: BTreeSet<Ix> = ops.into_iter().filter_map(|op| self.graph.find(&op)).collect();
+        self.ids(self.graph.maximal(&held))
+    }
+
+    /// Why the grants of a membership that are dead are dead.
+    fn undone(&self, member: &PublicKey) -> Causes {
+        let grants = self.graph.seats_of(member).filter(|&op| self.graph.node(op).effects.gives(member).is_some());
+        self.causes_of_death(grants)
+    }
+
+    /// The live ops because of which those of `ops` that are dead are dead.
+    fn causes_of_death(&self, ops: impl Iterator<Item = Ix>) -> Causes {
+        let is_dead = |op: &Ix| self.now.dead.contains(op);
+        let mut causes = Causes::default();
+        let mut open: Vec<Ix> = ops.filter(is_dead).collect();
+        let mut seen: BTreeSet<Ix> = open.iter().copied().collect();
+        while let Some(op) = open.pop() {
+            if let Some(&revocation) = self.now.void.get(&op) {
+                causes.own.insert(revocation);
+                continue;
+            }
+            // Others came first, or its support fell: above, or with something in its past.
+            causes.own.extend(self.graph.rivals_before(op).filter(|rival| !is_dead(rival)));
+            causes.above.extend(self.ended_above(op));
+            let below = self.now.dead.iter().copied().filter(|&other| self.graph.is_past(other, op));
+            open.extend(below.filter(|&other| seen.insert(other)));
+        }
+        causes
+    }
+
+    /// The ops of ancestors that ended what an op relied on and its author, or whoever stands behind it, inherited.
+    fn ended_above(&self, op: Ix) -> Vec<(usize, Ix)> {
+        let node = self.graph.node(op);
+        let is_before = |named: &[EntryId]| {
+            let held = named.iter().filter_map(|head| self.graph.find(head));
+            held.filter(|&head| self.graph.is_within(head, &self.now.heads))
+                .any(|head| head == op || self.graph.is_past(op, head))
+        };
+        let vantage = Vantage { above: &node.above, is_before: &is_before, leaves_count: false };
+        let inherits = |member: &PublicKey| {
+            self.graph.standing_before(member, op, &|other| self.now.dead.contains(&other)).is_none()
+        };
+        let inherited = node.effects.relies.iter().filter(|(member, need)| !need.is_direct && inherits(member));
+        let held = inherited.map(|(member, need)| {
+            self.now.state.ancestry.held(member, &|standing| standing.satisfies(*need), &vantage)
+        });
+        held.filter(|right| right.by.is_none()).flat_map(|right| right.ended_by).collect()
+    }
+}
