@@ -435,10 +435,21 @@ impl Node {
     fn want_epoch(&mut self, turn: &mut Turn<'_>, id: GroupId, domain: Domain) {
         let wanted = self.with_group(turn, &id, |group, work| group.want_epoch(work, domain));
         if let Some(Err(error)) = wanted {
-            turn.report(Report::Refused { entry: mesto_oplog::EntryId::default(), reason: error.to_string() });
+            self.refuse_calls(turn, id, domain, &error);
         }
         if !self.keys_lacking(&id).is_empty() {
             self.ask_for_keys(turn, id);
+        }
+    }
+
+    /// Who goes on by other keys in a group can have an identity in a context by the old ones, and no right to start an
+    /// epoch there: its calls would wait for ever.
+    fn refuse_calls(&mut self, turn: &mut Turn<'_>, id: GroupId, domain: Domain, error: &CommandError) {
+        let Some(state) = self.groups.get(&id).and_then(Group::state) else { return };
+        let of_group = self.contexts.values().filter(|context| context.group == id);
+        let in_domain = of_group.map(|context| context.id).filter(|context| domain_of(state, context) == domain);
+        for context in in_domain.collect::<Vec<_>>() {
+            self.with_context(turn, &context, |context, work| context.refuse_calls(work, error));
         }
     }
 
