@@ -121,6 +121,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) snapshot: &'a Arc<dyn Snapshot>,
     pub(crate) step: Step,
     news: VecDeque<(GroupId, News)>,
+    /// Groups whose members may have become others: what peers are told of them comes after all groups have followed.
+    changed: BTreeSet<GroupId>,
     /// Domains in which a call waits for a key to write under.
     wanted: VecDeque<(GroupId, Domain)>,
     /// Groups in which somebody has just lost the right to read, by what was decided above them.
@@ -135,6 +137,7 @@ impl<'a> Turn<'a> {
             snapshot,
             step: Step::default(),
             news: VecDeque::new(),
+            changed: BTreeSet::new(),
             wanted: VecDeque::new(),
             stale: VecDeque::new(),
         }
@@ -344,11 +347,14 @@ impl Node {
         self.resume_inits(turn);
     }
 
-    /// Carries news around until there are none, and asks to be woken.
-    fn finish(&mut self, turn: &mut Turn<'_>) {
+    /// Carries news around until there are none. Until then a group below may not have followed yet, and take somebody
+    /// for a member who is none any more.
+    pub(crate) fn settle(&mut self, turn: &mut Turn<'_>) {
         loop {
             if let Some((group, news)) = turn.news.pop_front() {
                 self.spread(turn, group, news);
+            } else if let Some(group) = turn.changed.pop_first() {
+                self.welcome_new_members(turn, group);
             } else if let Some((group, domain)) = turn.wanted.pop_front() {
                 self.want_epoch(turn, group, domain);
             } else if let Some(group) = turn.stale.pop_front() {
@@ -357,6 +363,11 @@ impl Node {
                 break;
             }
         }
+    }
+
+    /// Carries news around, and asks to be woken.
+    fn finish(&mut self, turn: &mut Turn<'_>) {
+        self.settle(turn);
         if let Some(next) = self.timers.next()
             && self.announced_wake.is_none_or(|announced| next < announced)
         {
@@ -401,9 +412,7 @@ impl Node {
             self.retire_card(turn, &group);
             self.adopt_from_above(turn, group);
             // Who became a member here may have the governance of all groups above.
-            for group in self.lineage(&group) {
-                self.welcome_new_members(turn, group);
-            }
+            turn.changed.extend(self.lineage(&group));
         }
         if !news.keys.is_empty() {
             self.check_caught_up(turn, group.log());
@@ -426,10 +435,21 @@ impl Node {
     fn want_epoch(&mut self, turn: &mut Turn<'_>, id: GroupId, domain: Domain) {
         let wanted = self.with_group(turn, &id, |group, work| group.want_epoch(work, domain));
         if let Some(Err(error)) = wanted {
-            turn.report(Report::Refused { entry: mesto_oplog::EntryId::default(), reason: error.to_string() });
+            self.refuse_calls(turn, id, domain, &error);
         }
         if !self.keys_lacking(&id).is_empty() {
             self.ask_for_keys(turn, id);
+        }
+    }
+
+    /// Who goes on by other keys in a group can have an identity in a context by the old ones, and no right to start an
+    /// epoch there: its calls would wait for ever.
+    fn refuse_calls(&mut self, turn: &mut Turn<'_>, id: GroupId, domain: Domain, error: &CommandError) {
+        let Some(state) = self.groups.get(&id).and_then(Group::state) else { return };
+        let of_group = self.contexts.values().filter(|context| context.group == id);
+        let in_domain = of_group.map(|context| context.id).filter(|context| domain_of(state, context) == domain);
+        for context in in_domain.collect::<Vec<_>>() {
+            self.with_context(turn, &context, |context, work| context.refuse_calls(work, error));
         }
     }
 

@@ -46,6 +46,22 @@ impl Context {
         self.calls.push_back(call);
     }
 
+    /// There is no key to write under, and we can start no epoch: whoever calls is told why. What makes the first state
+    /// stays. The next call asks again.
+    pub(crate) fn refuse_calls(&mut self, work: &mut Work<'_>, error: &CommandError) {
+        if !self.lacks_key() {
+            return;
+        }
+        self.epoch_asked_at = None;
+        for call in std::mem::take(&mut self.calls) {
+            if call.is_init {
+                self.calls.push_back(call);
+            } else {
+                Self::refuse(work, call.ticket, error.clone());
+            }
+        }
+    }
+
     /// Nobody is to wait for an answer any more: we leave.
     pub(super) fn abandon_calls(&mut self, work: &mut Work<'_>) {
         let running = self.running.take().map(|running| running.call);
@@ -113,17 +129,22 @@ impl Context {
     /// Whether a writer has no key to write under. Then the group is asked for one: it starts an epoch, or gets the
     /// key of the one that there is, and the calls go on.
     fn waits_for_key(&mut self) -> bool {
-        let Some(view) = &self.governance else { return false };
-        let is_held = view.epoch_for(&self.id).is_some_and(|key| view.keys.contains_key(&key));
-        if is_held || self.may_write(&self.identity.public()).is_err() {
+        let Some(view) = self.governance.as_ref().filter(|_| self.lacks_key()) else {
             self.epoch_asked_at = None;
             return false;
-        }
+        };
         if self.epoch_asked_at.as_ref() != Some(&view.frontier) {
             self.epoch_asked_at = Some(view.frontier.clone());
             self.wants_epoch = true;
         }
         true
+    }
+
+    /// Whether we may write here, and the key to write under is not held.
+    fn lacks_key(&self) -> bool {
+        let Some(view) = &self.governance else { return false };
+        let is_held = view.epoch_for(&self.id).is_some_and(|key| view.keys.contains_key(&key));
+        !is_held && self.may_write(&self.identity.public()).is_ok()
     }
 
     /// The header on top of all heads; more heads than an entry can name are merged first.

@@ -190,6 +190,7 @@ impl Node {
         let taken = taken.unwrap_or(0);
         if taken > 0 {
             self.touched(turn, log);
+            self.settle(turn);
         }
         if summary.log == log
             && let Some(session) = self.sessions.get_mut(&peer)
