@@ -26,6 +26,7 @@ pub const SEEDS: &[(u64, &str)] = &[
     (600_693, "a crash between the op that names a subgroup and the record of it left a member that never followed it"),
     (602_542, "after a restart nobody looked at the clock for what had come from the future"),
     (500_373, "a host that reads a context with nobody but a liar was said to have to be ready"),
+    (1_001_881, "who was let into a subgroup by somebody that was removed above never learned that it is out"),
 ];
 
 /// The same, of runs with eight hosts.
@@ -43,10 +44,18 @@ pub const WIDE_SEEDS: &[(u64, &str)] = &[
     (700_006, "who asked to be let into a group that had ended was never told"),
     (5026, "who had been removed before the app came was told that it is on its way"),
     (5049, "who had been removed presented the claim of a join that was over, and was let in by it again"),
+    (7_000_004, "what was decided between two ops of one commit was taken for a leak"),
 ];
 
 /// The same, of runs whose people live in groups below groups.
-pub const DEEP_SEEDS: &[(u64, &str)] = &[(
-    98,
-    "who had been removed above, and below later than that, waited for ever for what the later removal had seen above",
-)];
+pub const DEEP_SEEDS: &[(u64, &str)] = &[
+    (
+        98,
+        "who had been removed above, and below later than that, waited for ever for what the later removal had seen above",
+    ),
+    (3_000_209, "who was removed below was told of the log above before its removal was durable"),
+    (3_002_108, "who took up the keys of a card in a group whose log was here did not follow the groups below"),
+    (5_000_111, "the log of a context that had been left was taken for that of a group"),
+    (5_000_209, "who was removed was told more of the log, because a group two below had not heard of it yet"),
+    (5_000_260, "a call waited for an epoch that a node, by the keys that it has now, may not start"),
+];

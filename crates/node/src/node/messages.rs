@@ -253,7 +253,8 @@ impl Node {
         let Some(member) = self.sessions.get(&peer).and_then(|session| session.claims.get(&id)).copied() else {
             return;
         };
-        let keys = self.with_group(turn, &id, |group, work| group.share_keys(work, &member, wanted)).unwrap_or_default();
+        let keys =
+            self.with_group(turn, &id, |group, work| group.share_keys(work, &member, wanted)).unwrap_or_default();
         if !keys.is_empty() {
             turn.report(Flow::to("f08", "keys sent, sealed", peer, id));
             self.after_durable(turn, &log, Effect::Send(peer, Lane::Sync, Message::KeyPage { group: log, keys }));
