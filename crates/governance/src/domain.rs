@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use mesto_oplog::PublicKey;
+use mesto_oplog::{EntryId, PublicKey};
 
 use crate::action::Visibility;
 use crate::fold::graph::Ix;
@@ -33,6 +33,14 @@ impl Governance {
     #[must_use]
     pub fn domain_of(&self, context: &ContextId) -> Option<Option<ContextId>> {
         let row = self.state().context(context)?;
+        Some((row.visibility() == Visibility::Restricted).then_some(*context))
+    }
+
+    /// The domain of a context for somebody who had seen `heads`: the keys of it are those that what they wrote there is
+    /// sealed under. Nothing if there was no such context for them, or some of the heads are not held.
+    pub fn domain_at(&mut self, heads: &[EntryId], context: &ContextId) -> Option<Option<ContextId>> {
+        let view = self.view_at(heads)?;
+        let row = view.state.context(context)?;
         Some((row.visibility() == Visibility::Restricted).then_some(*context))
     }
 

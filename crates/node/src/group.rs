@@ -40,6 +40,8 @@ pub(crate) struct GroupView {
     /// What stands for all ops that are known, of the group and of its ancestors: deltas name it.
     pub(crate) frontier: Vec<EntryId>,
     pub(crate) keys: Arc<BTreeMap<KeyId, EpochKey>>,
+    /// The domains in which these came.
+    pub(crate) domains: Arc<BTreeMap<KeyId, Domain>>,
     /// The epoch to write under in each domain that we read.
     pub(crate) usable: Arc<BTreeMap<Domain, KeyId>>,
 }
@@ -192,6 +194,7 @@ impl Group {
             governance: Arc::clone(self.governance.as_ref()?),
             frontier,
             keys: Arc::clone(&self.keys),
+            domains: self.book.domains(),
             usable: epochs,
         })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use borsh::BorshDeserialize;
 use mesto_crdt::RootHash;
-use mesto_governance::{ContextId, EpochKey, GroupId};
+use mesto_governance::{ContextId, EpochKey, GroupId, KeyId};
 use mesto_node::layout::{self, LogNumber};
 use mesto_node::record::{CardRecord, ContextRecord, GroupRecord};
 use mesto_node::store::{Keyspace, Snapshot};
@@ -110,6 +110,14 @@ pub(crate) fn contexts(snapshot: &Arc<dyn Snapshot>) -> Vec<(ContextId, ContextR
 pub(crate) fn epoch_keys(snapshot: &Arc<dyn Snapshot>, group: &GroupId) -> Vec<EpochKey> {
     let pairs = snapshot.scan(Keyspace::Meta, &layout::epoch_keys(group), None, usize::MAX);
     pairs.into_iter().filter_map(|(_, bytes)| Some(EpochKey::from_bytes(*bytes.first_chunk()?))).collect()
+}
+
+/// The domain in which a key of a group came: a Restricted context, or nothing for the group's own.
+#[must_use]
+pub(crate) fn domain_of_key(snapshot: &Arc<dyn Snapshot>, group: &GroupId, key: &KeyId) -> Option<Option<ContextId>> {
+    let bytes = snapshot.get(Keyspace::Meta, &layout::epoch_key(group, key))?;
+    let context = bytes.get(32..).filter(|context| !context.is_empty());
+    Some(context.and_then(|context| Some(ContextId::from_bytes(context.try_into().ok()?))))
 }
 
 /// The contexts that a store left, and serves until somebody else has what is there.

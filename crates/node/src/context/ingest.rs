@@ -133,14 +133,23 @@ impl Context {
         Ok(Some((!is_void).then_some(payload)))
     }
 
-    /// The governance ops and the key that a delta names and we lack.
-    fn lacking(&self, body: &DeltaBody) -> Vec<Need> {
-        let Some(view) = &self.governance else {
+    /// The governance ops and the key that a delta names and we lack. A key of another domain than the context was of for
+    /// the author is as good as none: only some of the readers have it, and they must not go on without the others.
+    fn lacking(&mut self, body: &DeltaBody) -> Vec<Need> {
+        let Some(view) = self.governance.as_mut() else {
             return body.governance.iter().copied().map(Need::Op).collect();
         };
-        let ops = body.governance.iter().filter(|op| !view.governance.knows(op)).copied().map(Need::Op);
-        let key = (!view.keys.contains_key(&body.key)).then_some(Need::Key(body.key));
-        ops.chain(key).collect()
+        let ops = body.governance.iter().filter(|op| !view.governance.knows(op)).copied();
+        let mut needs: Vec<Need> = ops.map(Need::Op).collect();
+        let domain = if view.frontier == body.governance {
+            view.governance.domain_of(&self.id)
+        } else {
+            Arc::make_mut(&mut view.governance).domain_at(&body.governance, &self.id)
+        };
+        let is_held = view.keys.contains_key(&body.key)
+            && domain.is_none_or(|domain| view.domains.get(&body.key) == Some(&domain));
+        needs.extend((!is_held).then_some(Need::Key(body.key)));
+        needs
     }
 
     /// Refuses an author that could not write here as far as the governance that the delta names tells: a function

@@ -70,7 +70,7 @@ pub(crate) struct KeyBook {
     /// domains that they are said to be of, each with the ways to other keys.
     seen: BTreeMap<KeyId, BTreeMap<Domain, Ways>>,
     /// The domains of the keys that are held.
-    domains: BTreeMap<KeyId, Domain>,
+    domains: Arc<BTreeMap<KeyId, Domain>>,
     /// Where the next question begins, if there is more to ask for than fits.
     turn: usize,
     /// To whom we sent which key, beyond what ops carry.
@@ -91,7 +91,12 @@ pub(crate) struct KeyBook {
 impl KeyBook {
     /// Reads back to whom keys were sent.
     pub(super) fn open(sent: BTreeSet<(KeyId, PublicKey)>, domains: BTreeMap<KeyId, Domain>) -> Self {
-        Self { sent, domains, ..Self::default() }
+        Self { sent, domains: Arc::new(domains), ..Self::default() }
+    }
+
+    /// The domains of the keys that are held.
+    pub(super) fn domains(&self) -> Arc<BTreeMap<KeyId, Domain>> {
+        Arc::clone(&self.domains)
     }
 
     /// Notes the epochs that an op starts.

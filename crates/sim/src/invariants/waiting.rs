@@ -19,9 +19,9 @@ const FUTURE_MS_MAX: u64 = 5 * 60 * 1000;
 /// The first delta of a context that waits at a host for no good reason. The readers of the context are known to hold
 /// the same logs: so what none of them holds can come from no honest one.
 ///
-/// There are four good reasons: a stamp that is too far ahead of the host's clock; a parent, or a governance op, that
-/// is not in the logs that all readers share (it is withheld, or was refused, or waits itself); and a key that no honest
-/// reader has, or of a domain that the host's member does not read. The last two need no liar: somebody can have
+/// There are five good reasons: a stamp that is too far ahead of the host's clock; a parent, or a governance op, that
+/// is not in the logs that all readers share (it is withheld, or was refused, or waits itself); a key of another domain than the context was of for the author; and a key
+/// that no honest reader has, or of a domain that the host's member does not read. The last two need no liar: somebody can have
 /// written for a few, on an authority that fell before any of those who are left got the key.
 pub(super) fn unexplained(world: &World, host: usize, context: ContextId, governance: &Governance) -> Option<String> {
     let snapshot = world.hosts[host].disk.snapshot();
@@ -60,7 +60,9 @@ fn reason(
     let group = GroupId::from_bytes(record.group);
     let (member, keys) = held(world, host, &group)?;
     if keys.contains(&body.key) {
-        return None;
+        let came_in = ledger::domain_of_key(&snapshot, &group, &body.key)?;
+        let wants = governance.clone().domain_at(&body.governance, context)?;
+        return (came_in != wants).then_some("its key is one of another domain");
     }
     let state = governance.state();
     let domain = governance.state().epoch(&body.key).map(|epoch| epoch.context);

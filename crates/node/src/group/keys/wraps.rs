@@ -75,7 +75,7 @@ impl Group {
         }
         let context = domain.map_or_else(Vec::new, |context| context.as_bytes().to_vec());
         work.put(Keyspace::Meta, layout::epoch_key(&self.id, &id), [key.expose().as_slice(), &context].concat());
-        self.book.domains.insert(id, domain);
+        Arc::make_mut(&mut self.book.domains).insert(id, domain);
         Arc::make_mut(&mut self.keys).insert(id, key);
         self.book.lacking_since.remove(&id);
         self.news.keys.push(id);
