@@ -47,6 +47,8 @@ pub(crate) struct Context {
     pub(crate) record: ContextRecord,
     /// Whether we left: then it is served until somebody else has what is here.
     pub(crate) is_left: bool,
+    /// Whether we were out of it when the group was last looked at, by the group or by the allowlist.
+    pub(crate) is_shut_out: bool,
     pub(crate) identity: SigningKey,
     pub(crate) root: RootHash,
     pub(crate) leaves: u64,
@@ -113,6 +115,7 @@ impl Context {
             identity: SigningKey::from_seed(&record.identity_seed),
             record,
             is_left: false,
+            is_shut_out: false,
             root: RootHash::empty(),
             leaves: 0,
             tree: TreeCache::new(),

@@ -19,6 +19,7 @@ mod messages;
 mod places;
 mod pulls;
 mod restart;
+mod returning;
 mod tree;
 
 pub use blobs::BUNDLE_LEN_MAX;
@@ -341,6 +342,8 @@ impl Node {
             self.timers.set(Timer::Keys(group), turn.time.wall_ms);
             self.expect_merge(turn, group);
             self.follow_children(turn, group);
+            // A crash can have come between the op that shut us out and what it means for the contexts.
+            self.renew_places(turn, group);
         }
         self.want_bundles(turn);
         self.rejoin_contexts(turn);
@@ -419,8 +422,9 @@ impl Node {
         }
         if !news.changes.is_empty() || news.is_adopted {
             self.want_bundles(turn);
+            // Before our identities are bound again: then it shows best who knows already that we are in.
+            self.renew_places(turn, group);
             self.rejoin_contexts(turn);
-            self.renew_fetches(turn, group);
             self.check_contexts_caught_up(turn, group);
         }
         if news.changes.iter().any(|change| matches!(change, Change::GroupDeleted | Change::SubgroupRemoved { .. })) {

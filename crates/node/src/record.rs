@@ -59,7 +59,7 @@ pub struct ContextRecord {
     pub incarnation: Incarnation,
     /// Arguments of the app's init, while it is to run: set on the creator's node until the first delta.
     pub init: Option<Vec<u8>>,
-    /// Whether the state equalled a member's once, or was begun here.
+    /// Whether the state equalled a member's once, or was begun here; and we have not been out of the context since.
     pub caught_up: bool,
     /// The op that bound our identity; absent until it is authored.
     #[zeroize(skip)]

@@ -185,7 +185,7 @@ impl Node {
         let contexts: Vec<(ContextId, bool)> = self
             .contexts
             .values()
-            .filter(|context| context.group == *id && !context.is_left)
+            .filter(|context| context.group == *id && !context.is_left && !self.is_shut_out(&context.id.log()))
             .map(|context| (context.id, context.record.caught_up && context.bundle.is_some()))
             .collect();
         let caught_up = join.is_none_or(|join| join.caught_up);
@@ -260,7 +260,7 @@ impl Node {
 
     fn check_context_caught_up(&mut self, turn: &mut Turn<'_>, id: ContextId) {
         let Some(context) = self.contexts.get(&id) else { return };
-        if context.record.caught_up || context.is_left || context.log.dag.count() == 0 {
+        if context.record.caught_up || context.is_left || context.is_shut_out || context.log.dag.count() == 0 {
             return;
         }
         if !self.is_only_reader(&id) && !self.holds_all_of_a_member(turn, &id.log()) {
@@ -351,23 +351,24 @@ impl Node {
         &mut self,
         turn: &mut Turn<'_>,
         id: ContextId,
-        mut record: ContextRecord,
+        record: ContextRecord,
         before: usize,
     ) -> Result<(), CommandError> {
-        let context = match self.contexts.remove(&id).or_else(|| self.resting.remove(&id)) {
-            Some(mut context) => {
-                context.rejoin(record);
-                context
-            }
-            None => {
-                // We may have been in it before the last start.
-                let view = View::durable(std::sync::Arc::clone(turn.snapshot));
-                let number = self.number_of(&id.log());
-                let held = view.get(Keyspace::Log, &layout::frontier(number)).is_some();
-                record.caught_up |= held;
-                Context::open(&view, id, number, record).map_err(CommandError::Invalid)?
-            }
+        let context = if let Some(mut context) = self.contexts.remove(&id) {
+            context.rejoin(record);
+            context
+        } else if let Some(mut context) = self.resting.remove(&id) {
+            context.rejoin(record);
+            // Others may have written since it was left for good.
+            context.record.caught_up = false;
+            context
+        } else {
+            // We may have been in it before the last start.
+            let view = View::durable(std::sync::Arc::clone(turn.snapshot));
+            let number = self.number_of(&id.log());
+            Context::open(&view, id, number, record).map_err(CommandError::Invalid)?
         };
+        let is_back = context.log.dag.count() > 0 && !context.record.caught_up;
         let group = context.group;
         self.adopt_context(context);
         let ours = self.peer;
@@ -384,6 +385,9 @@ impl Node {
         turn.effect(Effect::Subscribe(self.topic(&id.log())));
         self.schedule_heartbeat(turn, id.log(), true);
         self.want_bundles(turn);
+        if is_back {
+            self.catch_up(turn, id);
+        }
         for peer in self.members_online(&group) {
             self.tell(turn, peer, id.log());
         }

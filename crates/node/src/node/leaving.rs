@@ -15,8 +15,6 @@ use mesto_sync::Peer;
 use super::{LogOwner, Node, Turn};
 use crate::command::{Acted, CommandError, Reply};
 use crate::flow::Flow;
-use crate::group::Group;
-use crate::group::keys::reads;
 use crate::layout;
 use crate::step::{Effect, Ticket};
 use crate::store::Keyspace;
@@ -80,11 +78,8 @@ impl Node {
     /// Whether a member that follows a context said that it holds all that is here of it.
     fn has_all(&self, turn: &Turn<'_>, peer: &Peer, id: &ContextId) -> bool {
         let (Some(context), Some(session)) = (self.contexts.get(id), self.sessions.get(peer)) else { return false };
-        let state = self.groups.get(&context.group).and_then(Group::state);
-        let member = session.claims.get(&context.group);
-        let follows = state.zip(member).is_some_and(|(state, member)| reads(state, member, Some(*id)));
         let view = context.flight.view(turn.snapshot);
-        let summary = session.summaries.get(&id.log()).filter(|_| follows);
+        let summary = session.summaries.get(&id.log()).filter(|_| self.reads_context(peer, &context.group, id));
         summary.is_some_and(|summary| context.log.is_within(&view, &summary.heads))
     }
 }

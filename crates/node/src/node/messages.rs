@@ -158,9 +158,12 @@ impl Node {
                 }
                 return self.tell(turn, peer, id.log());
             }
+            let contexts = self.contexts.values().filter(|context| context.group == id);
             let Some(session) = self.sessions.get_mut(&peer) else { return };
             if session.welcomed.remove(&id) || !session.bid_farewell.contains(&id) {
                 session.bid_farewell.insert(id);
+                // It forgets what it heard of these, so it is told again if it comes back.
+                contexts.for_each(|context| drop(session.told.remove(&context.id.log())));
                 self.tell_farewell(turn, peer, id);
             }
             return;

@@ -4,7 +4,7 @@ use mesto_governance::action::{
     Action, Alias, AliasSet, ContextAllowed, ContextDetached, ContextDisallowed, ContextRef, ContextVisibilitySet,
     KEEP_MAX, Kept, Visibility,
 };
-use mesto_governance::{ContextId, GroupId};
+use mesto_governance::{ContextId, GroupId, GroupState};
 use mesto_oplog::PublicKey;
 
 use super::lookup::member;
@@ -120,6 +120,11 @@ impl Node {
         let member = self.sessions.get(peer).and_then(|session| session.claims.get(&id));
         let state = self.groups.get(&id).and_then(|group| group.state());
         let (Some(member), Some(state)) = (member, state) else { return false };
-        state.context(context).is_none_or(|row| row.visibility() == Visibility::Open || row.is_allowed(member))
+        may_hear_of(state, context, member)
     }
+}
+
+/// Whether a member may hear of a context's log.
+pub(super) fn may_hear_of(state: &GroupState, context: &ContextId, member: &PublicKey) -> bool {
+    state.context(context).is_none_or(|row| row.visibility() == Visibility::Open || row.is_allowed(member))
 }

@@ -1,6 +1,5 @@
 //! Bringing logs up to date: who may have what we lack, and asking one of them at a time.
 
-use mesto_governance::GroupId;
 use mesto_oplog::{LogId, Verified};
 use mesto_sync::{Message, Peer, Protocol, Summary};
 
@@ -117,29 +116,6 @@ impl Node {
         turn.report(Flow::to("f11", "what is missing is asked for", peer, log));
         // What it tells, which entries we hold, must not outlive a crash that we forget them in.
         self.after_durable(turn, &log, ask);
-    }
-
-    /// Whether a log is one of a context of a group that we are not in: nobody would answer, and a question that is out
-    /// would keep us from asking for as long as it may take, once we are in it again.
-    fn is_shut_out(&self, log: &LogId) -> bool {
-        let Some(LogOwner::Context(id)) = self.logs.get(log) else { return false };
-        let group = self.contexts.get(id).and_then(|context| self.groups.get(&context.group));
-        !group.is_some_and(crate::group::Group::we_are_member)
-    }
-
-    /// Who is in a group may have changed, and be it us. To whoever is out nobody answers any more what it asked about
-    /// the contexts; whoever is in asks for what it was kept out of.
-    pub(crate) fn renew_fetches(&mut self, turn: &mut Turn<'_>, group: GroupId) {
-        let is_in = self.groups.get(&group).is_some_and(crate::group::Group::we_are_member);
-        for context in self.contexts.values().filter(|context| context.group == group) {
-            let log = context.id.log();
-            let Some(fetch) = self.fetches.get_mut(&log) else { continue };
-            if !is_in {
-                fetch.active = None;
-            } else if fetch.active.is_none() && !fetch.candidates.is_empty() {
-                self.timers.set(Timer::Pull(log), turn.time.wall_ms);
-            }
-        }
     }
 
     /// Notes that a page is asked for; the question is to be sent.

@@ -4,5 +4,6 @@ mod clocks;
 mod judging;
 mod keys;
 mod leaving;
+mod returning;
 mod tree;
 mod world;

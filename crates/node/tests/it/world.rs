@@ -11,9 +11,9 @@ use mesto_governance::{ApplicationId, BlobId, ContextId, GroupId, Op, Role};
 use mesto_node::command::{
     AppVersion, Command, CommandError, ContextInfo, GroupInfo, JoinInfo, Policy, Reply, Selector,
 };
-use mesto_node::record::GroupRecord;
+use mesto_node::record::{ContextRecord, GroupRecord};
 use mesto_node::store::memory::MemoryStore;
-use mesto_node::store::{Keyspace, Pair, Snapshot, Store as _};
+use mesto_node::store::{Batch, Keyspace, Pair, Snapshot, Store as _};
 use mesto_node::{Call, Effect, Entropy, Input, Node, Report, Step, Ticket, Time, layout, verify};
 use mesto_oplog::entry::Draft as EntryDraft;
 use mesto_oplog::{Header, Incarnation, SigningKey, Stamp};
@@ -146,6 +146,23 @@ impl World {
         self.now_ms = until;
     }
 
+    /// Lets things happen one by one until something is so; false if so much time passes before.
+    pub(crate) fn run_until(&mut self, ms: u64, mut is_so: impl FnMut(&mut Self) -> bool) -> bool {
+        let until = self.now_ms + ms;
+        while !is_so(self) {
+            if let Some((host, input)) = self.queue.pop_front() {
+                self.step(host, input);
+                continue;
+            }
+            let next = (0..self.hosts.len()).filter_map(|host| Some((self.hosts[host].wake_ms?, host))).min();
+            let Some((at, host)) = next.filter(|(at, _)| *at <= until) else { return false };
+            self.now_ms = self.now_ms.max(at);
+            self.hosts[host].wake_ms = None;
+            self.step(host, Input::Tick);
+        }
+        true
+    }
+
     /// Sets the clocks of all machines back; the shells notice.
     pub(crate) fn set_back(&mut self, ms: u64) {
         self.now_ms -= ms;
@@ -261,6 +278,24 @@ impl World {
         self.stop(host);
     }
 
+    /// Changes what is on the disk of a machine whose node does not run about its part in a context.
+    pub(crate) fn rewrite(&mut self, host: usize, context: ContextId, change: impl FnOnce(&mut ContextRecord)) {
+        let store = &self.hosts[host].store;
+        let key = layout::context(&context);
+        let record = store.snapshot().get(Keyspace::Meta, &key).expect("in the context");
+        let mut record: ContextRecord = borsh::from_slice(&record).expect("ours");
+        change(&mut record);
+        let mut batch = Batch::default();
+        batch.put(Keyspace::Meta, key, borsh::to_vec(&record).expect("ours"));
+        store.commit(&[batch]).expect("memory");
+    }
+
+    /// Asks a node, and looks at nothing that follows.
+    pub(crate) fn begin(&mut self, host: usize, command: Command) {
+        self.last_ticket += 1;
+        self.queue.push_back((host, Input::Command { ticket: self.last_ticket, command }));
+    }
+
     /// Asks a node; the reply is waited for a moment.
     pub(crate) fn ask(&mut self, host: usize, command: Command) -> Result<Reply, CommandError> {
         self.last_ticket += 1;
@@ -282,14 +317,19 @@ impl World {
         }
     }
 
-    /// Makes a ticket of `by` for somebody, and has `host` take it.
-    pub(crate) fn join(&mut self, by: usize, host: usize, group: GroupId, role: Role) -> JoinInfo {
+    /// A ticket for one.
+    pub(crate) fn invite(&mut self, by: usize, group: GroupId, role: Role) -> String {
         let group = Selector(group.to_string());
         let invite = Command::Invite { group, role, capabilities: None, expires_ms: 3_600_000, uses: 1 };
-        let ticket = match self.ask(by, invite) {
+        match self.ask(by, invite) {
             Ok(Reply::Invited { ticket, .. }) => ticket,
             other => panic!("no ticket: {other:?}"),
-        };
+        }
+    }
+
+    /// Makes a ticket of `by` for somebody, and has `host` take it.
+    pub(crate) fn join(&mut self, by: usize, host: usize, group: GroupId, role: Role) -> JoinInfo {
+        let ticket = self.invite(by, group, role);
         match self.ask(host, Command::Join { ticket, contexts_all: false }) {
             Ok(Reply::Joining(info)) => info,
             other => panic!("no join: {other:?}"),
