@@ -27,7 +27,8 @@ pub(crate) fn lineage(snapshot: &Arc<dyn Snapshot>, group: GroupId) -> Vec<Group
 }
 
 /// The fold of a group's log in the order in which its ops arrived there, below all that is held of its ancestors; of
-/// the log of the group in `cut` no more than so many ops.
+/// the log of the group in `cut` no more than so many ops, and of those below no more than come before the first that
+/// rests on what is cut off.
 fn fold(snapshot: &Arc<dyn Snapshot>, lineage: &[GroupId], cut: Option<(GroupId, usize)>) -> Option<Governance> {
     let (group, above) = lineage.split_first()?;
     let ledger = Ledger::new(Arc::clone(snapshot), group.log());
@@ -40,8 +41,8 @@ fn fold(snapshot: &Arc<dyn Snapshot>, lineage: &[GroupId], cut: Option<(GroupId,
     } else {
         Governance::genesis_below(&genesis, &Arc::new(fold(snapshot, above, cut)?)).ok()?
     };
-    ops.try_for_each(|op| governance.apply(&op).map(drop)).ok()?;
-    Some(governance)
+    let all = ops.try_for_each(|op| governance.apply(&op).map(drop));
+    (all.is_ok() || cut.is_some()).then_some(governance)
 }
 
 /// At the end: what a host came to op by op, in whatever order they came and above or below first, is what the rules make
