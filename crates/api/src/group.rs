@@ -74,7 +74,8 @@ pub struct Group {
     pub subgroups_unfollowed: u64,
     /// This node's key in it.
     pub member_id: String,
-    /// This node's role in it; none while it is not a member.
+    /// This node's role in it; none while it is not a member: not yet, not any more (groups that were left, or that removed it,
+    /// stay listed, so that it shows what became of them), or only of a group below, whose ancestors it follows.
     pub role: Option<String>,
     /// How many members.
     pub members: u64,

@@ -4,6 +4,8 @@
 mod fugue;
 #[path = "it/golden.rs"]
 mod golden;
+#[path = "it/hostile_splices.rs"]
+mod hostile_splices;
 #[path = "it/laws.rs"]
 mod laws;
 #[path = "it/meaning.rs"]

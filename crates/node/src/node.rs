@@ -2,6 +2,7 @@
 //! others.
 
 mod acts;
+mod addresses;
 mod blobs;
 mod cards;
 mod commands;
@@ -9,6 +10,8 @@ mod creations;
 mod explain;
 mod farewells;
 mod founding;
+mod gossiping;
+mod greetings;
 mod heartbeats;
 mod held;
 mod infos;

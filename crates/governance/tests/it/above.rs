@@ -1,8 +1,8 @@
 //! What happens in an ancestor, and what a subgroup makes of it, in every order of arrival.
 
 use mesto_governance::action::{
-    Alias, ContextAllowed, ContextRef, DescendantHeads, Domain, InvitationCreated, JoinByInvitation, Kept,
-    MemberCapabilitiesSet, MemberLeft, MemberRemoved, MemberRoleSet, PeerHint,
+    Alias, ContextAllowed, ContextRef, DescendantHeads, Domain, JoinByInvitation, Kept, MemberCapabilitiesSet,
+    MemberLeft, MemberRemoved, MemberRoleSet, PeerHint,
 };
 use mesto_governance::right::Denied;
 use mesto_governance::verdict::{Authorship, Warrant};
@@ -12,7 +12,7 @@ use mesto_governance::{
 use mesto_oplog::{EntryId, Verified};
 
 use crate::forest::{Forest, Taken};
-use crate::world::{START_MS, add, epoch, id, identity, key, name, remove, sealing};
+use crate::world::{add, epoch, id, identity, invitation, key, name, remove, sealing};
 
 /// A root with admins 1 and 2 and member 4; a subgroup of admin 1's. 2 and 4 have done nothing there.
 fn scene() -> (Forest, GroupId, GroupId) {
@@ -175,14 +175,7 @@ fn what_hangs_on_doubt_is_resolved_with_it_also_where_the_doubt_came_with_the_an
     ] {
         forest.act(1, child, vec![add(who, role, capabilities)]);
     }
-    let invitation = Action::InvitationCreated(InvitationCreated {
-        key: id(50),
-        role: Role::Member,
-        capabilities: Capabilities::DEFAULT,
-        expires_at_ms: START_MS + 1000,
-        uses: 1,
-    });
-    let invitation = InvitationId::of_action(forest.act(6, child, vec![invitation]), 0);
+    let invitation = InvitationId::of_action(forest.act(6, child, vec![invitation(1)]), 0);
     let undone = forest.draft(12, child, vec![remove(6)]);
     let undoing = forest.draft(11, child, vec![remove(12)]);
     applies(&mut forest, &undone);

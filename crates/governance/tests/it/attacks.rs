@@ -1,9 +1,9 @@
 //! What somebody could try who can sign and send whatever they like.
 
 use mesto_governance::action::{
-    AdmissionPolicySet, Alias, Checkpoint, ContextAllowed, ContextCapabilityGranted, ContextCapabilityRevoked,
-    ContextDetached, ContextRef, ContextVisibilitySet, InvitationCreated, InvitationRevoked, JoinByInvitation,
-    MemberCapabilitiesSet, MigrationAborted, PeerHint, TeeAdmitted, Visibility,
+    AdmissionPolicySet, Alias, Checkpoint, ContextCapabilityGranted, ContextCapabilityRevoked, ContextDetached,
+    ContextRef, ContextVisibilitySet, InvitationCreated, InvitationRevoked, JoinByInvitation, MemberCapabilitiesSet,
+    MigrationAborted, PeerHint, TeeAdmitted, Visibility,
 };
 use mesto_governance::op::OpError;
 use mesto_governance::right::Denied;
@@ -14,7 +14,7 @@ use mesto_governance::{
 use mesto_oplog::entry::{DecodeError, Draft, Header, Kind, Signed, Stamp};
 use mesto_oplog::{EntryId, Incarnation};
 
-use crate::world::{START_MS, World, add, entry, genesis, id, key, name, remove, sealing};
+use crate::world::{START_MS, World, add, allow, entry, genesis, id, invitation, key, name, remove, sealing};
 
 fn grant(context: ContextId, who: u8, rights: u8) -> Action {
     let context = ContextRef::Id(context);
@@ -24,10 +24,6 @@ fn grant(context: ContextId, who: u8, rights: u8) -> Action {
 fn revoke(context: ContextId, who: u8, rights: u8) -> Action {
     let context = ContextRef::Id(context);
     Action::ContextCapabilityRevoked(ContextCapabilityRevoked { context, member: id(who), rights })
-}
-
-fn allow(context: ContextId, who: u8) -> Action {
-    Action::ContextAllowed(ContextAllowed { context: ContextRef::Id(context), member: id(who) })
 }
 
 fn capabilities(who: u8, capabilities: Capabilities) -> Action {
@@ -134,14 +130,7 @@ fn an_op_beyond_its_bounds_is_refused() {
 #[test]
 fn a_claim_beside_the_end_of_its_invitation_falls_with_what_rests_on_it() {
     let mut world = World::peopled();
-    let create = Action::InvitationCreated(InvitationCreated {
-        key: id(50),
-        role: Role::Member,
-        capabilities: Capabilities::DEFAULT,
-        expires_at_ms: START_MS + 1000,
-        uses: 5,
-    });
-    let invitation = InvitationId::of_action(world.act(1, vec![create]), 0);
+    let invitation = InvitationId::of_action(world.act(1, vec![invitation(5)]), 0);
     let start = world.governance.heads();
     let claim = Claim::new(world.group(), invitation, &key(50), &key(7), sealing(7).public(), PeerHint::default());
     let join = world.act_after(4, &start, vec![Action::JoinByInvitation(JoinByInvitation { claim: claim.clone() })]);

@@ -1,22 +1,16 @@
 //! Going on from a cut comes to the same as resolving from nothing, also where what is after it hangs on what is below.
 
 use mesto_governance::action::{
-    Alias, ContextAllowed, ContextCapabilityGranted, ContextCapabilityRevoked, ContextRef, InvitationCreated,
-    InvitationRevoked, JoinByInvitation, PeerHint,
+    Alias, ContextAllowed, ContextCapabilityGranted, ContextCapabilityRevoked, ContextRef, InvitationRevoked,
+    JoinByInvitation, PeerHint,
 };
 use mesto_governance::{Action, Capabilities, Capability, Claim, ContextId, InvitationId, Role};
 use mesto_oplog::EntryId;
 
-use crate::world::{START_MS, World, add, id, key, name, register, remove, sealing};
+use crate::world::{World, add, id, invitation, key, name, register, remove, sealing};
 
 fn invite(uses: u32) -> Vec<Action> {
-    vec![Action::InvitationCreated(InvitationCreated {
-        key: id(50),
-        role: Role::Member,
-        capabilities: Capabilities::DEFAULT,
-        expires_at_ms: START_MS + 1000,
-        uses,
-    })]
+    vec![invitation(uses)]
 }
 
 fn claim(world: &World, invitation: InvitationId, joiner: u8) -> Vec<Action> {

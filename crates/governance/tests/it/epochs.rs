@@ -1,13 +1,11 @@
 //! Which key epoch is written under, and who may be given a key: whoever was let in by what died is not.
 
-use mesto_governance::action::{
-    Domain, GroupCreated, InvitationCreated, JoinByInvitation, MemberRoleSet, PeerHint, recipients_digest,
-};
+use mesto_governance::action::{Domain, GroupCreated, JoinByInvitation, MemberRoleSet, PeerHint, recipients_digest};
 use mesto_governance::fold::Refusal;
 use mesto_governance::{Action, Capabilities, Change, Claim, EpochKey, Governance, InvitationId, Op, Rejected, Role};
 use mesto_oplog::LogId;
 
-use crate::world::{START_MS, World, add, entry, epoch, id, key, remove, sealing};
+use crate::world::{START_MS, World, add, entry, epoch, id, invitation, key, remove, sealing};
 
 fn demote(who: u8) -> Vec<Action> {
     vec![Action::MemberRoleSet(MemberRoleSet {
@@ -53,14 +51,7 @@ fn an_epoch_is_of_no_use_once_somebody_it_was_sealed_to_turns_out_to_be_nobody()
 #[test]
 fn an_epoch_is_of_no_use_once_a_claim_that_it_knew_loses_to_another() {
     let mut world = World::peopled();
-    let invitation = Action::InvitationCreated(InvitationCreated {
-        key: id(50),
-        role: Role::Member,
-        capabilities: Capabilities::DEFAULT,
-        expires_at_ms: START_MS + 1000,
-        uses: 1,
-    });
-    let invitation = InvitationId::of_action(world.act(1, vec![invitation]), 0);
+    let invitation = InvitationId::of_action(world.act(1, vec![invitation(1)]), 0);
     let group = world.group();
     let claim = |joiner: u8| {
         let (signing, sealing) = (key(joiner), sealing(joiner).public());

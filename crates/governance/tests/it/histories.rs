@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mesto_governance::action::{
     AdmissionPolicySet, Alias, ContextAllowed, ContextCapabilityGranted, ContextCapabilityRevoked, ContextDisallowed,
-    ContextRef, ContextVisibilitySet, Domain, InvitationCreated, InvitationRevoked, JoinByInvitation,
-    MemberCapabilitiesSet, MemberLeft, MemberRoleSet, OwnershipTransferred, PeerHint, TeeAdmitted, Visibility,
+    ContextRef, ContextVisibilitySet, Domain, InvitationRevoked, JoinByInvitation, MemberCapabilitiesSet, MemberLeft,
+    MemberRoleSet, OwnershipTransferred, PeerHint, TeeAdmitted, Visibility,
 };
 use mesto_governance::{Action, Capabilities, Change, Claim, ContextId, Governance, InvitationId, Role};
 use mesto_oplog::{EntryId, Verified};
@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 use crate::levels::{history, recipes};
 use crate::reference::{Act, Op as LevelOp};
-use crate::world::{START_MS, World, add, entry, epoch, genesis, id, join, key, name, remove, sealing};
+use crate::world::{START_MS, World, add, entry, epoch, genesis, id, invitation, join, key, name, remove, sealing};
 
 /// One step: author, kind of action, target, detail, and which ops are its parents.
 type Step = (u8, u8, u8, u8, u16, u16);
@@ -34,14 +34,7 @@ fn play(steps: &[Step]) -> World {
         keep: vec![],
     });
     let restricted = world.context(2, vec![restrict]);
-    let invite = Action::InvitationCreated(InvitationCreated {
-        key: id(50),
-        role: Role::Member,
-        capabilities: Capabilities::DEFAULT,
-        expires_at_ms: START_MS + 1000,
-        uses: 2,
-    });
-    let invitation = InvitationId::of_action(world.act(2, vec![invite]), 0);
+    let invitation = InvitationId::of_action(world.act(2, vec![invitation(2)]), 0);
     for &(author, kind, target, detail, first, second) in steps {
         let context = if detail.is_multiple_of(2) { open } else { restricted };
         let action = action(&world, author, kind, target, detail, context, invitation);

@@ -14,6 +14,7 @@ mod levels;
 mod ownership;
 mod reference;
 mod rules;
+mod subgroup_epochs;
 mod subgroups;
 mod tree_levels;
 mod tree_reference;

@@ -1,11 +1,11 @@
 //! Who owns a group: there is one owner, whatever happens at one time.
 
-use mesto_governance::action::{InvitationCreated, JoinByInvitation, MemberRoleSet, OwnershipTransferred, PeerHint};
+use mesto_governance::action::{JoinByInvitation, MemberRoleSet, OwnershipTransferred, PeerHint};
 use mesto_governance::right::Denied;
 use mesto_governance::{Action, Capabilities, Claim, InvitationId, Level, Rejected, Role};
 use mesto_oplog::EntryId;
 
-use crate::world::{START_MS, World, add, id, key, remove, sealing};
+use crate::world::{World, add, id, invitation, key, remove, sealing};
 
 fn transfer(to: u8) -> Vec<Action> {
     vec![Action::OwnershipTransferred(OwnershipTransferred { to: id(to) })]
@@ -126,14 +126,7 @@ fn a_transfer_to_somebody_whose_addition_falls_reaches_nobody() {
 #[test]
 fn a_transfer_is_lost_before_claims_are_counted() {
     let mut world = World::peopled();
-    let invitation = Action::InvitationCreated(InvitationCreated {
-        key: id(50),
-        role: Role::Member,
-        capabilities: Capabilities::DEFAULT,
-        expires_at_ms: START_MS + 1000,
-        uses: 1,
-    });
-    let invitation = InvitationId::of_action(world.act(1, vec![invitation]), 0);
+    let invitation = InvitationId::of_action(world.act(1, vec![invitation(1)]), 0);
     let claim = |joiner: u8| {
         let (key, sealing) = (key(joiner), sealing(joiner).public());
         let claim = Claim::new(world.group(), invitation, &crate::world::key(50), &key, sealing, PeerHint::default());

@@ -1,23 +1,21 @@
 //! Subgroups: what comes from above, and what does not.
 
 use mesto_governance::action::{
-    ContextAllowed, ContextRef, ContextVisibilitySet, DescendantHeads, Domain, Kept, MemberLeft, MemberRemoved,
-    MemberRoleSet, SubgroupCreated, SubgroupRemoved, TargetApplicationSet, Visibility,
+    ContextRef, ContextVisibilitySet, DescendantHeads, Kept, MemberLeft, MemberRemoved, MemberRoleSet, SubgroupCreated,
+    SubgroupRemoved, TargetApplicationSet, Visibility,
 };
 use mesto_governance::fold::{Refusal, SUBGROUP_DEPTH_MAX};
 use mesto_governance::right::{Denied, Right};
 use mesto_governance::verdict::{Authorship, Warrant};
-use mesto_governance::{
-    Action, Capabilities, Capability, Change, EpochKey, Governance, GroupId, Level, Rejected, Role,
-};
+use mesto_governance::{Action, Capabilities, Capability, Change, Governance, GroupId, Level, Rejected, Role};
 use mesto_oplog::EntryId;
 use std::sync::Arc;
 
 use crate::forest::{Forest, Taken};
-use crate::world::{add, epoch, id, identity, join, register, release, remove};
+use crate::world::{add, allow, id, identity, join, register, release, remove, restrict};
 
 /// A root with admins 1 and 2, member 4 and reader 5; a subgroup of admin 1's with the direct member 6.
-fn scene() -> (Forest, GroupId, GroupId) {
+pub(crate) fn scene() -> (Forest, GroupId, GroupId) {
     let (mut forest, root) = Forest::new();
     forest.act(0, root, vec![add(1, Role::Admin, Capabilities::NONE)]);
     forest.act(0, root, vec![add(2, Role::Admin, Capabilities::NONE)]);
@@ -26,14 +24,6 @@ fn scene() -> (Forest, GroupId, GroupId) {
     let child = forest.subgroup(1, root);
     forest.act(1, child, vec![add(6, Role::Member, Capabilities::DEFAULT.with(Capability::CreateContexts))]);
     (forest, root, child)
-}
-
-fn restrict(context: ContextRef) -> Action {
-    Action::ContextVisibilitySet(ContextVisibilitySet { context, visibility: Visibility::Restricted, keep: vec![] })
-}
-
-fn allow(context: mesto_governance::ContextId, who: u8) -> Action {
-    Action::ContextAllowed(ContextAllowed { context: ContextRef::Id(context), member: id(who) })
 }
 
 fn remove_knowing(who: u8, group: GroupId, heads: Vec<EntryId>, keep: Vec<Kept>) -> Action {
@@ -385,69 +375,6 @@ fn following_tells_what_may_have_changed() {
     let applied = governance.follow(&Arc::clone(&forest.groups[&root])).unwrap();
     assert_eq!(applied.died, vec![beside.id()]);
     assert!(applied.changes.contains(&Change::MemberLeft { member: id(7) }));
-}
-
-#[test]
-fn a_key_of_a_subgroup_is_usable_until_somebody_goes_there_or_above() {
-    let (mut forest, root, child) = scene();
-    let key = |byte| EpochKey::from_bytes([byte; 32]);
-    let nonce = |forest: &Forest, group| *forest.state(group).nonce();
-    // Without a key of the parent's the members above are sealed to as well.
-    let next = forest.groups[&child].next_epoch(None).unwrap();
-    assert_eq!((next.readers.len(), next.parent), (6, None));
-    let of_root = nonce(&forest, root);
-    forest.act(0, root, vec![epoch(Domain::Group, &of_root, 1, &[0, 1, 2, 4, 5])]);
-    let next = forest.groups[&child].next_epoch(None).unwrap();
-    let direct: Vec<_> = next.readers.iter().map(|(reader, _)| *reader).collect();
-    let mut expected = vec![id(1), id(6)];
-    expected.sort();
-    assert_eq!((direct, next.parent), (expected, Some(key(1).id())));
-    let start = |forest: &mut Forest, own: u8, parent: u8| {
-        let of_child = nonce(forest, child);
-        let Action::KeyEpochStarted(mut started) = epoch(Domain::Group, &of_child, own, &[1, 6]) else { panic!() };
-        started.parent = Some(key(parent).wrap_child(&key(own), [3; 24]).unwrap());
-        forest.act(1, child, vec![Action::KeyEpochStarted(started)]);
-    };
-    start(&mut forest, 11, 1);
-    let current = |forest: &Forest| forest.groups[&child].current_epoch(None).map(|epoch| epoch.key);
-    assert_eq!(current(&forest), Some(key(11).id()));
-    assert!(forest.groups[&child].may_hold(&id(4), &key(11).id()));
-    assert!(!forest.groups[&child].may_hold(&id(9), &key(11).id()));
-    forest.act(0, root, vec![remove(4)]);
-    assert!(forest.groups[&child].needs_epoch(None));
-    assert!(!forest.groups[&child].may_hold(&id(4), &key(11).id()));
-    // A new epoch that is wrapped under the parent's old key is of no use: who went has that.
-    start(&mut forest, 12, 1);
-    assert_eq!(current(&forest), None);
-    forest.act(0, root, vec![epoch(Domain::Group, &of_root, 2, &[0, 1, 2, 5])]);
-    assert_eq!(forest.groups[&child].next_epoch(None).unwrap().parent, Some(key(2).id()));
-    start(&mut forest, 13, 2);
-    assert_eq!(current(&forest), Some(key(13).id()));
-}
-
-#[test]
-fn the_key_of_a_restricted_context_is_not_for_those_above() {
-    let (mut forest, root, child) = scene();
-    let context = forest.context(6, child, vec![restrict(ContextRef::Here(0))]);
-    let next = forest.groups[&child].next_epoch(Some(context)).unwrap();
-    assert_eq!(next.readers.iter().map(|(reader, _)| *reader).collect::<Vec<_>>(), vec![id(6)]);
-    assert_eq!(next.parent, None);
-    let there = Domain::Context(ContextRef::Id(context));
-    assert!(matches!(
-        forest.refused(2, child, vec![epoch(there, &[7; 32], 2, &[2])]),
-        Rejected::Denied(Denied::NotOnAllowlist { .. })
-    ));
-    forest.act(6, child, vec![epoch(there, &[7; 32], 3, &[6])]);
-    let key = EpochKey::from_bytes([3; 32]).id();
-    assert!(!forest.groups[&child].may_hold(&id(0), &key));
-    // Somebody from above who is on the list, and goes above, ends the epoch.
-    forest.act(6, child, vec![allow(context, 4)]);
-    forest.join(4, child, context);
-    assert!(forest.groups[&child].may_hold(&id(4), &key));
-    assert!(!forest.groups[&child].needs_epoch(Some(context)));
-    forest.act(0, root, vec![remove(4)]);
-    assert!(!forest.groups[&child].may_hold(&id(4), &key));
-    assert!(forest.groups[&child].needs_epoch(Some(context)));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use mesto_governance::action::{
     AliasSet, ContextAllowed, ContextDisallowed, ContextJoined, ContextRef, ContextRegistered, ContextVisibilitySet,
-    Domain, GroupCreated, KeyEpochStarted, MemberAdded, MemberRemoved, PeerHint, Release, Visibility, Wraps,
-    recipients_digest,
+    Domain, GroupCreated, InvitationCreated, KeyEpochStarted, MemberAdded, MemberRemoved, PeerHint, Release,
+    Visibility, Wraps, recipients_digest,
 };
 use mesto_governance::{
     Action, ApplicationId, Applied, BlobId, Capabilities, ContextId, EpochKey, Governance, GroupId, Op, Rejected, Role,
@@ -168,6 +168,17 @@ pub(crate) fn remove(who: u8) -> Action {
 
 pub(crate) fn name(subject: mesto_governance::action::Alias, name: &str) -> Action {
     Action::AliasSet(AliasSet { subject, name: name.into() })
+}
+
+/// An invitation as a plain member, under key 50, for so many and for a second.
+pub(crate) fn invitation(uses: u32) -> Action {
+    Action::InvitationCreated(InvitationCreated {
+        key: id(50),
+        role: Role::Member,
+        capabilities: Capabilities::DEFAULT,
+        expires_at_ms: START_MS + 1000,
+        uses,
+    })
 }
 
 pub(crate) fn release(version: u8) -> Release {

@@ -20,6 +20,8 @@ use crate::step::{Effect, Ticket};
 
 /// Actions that make up a decision, and whom it is about.
 struct Decision {
+    /// An op of its own that comes before.
+    ahead: Option<Action>,
     actions: Vec<Action>,
     member: Option<PublicKey>,
     flow: &'static str,
@@ -42,9 +44,9 @@ impl Node {
             GroupAct::AddMember { who, role, capabilities } => {
                 let lineage = self.lineage(&id);
                 let states: Vec<_> = lineage.iter().filter_map(|id| self.groups.get(id)?.state()).collect();
-                let (decision, peer) = add(state, &states, &who, role, capabilities)?;
+                let (added, peer) = add(state, &states, &who, role, capabilities)?;
                 dial = peer;
-                decision
+                self.addition(turn, &id, state, added)
             }
             GroupAct::RemoveMember(who) => {
                 let member = member(state, &who)?;
@@ -79,7 +81,7 @@ impl Node {
             GroupAct::RevokeInvitation(which) => {
                 let invitation = find(Noun::Invitation, &which, state.invitations().map(|row| (row.id, None)))?;
                 let action = Action::InvitationRevoked(InvitationRevoked { invitation });
-                Decision { actions: vec![action], member: None, flow: "f03", step: "invitation revoked" }
+                Decision { ahead: None, actions: vec![action], member: None, flow: "f03", step: "invitation revoked" }
             }
             GroupAct::Set(settings) => settings_decision(settings)?,
             GroupAct::Leave => {
@@ -88,9 +90,13 @@ impl Node {
                 about(us, Action::MemberLeft(MemberLeft { keep }), "f18", "member left")
             }
             GroupAct::Delete if self.is_ended_from_above(&id) => return self.end_subgroup(turn, ticket, id),
-            GroupAct::Delete => {
-                Decision { actions: vec![Action::GroupDeleted], member: None, flow: "f18", step: "group deleted" }
-            }
+            GroupAct::Delete => Decision {
+                ahead: None,
+                actions: vec![Action::GroupDeleted],
+                member: None,
+                flow: "f18",
+                step: "group deleted",
+            },
         };
         self.decide(turn, ticket, id, None, decision)?;
         if let Some((peer, addresses)) = dial {
@@ -109,8 +115,9 @@ impl Node {
         context: Option<ContextId>,
         decision: Decision,
     ) -> Result<(), CommandError> {
-        let Decision { actions, member, flow, step } = decision;
+        let Decision { ahead, actions, member, flow, step } = decision;
         self.with_group(turn, &id, |group, work| {
+            ahead.map_or(Ok(()), |action| group.author(work, vec![action]).map(drop))?;
             let op = group.author(work, actions)?;
             if group.we_are_member() {
                 // Who may not start an epoch, because it only reads or left the allowlist, leaves it to who writes next.
@@ -142,7 +149,7 @@ impl Node {
         actions: Vec<Action>,
         step: &'static str,
     ) -> Result<(), CommandError> {
-        self.decide(turn, ticket, id, Some(context), Decision { actions, member: None, flow: "f04", step })
+        self.decide(turn, ticket, id, Some(context), Decision { ahead: None, actions, member: None, flow: "f04", step })
     }
 
     pub(crate) fn state_of(&self, id: &GroupId) -> Result<&GroupState, CommandError> {
@@ -170,6 +177,30 @@ impl Node {
         kept.dedup();
         kept.truncate(KEEP_MAX);
         kept
+    }
+
+    /// Adds somebody. Who is a member already by a group above, and as more, is made a member here as that first, and then
+    /// less: only the second op takes something away, and it names what was seen, so that what was done and written here
+    /// and below before is not undone.
+    fn addition(&self, turn: &Turn<'_>, id: &GroupId, state: &GroupState, added: MemberAdded) -> Decision {
+        let MemberAdded { member, role, capabilities, .. } = added;
+        let wanted = Standing::new(role, capabilities);
+        let more = state.standing(&member).filter(|now| state.direct(&member).is_none() && is_less(wanted, *now));
+        let may = |action: &Action| {
+            let group = self.groups.get(id);
+            group.is_some_and(|group| group.check(turn.time.wall_ms, vec![action.clone()]).is_ok())
+        };
+        let plain = Action::MemberAdded(added.clone());
+        let ahead = more
+            .map(|now| Action::MemberAdded(MemberAdded { role: now.role, capabilities: now.capabilities, ..added }));
+        // Who may not give as much as they have above cannot do it so, and who may not do it at all is told why.
+        let Some(ahead) = ahead.filter(|ahead| may(ahead) && may(&plain)) else {
+            return about(member, plain, "f16", "member added");
+        };
+        let keep = if role.writes() { Vec::new() } else { self.kept_of(turn, id, &member) };
+        let capabilities = Some(capabilities);
+        let set = MemberRoleSet { member, role, capabilities, keep, descendants: self.descendants(id) };
+        Decision { ahead: Some(ahead), ..about(member, Action::MemberRoleSet(set), "f16", "member added") }
     }
 
     /// Gives a member capabilities. Where there are groups below, with the role that the member has: that op names what was
@@ -222,7 +253,13 @@ impl Node {
     fn end_subgroup(&mut self, turn: &mut Turn<'_>, ticket: Ticket, id: GroupId) -> Result<(), CommandError> {
         let parent = self.groups.get(&id).and_then(|group| group.parent).ok_or(CommandError::Stopping)?;
         let actions = vec![Action::SubgroupRemoved(SubgroupRemoved { group: id })];
-        self.decide(turn, ticket, parent, None, Decision { actions, member: None, flow: "f15", step: "subgroup ended" })
+        self.decide(
+            turn,
+            ticket,
+            parent,
+            None,
+            Decision { ahead: None, actions, member: None, flow: "f15", step: "subgroup ended" },
+        )
     }
 
     /// The invitations of a group.
@@ -244,7 +281,13 @@ impl Node {
 }
 
 fn about(member: PublicKey, action: Action, flow: &'static str, step: &'static str) -> Decision {
-    Decision { actions: vec![action], member: Some(member), flow, step }
+    Decision { ahead: None, actions: vec![action], member: Some(member), flow, step }
+}
+
+/// Whether a standing lacks something that another gives.
+fn is_less(standing: Standing, than: Standing) -> bool {
+    let both = standing.meet(than);
+    (both.level(), both.effective()) != (than.level(), than.effective())
 }
 
 type Dial = Option<(Peer, Vec<String>)>;
@@ -256,7 +299,7 @@ fn add(
     who: &str,
     role: Role,
     capabilities: Option<Capabilities>,
-) -> Result<(Decision, Dial), CommandError> {
+) -> Result<(MemberAdded, Dial), CommandError> {
     let (member, sealing_key, peer, addresses) = if who.trim().starts_with(CARD_PREFIX) {
         let card: Card =
             who.parse().map_err(|e: mesto_governance::card::CardError| CommandError::BadCard(e.to_string()))?;
@@ -266,8 +309,7 @@ fn add(
     };
     let dial = <[u8; 32]>::try_from(peer.0.as_slice()).ok().map(|peer| (Peer::from_bytes(peer), addresses));
     let capabilities = capabilities.unwrap_or(state.default_capabilities());
-    let added = MemberAdded { member, sealing_key, role, capabilities, peer };
-    Ok((about(member, Action::MemberAdded(added), "f16", "member added"), dial))
+    Ok((MemberAdded { member, sealing_key, role, capabilities, peer }, dial))
 }
 
 /// Somebody who is, or was, a member of the group or of one above it, with the keys of that membership.
@@ -306,5 +348,5 @@ fn settings_decision(settings: Settings) -> Result<Decision, CommandError> {
     if actions.is_empty() {
         return Err(CommandError::Invalid("no setting was named".to_owned()));
     }
-    Ok(Decision { actions, member: None, flow: "f17", step: "settings changed" })
+    Ok(Decision { ahead: None, actions, member: None, flow: "f17", step: "settings changed" })
 }

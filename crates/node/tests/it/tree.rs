@@ -1,6 +1,6 @@
 //! Groups below groups.
 
-use mesto_governance::{GroupId, Role};
+use mesto_governance::{ContextId, GroupId, Role};
 use mesto_node::Report;
 use mesto_node::command::{Command, GroupAct, Reply, Selector};
 
@@ -58,4 +58,44 @@ fn a_member_who_begins_subgroups_without_end_takes_no_room_from_others() {
     world.connect(0, 1);
     world.run(2_000);
     assert_eq!(world.group(1, root).subgroups_unfollowed, 1);
+}
+
+/// A root, a group below it and one below that, all of host 0's. Host 1 is an admin of the root, and has begun a context in
+/// each of the two below, in which host 0 is too.
+fn three_deep() -> (World, [GroupId; 3], [ContextId; 2]) {
+    let mut world = World::new(2);
+    let root = world.create_group(0, None);
+    world.join(0, 1, root, Role::Admin);
+    world.run(5_000);
+    let middle = world.create_group(0, Some(root));
+    let bottom = world.create_group(0, Some(middle));
+    world.run(5_000);
+    let contexts = [middle, bottom].map(|group| world.create_context(1, group));
+    world.run(5_000);
+    for context in contexts {
+        let joined = world.ask(0, Command::ContextJoin(Selector(context.to_string())));
+        assert!(matches!(joined, Ok(Reply::ContextCreated { .. })), "{joined:?}");
+    }
+    world.run(5_000);
+    (world, [root, middle, bottom], contexts)
+}
+
+#[test]
+fn a_row_of_their_own_by_which_somebody_is_less_undoes_nothing_that_they_did_and_wrote_before() {
+    for role in [Role::Member, Role::ReadOnly] {
+        let (mut world, [_, middle, bottom], contexts) = three_deep();
+        let who = world.group(1, middle).member.to_string();
+        act(&mut world, 0, middle, GroupAct::AddMember { who, role, capabilities: None });
+        world.run(5_000);
+        for host in [0, 1] {
+            assert_eq!(world.group(host, middle).contexts, 1, "{role:?}");
+            assert_eq!(world.group(host, bottom).contexts, 1, "{role:?}");
+        }
+        assert_eq!(world.group(1, middle).role, Some(role));
+        assert_eq!(world.group(1, bottom).role, Some(role));
+        for context in contexts {
+            let info = world.context(1, context);
+            assert_eq!((info.entries, info.voided), (1, 0), "{role:?}");
+        }
+    }
 }
