@@ -394,7 +394,8 @@ impl Node {
         Ok(())
     }
 
-    /// Start-up reconciles: a context whose binding op was lost in a crash is bound again, with the same identity.
+    /// A context whose binding op a crash took, or that a removal unbound and we are back, is bound again, with the same
+    /// identity.
     pub(crate) fn rejoin_contexts(&mut self, turn: &mut Turn<'_>) {
         let unbound: Vec<(ContextId, GroupId)> = self
             .contexts
