@@ -60,7 +60,7 @@ const CHORES: [Chore; 8] = [
     },
     Chore {
         name: "sim",
-        arguments: "[--seeds N] [--seed S]",
+        arguments: "[--seeds N] [--seed S] [--hosts N | --deep] [--once] [--verbose]",
         about: "run the simulator over N seeds (200) from S (1) on",
         run: sim::run,
     },
