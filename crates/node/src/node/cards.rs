@@ -90,7 +90,7 @@ impl Node {
         };
         match self.groups.get(&id) {
             Some(group) if group.we_are_member() || group.member.public() == member => return,
-            Some(_) => self.keep_claimed_keys(turn, id),
+            Some(_) => {}
             None => {
                 let claimed = self.groups.values().filter(|group| group.governance.is_none()).count();
                 if claimed >= CLAIMED_MAX || self.logs.contains_key(&log) {
@@ -104,7 +104,7 @@ impl Node {
         let addresses = self.sessions.get(&peer).map(|session| session.addresses.clone()).unwrap_or_default();
         self.remember_peer(turn, peer, &addresses);
         turn.report(Flow::from("f16", "told of being added", peer, id));
-        self.adopt_below(turn, id, &record);
+        self.adopt(turn, id, &record);
     }
 
     /// Who is nobody in a group by the keys that it has there, and a member by those that it has above, goes on with these:
@@ -116,21 +116,16 @@ impl Node {
             return;
         }
         let record = parent.record.clone();
-        self.adopt_for(turn, id, &record);
-    }
-
-    /// Goes on in a group, where we are nobody or do not know whether we are, with the keys that we have above.
-    pub(crate) fn adopt_for(&mut self, turn: &mut Turn<'_>, id: GroupId, record: &GroupRecord) {
-        self.keep_claimed_keys(turn, id);
-        self.adopt_below(turn, id, record);
+        self.adopt(turn, id, &record);
     }
 
     /// Takes other member keys for a group, and for those below in which we are nobody by the ones that we had, and
     /// proves itself by them.
-    fn adopt_below(&mut self, turn: &mut Turn<'_>, id: GroupId, record: &GroupRecord) {
+    pub(crate) fn adopt(&mut self, turn: &mut Turn<'_>, id: GroupId, record: &GroupRecord) {
         let mut adopted = self.subtree(&id);
         adopted.retain(|group| *group == id || self.groups.get(group).is_some_and(|group| !group.we_are_member()));
         for group in &adopted {
+            self.keep_keys(turn, *group);
             self.with_group(turn, group, |group, work| {
                 group.adopt(GroupRecord { incarnation: group.record.incarnation, ..record.clone() });
                 group.save_record(work);
@@ -146,14 +141,14 @@ impl Node {
         }
     }
 
-    /// Keys under which we may still be let in are not thrown away for others: somebody may be countersigning the claim
-    /// that we presented. They wait as those of a card do.
-    fn keep_claimed_keys(&mut self, turn: &mut Turn<'_>, id: GroupId) {
-        let is_claimed = self.joins.get(&id).is_some_and(|join| join.refused.is_none() && !join.caught_up);
-        let Some(group) = self.groups.get(&id).filter(|_| is_claimed) else { return };
+    /// Keys that make room for others wait as those of a card do: somebody may be countersigning the claim that we presented
+    /// with them, or a verdict may turn, so that they are a member's again.
+    fn keep_keys(&mut self, turn: &mut Turn<'_>, id: GroupId) {
+        let Some(group) = self.groups.get(&id) else { return };
         let member = group.member.public();
         let card = CardRecord { member_seed: group.record.member_seed, sealing_seed: group.record.sealing_seed };
         if self.cards.len() < CARDS_MAX
+            && !self.cards.contains_key(&member)
             && let Ok(bytes) = borsh::to_vec(&card)
         {
             self.with_own(turn, |work| work.put(Keyspace::Meta, layout::card(&member), bytes));

@@ -110,7 +110,7 @@ impl Node {
             // We had asked to be let in, by keys of its own, before we could know whose child it is.
             let is_other = |of: &Group| of.governance.is_none() && of.record.member_seed != record.member_seed;
             if self.groups.get(&child).is_some_and(is_other) {
-                self.adopt_for(turn, child, &record);
+                self.adopt(turn, child, &record);
             }
         }
         let left = self.follow_new(turn, id, new, above.as_ref());
