@@ -24,6 +24,7 @@ mod pulls;
 mod restart;
 mod returning;
 mod tree;
+mod undone;
 
 pub use blobs::BUNDLE_LEN_MAX;
 pub use lookup::find;
@@ -417,6 +418,7 @@ impl Node {
         if is_changed {
             self.retire_card(turn, &group);
             self.adopt_from_above(turn, group);
+            self.join_again(turn, group);
             // Who became a member here may have the governance of all groups above.
             turn.changed.extend(self.lineage(&group));
         }

@@ -42,6 +42,20 @@ impl Governance {
         ops.collect::<BTreeSet<EntryId>>().into_iter().collect()
     }
 
+    /// Whether somebody is no member although nobody ended its membership, here or above: whoever let it in had no right to,
+    /// as has come out since.
+    #[must_use]
+    pub fn was_undone(&self, member: &PublicKey) -> bool {
+        let is_ended =
+            |of: &Self| of.state().people.get(member).is_some_and(|person| person.ended.ops().next().is_some());
+        let mut with_ancestors = std::iter::once(self).chain(self.ancestors());
+        if self.state().standing(member).is_some() || with_ancestors.any(is_ended) {
+            return false;
+        }
+        let causes = self.undone(member);
+        !causes.own.is_empty() || !causes.above.is_empty()
+    }
+
     /// Those of some ops of this log that are in the past of no other, in order of their ids; what is not held is left out.
     #[must_use]
     pub fn newest_of(&self, ops: impl IntoIterator<Item = EntryId>) -> Vec<EntryId> {

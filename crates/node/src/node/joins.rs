@@ -61,7 +61,7 @@ impl Node {
         Ok(id)
     }
 
-    fn save_join(&mut self, turn: &mut Turn<'_>, id: GroupId, record: JoinRecord) {
+    pub(crate) fn save_join(&mut self, turn: &mut Turn<'_>, id: GroupId, record: JoinRecord) {
         if let Ok(bytes) = borsh::to_vec(&record) {
             self.with_own(turn, |work| work.put(Keyspace::Meta, layout::join(&id), bytes));
         }

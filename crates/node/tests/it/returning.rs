@@ -183,3 +183,53 @@ fn whoever_comes_back_is_told_again_of_what_they_had_heard_before() {
     };
     assert!(world.reports.iter().any(is_told));
 }
+
+/// Host 1 lets host 2 in by the owner's invitation, while the owner, cut off, removes host 1. Among the others is host 3, an
+/// admin too.
+fn let_in_by_somebody_who_goes() -> (World, GroupId) {
+    let mut world = World::new(4);
+    let group = world.create_group(0, None);
+    world.join(0, 1, group, Role::Admin);
+    world.join(0, 3, group, Role::Admin);
+    world.run(3_000);
+    let ticket = world.invite(0, group, Role::Member);
+    world.run(1_000);
+    world.isolate(0);
+    world.cut(2, 3);
+    world.begin(2, Command::Join { ticket, contexts_all: false });
+    world.run(3_000);
+    assert!(world.joining(2, group).ready);
+    remove(&mut world, group, 1);
+    world.run(1_000);
+    (world, group)
+}
+
+fn was_undone(world: &World) -> bool {
+    let is_undone = |report: &Report| matches!(report, Report::Flow(flow) if flow.step == "the join was undone");
+    world.reports.iter().any(|(host, report)| *host == 2 && is_undone(report))
+}
+
+#[test]
+fn a_join_that_was_undone_is_completed_by_whoever_still_may() {
+    let (mut world, group) = let_in_by_somebody_who_goes();
+    (1..4).for_each(|host| world.connect(0, host));
+    world.run(3_000);
+    assert!(was_undone(&world));
+    let info = world.joining(2, group);
+    assert!(info.joined && info.ready, "{info:?}");
+    assert!(world.group(1, group).role.is_none());
+    assert_eq!(world.group(0, group).digest, world.group(2, group).digest);
+}
+
+#[test]
+fn whoever_was_let_in_by_nobody_and_removed_by_somebody_stays_out() {
+    let (mut world, group) = let_in_by_somebody_who_goes();
+    let who = world.group(2, group).member.to_string();
+    let act = Command::GroupAct { group: Selector(group.to_string()), act: GroupAct::RemoveMember(Selector(who)) };
+    let removed = world.ask(3, act);
+    assert!(matches!(removed, Ok(Reply::Acted(_))), "{removed:?}");
+    (1..4).for_each(|host| world.connect(0, host));
+    world.run(20_000);
+    assert!(world.group(2, group).role.is_none());
+    assert!(!was_undone(&world));
+}
