@@ -78,13 +78,16 @@ pub(crate) fn finally(world: &mut World) {
     }
 }
 
-/// Whether a host's member may write in a context, by the ops that the host holds.
+/// Whether a host's member may write in a context, by the ops that the host holds. Whoever goes on by other member keys than
+/// those to which its identity is bound may not be able to read what is written under.
 pub(crate) fn may_write(world: &mut World, host: usize, context: ContextId) -> bool {
     let contexts = ledger::contexts(&world.hosts[host].disk.snapshot());
     let Some((_, record)) = contexts.into_iter().find(|(id, _)| *id == context) else { return false };
     let identity = world.public_of(&record.identity_seed);
-    let governance = world.fold_of(host, GroupId::from_bytes(record.group));
-    governance.is_some_and(|governance| governance.state().may_write(context, &identity).is_ok())
+    let group = GroupId::from_bytes(record.group);
+    let member = member_key(world, host, group);
+    let governance = world.fold_of(host, group);
+    governance.is_some_and(|of| of.state().may_write(context, &identity).is_ok_and(|owner| Some(owner) == member))
 }
 
 fn deltas_are_everywhere(world: &mut World, host: usize, context: ContextId) {
