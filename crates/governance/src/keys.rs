@@ -1,6 +1,7 @@
 //! Keys: what seals state from those who may not read it.
 //!
-//! An [`EpochKey`] protects a domain (a group, or a Restricted context) from one loss of read access to the next.
+//! An [`EpochKey`] protects a domain (a group, or a Restricted context) from one loss of read access to the next. Its id
+//! and all that is sealed under it depend on the domain: whoever has a key cannot pass it off as that of another domain.
 //! It travels sealed to each reader's [`SealingKey`] by HPKE (RFC 9180: X25519, HKDF-SHA256, ChaCha20-Poly1305),
 //! and under other epoch keys by XChaCha20-Poly1305, which also encrypts the bodies of deltas. Every use of an
 //! epoch key has a subkey of its own. Randomness is always an argument.
@@ -27,57 +28,60 @@ const WRAP_SUBKEY: &str = "mesto 2026 epoch subkey wrap v1";
 /// Begins HPKE's info string.
 const SEAL_INFO: &[u8] = b"mesto 2026 epoch key seal v1";
 
-/// A symmetric key of 32 bytes; wiped from memory when dropped.
+/// A symmetric key of 32 bytes, of one domain; wiped from memory when dropped.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
-pub struct EpochKey([u8; 32]);
+pub struct EpochKey {
+    /// The nonce of the group or context that the key protects.
+    domain: [u8; 32],
+    secret: [u8; 32],
+}
 
 impl EpochKey {
-    /// The key of these bytes, which must be random.
+    /// The key of these bytes, which must be random. `domain` is the nonce of the group or context that it protects.
     #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+    pub const fn new(domain: [u8; 32], secret: [u8; 32]) -> Self {
+        Self { domain, secret }
     }
 
-    /// The bytes, for a keystore or a sealed answer.
+    /// The bytes, for a keystore.
     #[must_use]
     pub const fn expose(&self) -> &[u8; 32] {
-        &self.0
+        &self.secret
     }
 
-    /// The key's id: its hash.
+    /// The nonce of the group or context that it protects.
+    #[must_use]
+    pub const fn domain(&self) -> &[u8; 32] {
+        &self.domain
+    }
+
+    /// The key's id: the hash of domain and key.
     #[must_use]
     pub fn id(&self) -> KeyId {
-        KeyId::from_bytes(blake3::derive_key(KEY_ID_CONTEXT, &self.0))
+        KeyId::from_bytes(*self.derive(KEY_ID_CONTEXT))
     }
 
-    /// Seals this key to a member. `domain` is the nonce of the group or context that the key protects, `seed`
-    /// is 32 fresh random bytes.
+    /// Seals this key to a member. `seed` is 32 fresh random bytes.
     ///
     /// # Errors
     /// If `to` is no usable X25519 key.
-    pub fn seal(
-        &self,
-        domain: &[u8; 32],
-        recipient: PublicKey,
-        to: SealingPublicKey,
-        seed: &[u8; 32],
-    ) -> Result<Wrap, SealError> {
-        let info = seal_info(domain, self.id(), recipient);
-        let (encapsulated, ciphertext) = seal::seal(to, &info, &self.0, seed)?;
+    pub fn seal(&self, recipient: PublicKey, to: SealingPublicKey, seed: &[u8; 32]) -> Result<Wrap, SealError> {
+        let info = seal_info(&self.domain, self.id(), recipient);
+        let (encapsulated, ciphertext) = seal::seal(to, &info, &self.secret, seed)?;
         Ok(Wrap { recipient, encapsulated, ciphertext })
     }
 
-    /// Opens a wrap of the key with id `key`.
+    /// Opens a wrap of the key with id `key` of a domain.
     ///
     /// # Errors
     /// If the wrap is not for this secret, domain, key and recipient, or holds another key.
     pub fn open(domain: &[u8; 32], key: KeyId, wrap: &Wrap, secret: &SealingKey) -> Result<Self, SealError> {
         let info = seal_info(domain, key, wrap.recipient);
-        let opened = Self(seal::open(secret, &info, &wrap.encapsulated, &wrap.ciphertext)?);
+        let opened = Self::new(*domain, seal::open(secret, &info, &wrap.encapsulated, &wrap.ciphertext)?);
         if opened.id() == key { Ok(opened) } else { Err(SealError::AnotherKey) }
     }
 
-    /// Wraps an earlier key under this one; `nonce` is 24 fresh random bytes.
+    /// Wraps an earlier key of the same domain under this one; `nonce` is 24 fresh random bytes.
     ///
     /// # Errors
     /// See [`CipherError`].
@@ -91,7 +95,7 @@ impl EpochKey {
     /// # Errors
     /// See [`CipherError`].
     pub fn unwrap_previous(&self, history: &HistoryWrap) -> Result<Self, CipherError> {
-        self.unwrap_key(history.previous, &history.wrap)
+        self.unwrap_key(&self.domain, history.previous, &history.wrap)
     }
 
     /// Wraps a child group's key under this key of its parent; `nonce` is 24 fresh random bytes.
@@ -102,12 +106,13 @@ impl EpochKey {
         Ok(ParentWrap { parent: self.id(), wrap: self.wrap_key(child, nonce)? })
     }
 
-    /// Opens what [`EpochKey::wrap_child`] of this key made; `child` is the id of the child's key.
+    /// Opens what [`EpochKey::wrap_child`] of this key made; `child` is the id of the child's key, `domain` the nonce of
+    /// the child.
     ///
     /// # Errors
     /// See [`CipherError`].
-    pub fn unwrap_child(&self, child: KeyId, parent: &ParentWrap) -> Result<Self, CipherError> {
-        self.unwrap_key(child, &parent.wrap)
+    pub fn unwrap_child(&self, domain: &[u8; 32], child: KeyId, parent: &ParentWrap) -> Result<Self, CipherError> {
+        self.unwrap_key(domain, child, &parent.wrap)
     }
 
     /// Encrypts the body of a delta; the result is longer by [`TAG_LEN`]. `nonce` is 24 fresh random bytes; what
@@ -116,7 +121,7 @@ impl EpochKey {
     /// # Errors
     /// See [`CipherError`].
     pub fn encrypt(&self, nonce: &[u8; NONCE_LEN], aad: &[u8], body: &[u8]) -> Result<Vec<u8>, CipherError> {
-        cipher::encrypt(&self.subkey(PAYLOAD_SUBKEY), nonce, aad, body)
+        cipher::encrypt(&self.derive(PAYLOAD_SUBKEY), nonce, aad, body)
     }
 
     /// Decrypts the body of a delta.
@@ -124,25 +129,30 @@ impl EpochKey {
     /// # Errors
     /// If key, nonce, aad or a byte is another than at encryption.
     pub fn decrypt(&self, nonce: &[u8; NONCE_LEN], aad: &[u8], body: &[u8]) -> Result<Vec<u8>, CipherError> {
-        cipher::decrypt(&self.subkey(PAYLOAD_SUBKEY), nonce, aad, body)
+        cipher::decrypt(&self.derive(PAYLOAD_SUBKEY), nonce, aad, body)
     }
 
     fn wrap_key(&self, inner: &Self, nonce: [u8; NONCE_LEN]) -> Result<KeyWrap, CipherError> {
-        let bytes = cipher::encrypt(&self.subkey(WRAP_SUBKEY), &nonce, inner.id().as_bytes(), &inner.0)?;
+        let bytes = cipher::encrypt(&self.derive(WRAP_SUBKEY), &nonce, inner.id().as_bytes(), &inner.secret)?;
         let ciphertext = <[u8; WRAPPED_KEY_LEN]>::try_from(bytes).map_err(|_| CipherError::Encrypt)?;
         Ok(KeyWrap { nonce, ciphertext })
     }
 
-    fn unwrap_key(&self, inner: KeyId, wrap: &KeyWrap) -> Result<Self, CipherError> {
-        let mut bytes = cipher::decrypt(&self.subkey(WRAP_SUBKEY), &wrap.nonce, inner.as_bytes(), &wrap.ciphertext)?;
-        let key = <[u8; 32]>::try_from(bytes.as_slice()).map(Self);
+    fn unwrap_key(&self, domain: &[u8; 32], inner: KeyId, wrap: &KeyWrap) -> Result<Self, CipherError> {
+        let mut bytes = cipher::decrypt(&self.derive(WRAP_SUBKEY), &wrap.nonce, inner.as_bytes(), &wrap.ciphertext)?;
+        let key = <[u8; 32]>::try_from(bytes.as_slice()).map(|secret| Self::new(*domain, secret));
         bytes.zeroize();
         let key = key.map_err(|_| CipherError::Decrypt)?;
         if key.id() == inner { Ok(key) } else { Err(CipherError::AnotherKey) }
     }
 
-    fn subkey(&self, context: &str) -> zeroize::Zeroizing<[u8; 32]> {
-        zeroize::Zeroizing::new(blake3::derive_key(context, &self.0))
+    /// A hash of domain and key, for one use.
+    fn derive(&self, context: &str) -> zeroize::Zeroizing<[u8; 32]> {
+        let mut material = zeroize::Zeroizing::new([0; 64]);
+        let (domain, secret) = material.split_at_mut(32);
+        domain.copy_from_slice(&self.domain);
+        secret.copy_from_slice(&self.secret);
+        zeroize::Zeroizing::new(blake3::derive_key(context, material.as_slice()))
     }
 }
 
@@ -160,36 +170,59 @@ fn seal_info(domain: &[u8; 32], key: KeyId, recipient: PublicKey) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    const DOMAIN: [u8; 32] = [4; 32];
+
+    fn of(byte: u8) -> EpochKey {
+        EpochKey::new(DOMAIN, [byte; 32])
+    }
+
     fn key() -> EpochKey {
-        EpochKey::from_bytes([1; 32])
+        of(1)
     }
 
     #[test]
     fn only_the_recipient_opens_a_wrap_and_only_for_its_domain_and_key() {
         let secret = SealingKey::from_seed(&[2; 32]);
         let recipient = PublicKey::from_bytes([3; 32]);
-        let domain = [4; 32];
-        let wrap = key().seal(&domain, recipient, secret.public(), &[5; 32]).expect("seals");
-        assert_eq!(EpochKey::open(&domain, key().id(), &wrap, &secret), Ok(key()));
+        let wrap = key().seal(recipient, secret.public(), &[5; 32]).expect("seals");
+        assert_eq!(EpochKey::open(&DOMAIN, key().id(), &wrap, &secret), Ok(key()));
         let stranger = SealingKey::from_seed(&[9; 32]);
-        assert_eq!(EpochKey::open(&domain, key().id(), &wrap, &stranger), Err(SealError::CannotOpen));
+        assert_eq!(EpochKey::open(&DOMAIN, key().id(), &wrap, &stranger), Err(SealError::CannotOpen));
         assert_eq!(EpochKey::open(&[9; 32], key().id(), &wrap, &secret), Err(SealError::CannotOpen));
-        let other = EpochKey::from_bytes([9; 32]).id();
-        assert_eq!(EpochKey::open(&domain, other, &wrap, &secret), Err(SealError::CannotOpen));
+        let other = of(9).id();
+        assert_eq!(EpochKey::open(&DOMAIN, other, &wrap, &secret), Err(SealError::CannotOpen));
         let mut moved = wrap;
         moved.recipient = PublicKey::from_bytes([9; 32]);
-        assert_eq!(EpochKey::open(&domain, key().id(), &moved, &secret), Err(SealError::CannotOpen));
+        assert_eq!(EpochKey::open(&DOMAIN, key().id(), &moved, &secret), Err(SealError::CannotOpen));
     }
 
     #[test]
     fn a_new_key_opens_the_past_and_no_other_does() {
-        let new = EpochKey::from_bytes([7; 32]);
+        let new = of(7);
         let history = new.wrap_previous(&key(), [8; 24]).expect("wraps");
         assert_eq!(new.unwrap_previous(&history), Ok(key()));
         assert_eq!(key().unwrap_previous(&history), Err(CipherError::Decrypt));
-        let parent = new.wrap_child(&key(), [8; 24]).expect("wraps");
-        assert_eq!(new.unwrap_child(key().id(), &parent), Ok(key()));
-        assert_eq!(new.unwrap_child(new.id(), &parent), Err(CipherError::Decrypt));
+        let child = EpochKey::new([5; 32], [1; 32]);
+        let parent = new.wrap_child(&child, [8; 24]).expect("wraps");
+        assert_eq!(new.unwrap_child(&[5; 32], child.id(), &parent), Ok(child.clone()));
+        assert_eq!(new.unwrap_child(&[5; 32], new.id(), &parent), Err(CipherError::Decrypt));
+        assert_eq!(new.unwrap_child(&DOMAIN, child.id(), &parent), Err(CipherError::AnotherKey));
+    }
+
+    #[test]
+    fn the_same_bytes_in_another_domain_are_another_key() {
+        let other = EpochKey::new([9; 32], [1; 32]);
+        assert_ne!(key().id(), other.id());
+        let body = key().encrypt(&[1; 24], b"header", b"body").expect("encrypts");
+        assert_eq!(other.decrypt(&[1; 24], b"header", &body), Err(CipherError::Decrypt));
+        let secret = SealingKey::from_seed(&[2; 32]);
+        let recipient = PublicKey::from_bytes([3; 32]);
+        let info = seal_info(&[9; 32], key().id(), recipient);
+        let (encapsulated, ciphertext) = seal::seal(secret.public(), &info, &key().secret, &[5; 32]).expect("seals");
+        let forged = Wrap { recipient, encapsulated, ciphertext };
+        assert_eq!(EpochKey::open(&[9; 32], key().id(), &forged, &secret), Err(SealError::AnotherKey));
+        let history = of(7).wrap_previous(&other, [8; 24]).expect("wraps");
+        assert_eq!(of(7).unwrap_previous(&history), Err(CipherError::AnotherKey));
     }
 
     #[test]
@@ -207,8 +240,8 @@ mod tests {
     #[test]
     fn wraps_and_bodies_are_frozen() {
         let secret = SealingKey::from_seed(&[2; 32]);
-        let wrap = key().seal(&[4; 32], PublicKey::from_bytes([3; 32]), secret.public(), &[5; 32]).expect("seals");
-        let history = EpochKey::from_bytes([7; 32]).wrap_previous(&key(), [8; 24]).expect("wraps");
+        let wrap = key().seal(PublicKey::from_bytes([3; 32]), secret.public(), &[5; 32]).expect("seals");
+        let history = of(7).wrap_previous(&key(), [8; 24]).expect("wraps");
         let body = key().encrypt(&[1; 24], b"header", b"body").expect("encrypts");
         let lines = [
             key().id().to_string(),

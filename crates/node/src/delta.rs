@@ -161,7 +161,7 @@ mod tests {
 
     fn sealed(governance: Vec<EntryId>) -> Vec<u8> {
         let payload = Payload { bundle: BlobId::from_bytes([5; 32]), ops: vec![], events: vec![] };
-        DeltaBody::seal(&header(1), governance, &EpochKey::from_bytes([6; 32]), [7; 24], &payload).expect("seals")
+        DeltaBody::seal(&header(1), governance, &EpochKey::new([1; 32], [6; 32]), [7; 24], &payload).expect("seals")
     }
 
     #[test]
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn a_sealed_payload_opens_in_its_own_place_under_its_own_key_only() {
         let body = DeltaBody::decode(&sealed(heads(2))).expect("canonical");
-        let key = EpochKey::from_bytes([6; 32]);
+        let key = EpochKey::new([1; 32], [6; 32]);
         assert!(body.open(&header(1), &key).is_ok());
         let moved = [
             header(2),
@@ -188,7 +188,7 @@ mod tests {
         for header in moved {
             assert_eq!(body.open(&header, &key), Err(DeltaError::Sealed));
         }
-        assert_eq!(body.open(&header(1), &EpochKey::from_bytes([9; 32])), Err(DeltaError::Sealed));
+        assert_eq!(body.open(&header(1), &EpochKey::new([1; 32], [9; 32])), Err(DeltaError::Sealed));
         let elsewhere = DeltaBody { governance: heads(1), ..body };
         assert_eq!(elsewhere.open(&header(1), &key), Err(DeltaError::Sealed));
     }

@@ -462,15 +462,11 @@ fn refusal(why: &Rejected) -> CommandError {
 /// The keys of a group that are held, and the domain of each.
 fn held_keys(view: &View, group: &GroupId) -> (BTreeMap<KeyId, EpochKey>, BTreeMap<KeyId, Domain>) {
     let pairs = view.scan(Keyspace::Meta, &layout::epoch_keys(group), None, usize::MAX);
-    let read = |bytes: &[u8]| {
-        let (key, context) = bytes.split_first_chunk::<32>()?;
-        let domain = match context {
-            [] => None,
-            context => Some(ContextId::from_bytes(context.try_into().ok()?)),
-        };
-        Some((EpochKey::from_bytes(*key), domain))
-    };
-    pairs.iter().filter_map(|(_, bytes)| read(bytes)).map(|(key, of)| ((key.id(), key.clone()), (key.id(), of))).unzip()
+    pairs
+        .iter()
+        .filter_map(|(_, bytes)| layout::read_epoch_key(bytes))
+        .map(|(key, of)| ((key.id(), key.clone()), (key.id(), of)))
+        .unzip()
 }
 
 /// To whom keys of a group were sent.

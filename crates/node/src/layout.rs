@@ -7,7 +7,7 @@
 //! | keyspace | key | value |
 //! | --- | --- | --- |
 //! | meta | `g` group | [`GroupRecord`](crate::record::GroupRecord) |
-//! | meta | `k` group, key id | epoch key (32 bytes), and, if it is of a Restricted context, the context |
+//! | meta | `k` group, key id | nonce of the key's domain (32 bytes), epoch key (32), and, if it is of a Restricted context, the context |
 //! | meta | `s` group, key id, member | nothing: we sent the key to the member, beyond what ops carry |
 //! | meta | `m` member key | [`CardRecord`](crate::record::CardRecord) |
 //! | meta | `j` group | [`JoinRecord`](crate::record::JoinRecord) |
@@ -33,11 +33,11 @@
 //!
 //! "log" is the number (4); a context has that of its log.
 
-use mesto_governance::{BlobId, ContextId, GroupId, KeyId};
+use mesto_governance::{BlobId, ContextId, EpochKey, GroupId, KeyId};
 use mesto_oplog::{EntryId, LogId, PublicKey};
 
 /// The version of the layouts of the store that this build reads and writes.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 /// Key of the version.
 pub const VERSION_KEY: &[u8] = b"v";
 /// Prefix of the numbers of logs.
@@ -99,6 +99,25 @@ pub fn epoch_keys(group: &GroupId) -> Vec<u8> {
 #[must_use]
 pub fn epoch_key(group: &GroupId, id: &KeyId) -> Vec<u8> {
     key(&[b"k", group.as_bytes(), id.as_bytes()])
+}
+
+/// Value of an epoch key; `context` is the Restricted context that it protects, if it is not the group's.
+#[must_use]
+pub fn epoch_key_value(of: &EpochKey, context: Option<&ContextId>) -> Vec<u8> {
+    let context = context.map_or(&[][..], |context| context.as_bytes());
+    key(&[of.domain(), of.expose(), context])
+}
+
+/// Reads what [`epoch_key_value`] wrote.
+#[must_use]
+pub fn read_epoch_key(bytes: &[u8]) -> Option<(EpochKey, Option<ContextId>)> {
+    let (domain, rest) = bytes.split_first_chunk::<32>()?;
+    let (secret, context) = rest.split_first_chunk::<32>()?;
+    let context = match context {
+        [] => None,
+        context => Some(ContextId::from_bytes(context.try_into().ok()?)),
+    };
+    Some((EpochKey::new(*domain, *secret), context))
 }
 
 /// Prefix of the keys that we sent to members of a group.

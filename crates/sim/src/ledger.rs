@@ -109,15 +109,14 @@ pub(crate) fn contexts(snapshot: &Arc<dyn Snapshot>) -> Vec<(ContextId, ContextR
 #[must_use]
 pub(crate) fn epoch_keys(snapshot: &Arc<dyn Snapshot>, group: &GroupId) -> Vec<EpochKey> {
     let pairs = snapshot.scan(Keyspace::Meta, &layout::epoch_keys(group), None, usize::MAX);
-    pairs.into_iter().filter_map(|(_, bytes)| Some(EpochKey::from_bytes(*bytes.first_chunk()?))).collect()
+    pairs.iter().filter_map(|(_, bytes)| Some(layout::read_epoch_key(bytes)?.0)).collect()
 }
 
 /// The domain in which a key of a group came: a Restricted context, or nothing for the group's own.
 #[must_use]
 pub(crate) fn domain_of_key(snapshot: &Arc<dyn Snapshot>, group: &GroupId, key: &KeyId) -> Option<Option<ContextId>> {
     let bytes = snapshot.get(Keyspace::Meta, &layout::epoch_key(group, key))?;
-    let context = bytes.get(32..).filter(|context| !context.is_empty());
-    Some(context.and_then(|context| Some(ContextId::from_bytes(context.try_into().ok()?))))
+    Some(layout::read_epoch_key(&bytes)?.1)
 }
 
 /// The contexts that a store left, and serves until somebody else has what is there.

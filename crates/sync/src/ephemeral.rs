@@ -150,7 +150,7 @@ mod tests {
     use crate::gossip::{GOSSIP_LEN_MAX, GossipError};
 
     fn epoch() -> EpochKey {
-        EpochKey::from_bytes([5; 32])
+        EpochKey::new([1; 32], [5; 32])
     }
 
     fn saying(payload: &str) -> Saying {
@@ -167,7 +167,7 @@ mod tests {
     fn who_holds_the_key_reads_what_was_said_and_nobody_else_does() {
         let message = message(r#"{"at":3}"#);
         assert_eq!(message.open(&epoch()), Ok(saying(r#"{"at":3}"#)));
-        assert_eq!(message.open(&EpochKey::from_bytes([6; 32])), Err(EphemeralError::Sealed));
+        assert_eq!(message.open(&EpochKey::new([1; 32], [6; 32])), Err(EphemeralError::Sealed));
         assert!(!message.sealed.windows(2).any(|two| two == b"at"));
     }
 
@@ -177,7 +177,7 @@ mod tests {
             |message| message.log = LogId::from_bytes([9; 32]),
             |message| message.author = SigningKey::from_seed(&[3; 32]).public(),
             |message| message.sent_ms += 1,
-            |message| message.key = EpochKey::from_bytes([9; 32]).id(),
+            |message| message.key = EpochKey::new([1; 32], [9; 32]).id(),
             |message| message.nonce[0] ^= 1,
             |message| message.sealed[0] ^= 1,
         ];

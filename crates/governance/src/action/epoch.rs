@@ -86,7 +86,7 @@ pub struct HistoryWrap {
 pub struct KeyEpochStarted {
     /// What the key protects.
     pub domain: Domain,
-    /// The hash of the key.
+    /// The hash of the domain's nonce and the key.
     pub key: KeyId,
     /// Digest of the recipients, see [`recipients_digest`].
     pub recipients: [u8; 32],

@@ -209,7 +209,7 @@ fn an_epoch_below_is_of_no_use_once_a_grant_above_has_died() {
     forest.act(2, root, vec![add(9, Role::Member, Capabilities::DEFAULT)]);
     let nonce = *forest.state(child).nonce();
     forest.act(1, child, vec![epoch(Domain::Group, &nonce, 1, &[0, 1, 2, 4, 9])]);
-    let key = EpochKey::from_bytes([1; 32]).id();
+    let key = EpochKey::new(nonce, [1; 32]).id();
     assert!(forest.groups[&child].is_usable(&key) && forest.groups[&child].may_hold(&id(9), &key));
     applies(&mut forest, &demoted);
     assert!(!forest.groups[&child].is_usable(&key) && !forest.groups[&child].may_hold(&id(9), &key));

@@ -191,7 +191,7 @@ fn a_group_key_is_usable_until_somebody_goes() {
     let first = epoch(Domain::Group, &nonce, 1, &[0, 1, 2, 3, 4, 5]);
     assert!(matches!(world.refused(5, vec![first.clone()]), Rejected::Denied(Denied::LevelTooLow { .. })));
     world.act(1, vec![first.clone()]);
-    let key = |byte| EpochKey::from_bytes([byte; 32]);
+    let key = |byte| EpochKey::new(nonce, [byte; 32]);
     assert_eq!(world.governance.current_epoch(None).map(|epoch| epoch.key), Some(key(1).id()));
     assert_eq!(world.refused(1, vec![first]), Rejected::KeyKnown(key(1).id()));
     let wrap = world.governance.current_epoch(None).unwrap().started.wrap_for(&id(4)).cloned().unwrap();
@@ -215,8 +215,9 @@ fn a_restricted_context_has_keys_of_its_own() {
     let mut world = World::peopled();
     let here = ContextRef::Here(0);
     let context = world.context(1, vec![restrict(here), epoch(Domain::Context(here), &[7; 32], 1, &[1])]);
+    let key = |byte| EpochKey::new([7; 32], [byte; 32]);
     let current = |world: &World| world.governance.current_epoch(Some(context)).map(|epoch| epoch.key);
-    assert_eq!(current(&world), Some(EpochKey::from_bytes([1; 32]).id()));
+    assert_eq!(current(&world), Some(key(1).id()));
     let there = Domain::Context(ContextRef::Id(context));
     assert!(matches!(
         world.refused(2, vec![epoch(there, &[7; 32], 2, &[2])]),
@@ -229,7 +230,7 @@ fn a_restricted_context_has_keys_of_its_own() {
     world.act(1, vec![disallow(context, 4)]);
     assert_eq!(current(&world), None);
     world.act(1, vec![epoch(there, &[7; 32], 3, &[1])]);
-    assert_eq!(current(&world), Some(EpochKey::from_bytes([3; 32]).id()));
+    assert_eq!(current(&world), Some(key(3).id()));
     let open = world.context(2, vec![]);
     let domain = Domain::Context(ContextRef::Id(open));
     assert_eq!(world.refused(2, vec![epoch(domain, &[7; 32], 4, &[2])]), Rejected::NoDomain);

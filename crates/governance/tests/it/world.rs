@@ -197,9 +197,9 @@ pub(crate) fn register(nonce: u8) -> Action {
 
 /// An epoch whose key is `[key; 32]`, sealed to these people.
 pub(crate) fn epoch(domain: Domain, nonce: &[u8; 32], key: u8, to: &[u8]) -> Action {
-    let key = EpochKey::from_bytes([key; 32]);
+    let key = EpochKey::new(*nonce, [key; 32]);
     let mut wraps: Vec<_> =
-        to.iter().map(|&who| key.seal(nonce, id(who), sealing(who).public(), &[who; 32]).unwrap()).collect();
+        to.iter().map(|&who| key.seal(id(who), sealing(who).public(), &[who; 32]).unwrap()).collect();
     wraps.sort();
     Action::KeyEpochStarted(KeyEpochStarted {
         domain,

@@ -7,6 +7,7 @@ use mesto::disk::DiskStore;
 use mesto_governance::keys::EpochKey;
 use mesto_governance::{ContextId, KeyId};
 use mesto_node::delta::DeltaBody;
+use mesto_node::layout;
 use mesto_node::store::{Keyspace, Store as _};
 use mesto_oplog::entry::{Kind, Signed};
 use mesto_oplog::{EntryId, Verified};
@@ -24,9 +25,9 @@ impl Found {
     fn in_home(home: &Home) -> Self {
         let store = DiskStore::open(&home.folder().join("store")).expect("the store opens");
         let snapshot = store.snapshot();
-        // Whatever has the length of a key may be one: of which, its hash tells.
+        // Whatever reads as a key may be one: of which, its hash tells.
         let values = snapshot.scan(Keyspace::Meta, &[], None, usize::MAX).into_iter().map(|(_, value)| value);
-        let keys = values.filter_map(|value| Some(EpochKey::from_bytes(value.try_into().ok()?)));
+        let keys = values.filter_map(|value| Some(layout::read_epoch_key(&value)?.0));
         let entries = snapshot.scan(Keyspace::Entry, &[], None, usize::MAX).into_iter();
         let entries = entries.filter_map(|(_, value)| Some(Signed::decode(&value).ok()?.trust_own_store()));
         Self {

@@ -287,7 +287,7 @@ impl Group {
     /// A fresh key for a domain, sealed to its readers. Readers beyond what an op can carry ask for it.
     pub(crate) fn new_epoch(&self, work: &mut Work<'_>, domain: Domain) -> Option<(EpochKey, Action)> {
         let next = self.governance.as_ref()?.next_epoch(domain)?;
-        let key = EpochKey::from_bytes(work.entropy.bytes());
+        let key = EpochKey::new(next.nonce, work.entropy.bytes());
         let fit = |above: &&Above| next.parent.is_some_and(|id| !above.leaked.contains(&id));
         let above = self.above.as_ref().filter(fit).and_then(|above| above.keys.get(&next.parent?));
         let parent = above.and_then(|above| above.wrap_child(&key, work.entropy.bytes()).ok());
@@ -299,7 +299,7 @@ impl Group {
         };
         let wraps: Vec<Wrap> = readers
             .into_iter()
-            .filter_map(|(reader, sealing)| key.seal(&next.nonce, reader, sealing, &work.entropy.bytes()).ok())
+            .filter_map(|(reader, sealing)| key.seal(reader, sealing, &work.entropy.bytes()).ok())
             .take(WRAPS_INLINE_MAX)
             .collect();
         let history = self.history(work, domain, &key);
@@ -317,9 +317,9 @@ impl Group {
         context: ContextRef,
         nonce: &[u8; 32],
     ) -> Result<(EpochKey, Action), CommandError> {
-        let key = EpochKey::from_bytes(work.entropy.bytes());
+        let key = EpochKey::new(*nonce, work.entropy.bytes());
         let wrap = key
-            .seal(nonce, self.member.public(), self.sealing.public(), &work.entropy.bytes())
+            .seal(self.member.public(), self.sealing.public(), &work.entropy.bytes())
             .map_err(|e| CommandError::Invalid(e.to_string()))?;
         let action = epoch_action(KeyDomain::Context(context), &key, vec![wrap], None, Vec::new());
         Ok((key, action))

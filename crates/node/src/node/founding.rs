@@ -49,7 +49,7 @@ impl Node {
         let chosen = foundation.application.map(|selector| self.application(selector)).transpose()?;
         let target = chosen.or_else(of_parent);
         let parent = above.map(|group| group.id);
-        let key = EpochKey::from_bytes(turn.entropy.bytes());
+        let key = EpochKey::new(turn.entropy.bytes(), turn.entropy.bytes());
         let below = parent.map(|parent| self.below(turn, parent, &key)).transpose()?;
         // One member key for a whole tree of groups.
         let seeds = below.as_ref().and_then(|below| self.groups.get(&below.parent)).map(|group| group.record.clone());
@@ -132,13 +132,12 @@ impl Node {
     ) -> Result<Verified, CommandError> {
         let member = SigningKey::from_seed(&record.member_seed);
         let sealing = SealingKey::from_seed(&record.sealing_seed);
-        let nonce = turn.entropy.bytes();
         let seed = turn.entropy.bytes();
         let invalid = |e: &dyn std::fmt::Display| CommandError::Invalid(e.to_string());
-        let wrap = key.seal(&nonce, member.public(), sealing.public(), &seed).map_err(|e| invalid(&e))?;
+        let wrap = key.seal(member.public(), sealing.public(), &seed).map_err(|e| invalid(&e))?;
         let mut actions = vec![
             Action::GroupCreated(GroupCreated {
-                nonce,
+                nonce: *key.domain(),
                 parent: below.map(|below| below.parent),
                 sealing_key: sealing.public(),
                 peer: PeerHint(self.peer.as_bytes().to_vec()),

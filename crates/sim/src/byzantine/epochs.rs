@@ -18,19 +18,20 @@ impl World {
         let Some(governance) = self.fold_of(host, group) else { return };
         let Some(next) = governance.next_epoch(None) else { return };
         let random = &mut self.mischief.random;
-        let key = EpochKey::from_bytes(random.seed());
-        let other = EpochKey::from_bytes(random.seed());
+        let key = EpochKey::new(next.nonce, random.seed());
+        let other = EpochKey::new(next.nonce, random.seed());
+        let foreign = EpochKey::new(random.seed(), *key.expose());
         let kind = random.below(4);
         let victim = random.index(next.readers.len().max(1));
         let mut wraps = Vec::new();
         for (at, (reader, sealing)) in next.readers.iter().enumerate() {
             let sealed = match kind {
                 // For one victim another key, for another recipient, or for everybody.
-                0 if at == victim => other.seal(&next.nonce, *reader, *sealing, &random.seed()),
-                1 => other.seal(&next.nonce, *reader, *sealing, &random.seed()),
-                // Bound to another domain.
-                2 if at == victim => key.seal(&random.seed(), *reader, *sealing, &random.seed()),
-                _ => key.seal(&next.nonce, *reader, *sealing, &random.seed()),
+                0 if at == victim => other.seal(*reader, *sealing, &random.seed()),
+                1 => other.seal(*reader, *sealing, &random.seed()),
+                // Of another domain.
+                2 if at == victim => foreign.seal(*reader, *sealing, &random.seed()),
+                _ => key.seal(*reader, *sealing, &random.seed()),
             };
             wraps.extend(sealed.ok());
         }

@@ -149,7 +149,7 @@ impl World {
     fn seal_nonsense(&mut self, host: usize) {
         let Some(mut desk) = self.desk(host) else { return };
         if self.mischief.random.chance(500) {
-            desk.key = EpochKey::from_bytes(self.mischief.random.seed());
+            desk.key = EpochKey::new(*desk.key.domain(), self.mischief.random.seed());
             return self.publish_delta(host, &desk, desk.header.clone(), "under no key");
         }
         let nonce = [7; 24];

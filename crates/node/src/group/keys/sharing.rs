@@ -1,7 +1,7 @@
 //! How members get keys that no op brought them: they ask each other.
 //!
 //! That a key is held is a reconciled state: what is missing is asked for on every connect and again and again until it
-//! is there. An answer is believed because a key's id is its hash. If nobody answers, the epoch is given up.
+//! is there. An answer is believed because a key's id is the hash of it and its domain. If nobody answers, the epoch is given up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -133,8 +133,7 @@ impl Group {
         for id in wanted {
             let (Some(key), Some(domain)) = (self.keys.get(id), self.book.domains.get(id).copied()) else { continue };
             let may_have = self.state().is_some_and(|state| reads(state, member, domain));
-            let Some(nonce) = self.domain_nonce(domain).filter(|_| may_have) else { continue };
-            if let Ok(wrap) = key.seal(&nonce, *member, sealing, &work.entropy.bytes()) {
+            if may_have && let Ok(wrap) = key.seal(*member, sealing, &work.entropy.bytes()) {
                 sealed.push((*id, wrap));
             }
         }

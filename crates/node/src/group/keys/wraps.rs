@@ -50,7 +50,7 @@ impl Group {
     /// A key that is wrapped under one of the parent's: nothing if that one is not here.
     fn opened(&self, key: KeyId, wrap: &ParentWrap) -> Option<Result<EpochKey, ()>> {
         let above = self.above.as_ref()?.keys.get(&wrap.parent)?;
-        Some(above.unwrap_child(key, wrap).map_err(drop))
+        Some(above.unwrap_child(self.state()?.nonce(), key, wrap).map_err(drop))
     }
 
     /// Takes the keys that the parent's keys open.
@@ -73,8 +73,7 @@ impl Group {
         if self.keys.contains_key(&id) {
             return;
         }
-        let context = domain.map_or_else(Vec::new, |context| context.as_bytes().to_vec());
-        work.put(Keyspace::Meta, layout::epoch_key(&self.id, &id), [key.expose().as_slice(), &context].concat());
+        work.put(Keyspace::Meta, layout::epoch_key(&self.id, &id), layout::epoch_key_value(&key, domain.as_ref()));
         Arc::make_mut(&mut self.book.domains).insert(id, domain);
         Arc::make_mut(&mut self.keys).insert(id, key);
         self.book.lacking_since.remove(&id);
