@@ -41,8 +41,8 @@ pub(crate) struct Disk {
     store: FaultyStore,
     waiting: VecDeque<Numbered>,
     committing: Vec<Numbered>,
-    /// What was durable before the last commit ended.
-    before: Option<Arc<dyn Snapshot>>,
+    /// What was durable before the last two commits ended, oldest first.
+    before: VecDeque<Arc<dyn Snapshot>>,
     submitted: u64,
     durable: u64,
     is_torn: bool,
@@ -55,10 +55,11 @@ impl Disk {
         self.store.snapshot()
     }
 
-    /// All that was durable before the last commit ended: what a commit lets go of was decided on the way from here.
+    /// All that was durable before the last two commits ended: what a commit lets go of was decided on the way from here,
+    /// while one commit was under way and its own waited.
     #[must_use]
     pub(crate) fn before(&self) -> Arc<dyn Snapshot> {
-        self.before.clone().unwrap_or_else(|| self.snapshot())
+        self.before.front().cloned().unwrap_or_else(|| self.snapshot())
     }
 
     /// Takes batches; true if nothing is being committed, so that [`Disk::begin`] may be called.
@@ -84,7 +85,10 @@ impl Disk {
             self.committing.drain(..).map(|(machine, seq, batch)| ((machine, seq), batch)).unzip();
         // A node hands over the batches of a step together, and they are committed together.
         self.is_torn = true;
-        self.before = Some(self.snapshot());
+        if self.before.len() == 2 {
+            self.before.pop_front();
+        }
+        self.before.push_back(self.snapshot());
         self.store.commit(&batches)?;
         self.is_torn = false;
         self.durable += batches.len() as u64;

@@ -108,7 +108,7 @@ fn seen_by_endings_below(world: &mut World, from: usize, to: usize, group: Group
     seen
 }
 
-/// Whether `to` is a member of a group by what is durable at `from`, or was before the newest commit or on the way from
+/// Whether `to` is a member of a group by what is durable at `from`, or was before the newest two commits or on the way from
 /// there: what leaves now waited for that, and there can be more in it than what the message was decided on. Any key
 /// counts that it ever had there: it can have left, and have come back by a card, while `from` was cut off.
 fn is_durably_in(world: &mut World, from: usize, to: usize, group: GroupId) -> bool {

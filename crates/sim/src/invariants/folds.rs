@@ -15,6 +15,8 @@ use crate::world::World;
 
 /// Folds that are kept: those of the groups of one run, at the few moments at which hosts are compared.
 const FOLDS_KEPT_MAX: usize = 64;
+/// States between two commits that are looked at: more than the few ops in one commit of a tree of groups make.
+const BETWEEN_MAX: usize = 4_096;
 
 /// A group and its ancestors, as a store knows them; nearest first.
 pub(crate) fn lineage(snapshot: &Arc<dyn Snapshot>, group: GroupId) -> Vec<GroupId> {
@@ -26,23 +28,23 @@ pub(crate) fn lineage(snapshot: &Arc<dyn Snapshot>, group: GroupId) -> Vec<Group
     std::iter::successors(Some(group), parent).take(SUBGROUP_DEPTH_MAX + 1).collect()
 }
 
-/// The fold of a group's log in the order in which its ops arrived there, below all that is held of its ancestors; of
-/// the log of the group in `cut` no more than so many ops, and of those below no more than come before the first that
-/// rests on what is cut off.
-fn fold(snapshot: &Arc<dyn Snapshot>, lineage: &[GroupId], cut: Option<(GroupId, usize)>) -> Option<Governance> {
+/// The fold of a group's log in the order in which its ops arrived there, below all that is held of its ancestors; if
+/// there are `cuts`, of each log no more than so many ops, and no more than come before the first that rests on what is
+/// cut off.
+fn fold(snapshot: &Arc<dyn Snapshot>, lineage: &[GroupId], cuts: Option<&[usize]>) -> Option<Governance> {
     let (group, above) = lineage.split_first()?;
     let ledger = Ledger::new(Arc::clone(snapshot), group.log());
-    let count = cut.filter(|(of, _)| of == group).map_or(usize::MAX, |(_, count)| count);
+    let count = cuts.and_then(|cuts| cuts.first()).map_or(usize::MAX, |count| *count);
     let ids = ledger.by_arrival(0, count);
     let mut ops = ids.iter().filter_map(|id| ledger.entry(id));
     let genesis = ops.next()?;
     let mut governance = if above.is_empty() {
         Governance::genesis(&genesis).ok()?
     } else {
-        Governance::genesis_below(&genesis, &Arc::new(fold(snapshot, above, cut)?)).ok()?
+        Governance::genesis_below(&genesis, &Arc::new(fold(snapshot, above, cuts.map(|cuts| &cuts[1..]))?)).ok()?
     };
     let all = ops.try_for_each(|op| governance.apply(&op).map(drop));
-    (all.is_ok() || cut.is_some()).then_some(governance)
+    (all.is_ok() || cuts.is_some()).then_some(governance)
 }
 
 /// At the end: what a host came to op by op, in whatever order they came and above or below first, is what the rules make
@@ -83,13 +85,18 @@ impl World {
     }
 }
 
-/// The folds of a group between two commits: with each op of its log and of those above that came in between, in the
-/// order in which they arrived there.
+/// The folds of a group between two commits: with what came in between of its log and of those above, op by op in the
+/// order in which they arrived there, and the logs in any order.
 pub(super) fn between(before: &Arc<dyn Snapshot>, now: &Arc<dyn Snapshot>, group: GroupId) -> Vec<Governance> {
     let lineage = lineage(now, group);
     let count = |snapshot: &Arc<dyn Snapshot>, group: &GroupId| {
         Ledger::new(Arc::clone(snapshot), group.log()).by_arrival(0, usize::MAX).len()
     };
-    let cuts = lineage.iter().flat_map(|of| (count(before, of)..count(now, of)).map(|count| (*of, count)));
-    cuts.filter_map(|cut| fold(now, &lineage, Some(cut))).collect()
+    let mut cuts: Vec<Vec<usize>> = vec![Vec::new()];
+    for of in &lineage {
+        let counts = count(before, of)..=count(now, of);
+        cuts = cuts.iter().flat_map(|cut| counts.clone().map(|count| [cut.as_slice(), &[count]].concat())).collect();
+        cuts.truncate(BETWEEN_MAX);
+    }
+    cuts.iter().filter_map(|cut| fold(now, &lineage, Some(cut))).collect()
 }
