@@ -1,4 +1,7 @@
 //! Why somebody is no member any more: the ops that whoever was one has to see in order to know it.
+//!
+//! What ended a membership is not enough: somebody may know of an op that voids it, and not of what that one died of. So
+//! these are shown as well, and what upholds them in turn.
 
 use std::collections::BTreeSet;
 
@@ -19,27 +22,68 @@ struct Causes {
 }
 
 impl Governance {
-    /// The live ops because of which somebody is no member, in order of their ids: those that ended the membership, and
-    /// those because of which a grant of it is dead. None of somebody who is a member, or never was let in.
+    /// The live ops that show somebody that it is no member, in order of their ids: those that ended the membership, those
+    /// because of which a grant of it is dead, and those because of which nothing voids the former. None of somebody who
+    /// is a member, or never was let in.
     #[must_use]
     pub fn endings_of(&self, member: &PublicKey) -> Vec<EntryId> {
         if self.state().standing(member).is_some() {
             return Vec::new();
         }
-        let ended = self.state().people.get(member).into_iter().flat_map(|person| person.ended.ops());
-        self.ids(ended.chain(self.undone(member).own).collect::<BTreeSet<Ix>>())
+        self.ids(self.shown_to(member).own)
     }
 
-    /// The same of an ancestor's log: the ops because of which whoever let somebody into this group had no right to, in
-    /// order of their ids.
+    /// The same of an ancestor's log, in order of their ids.
     #[must_use]
     pub fn endings_above(&self, member: &PublicKey, ancestor: &GroupId) -> Vec<EntryId> {
         let mut levels = self.now.state.ancestry.levels.iter().enumerate();
         let level = levels.find(|(_, level)| level.group == *ancestor);
         let Some((at, level)) = level.filter(|_| self.state().standing(member).is_none()) else { return Vec::new() };
-        let above = self.undone(member).above;
+        let above = self.shown_to(member).above;
         let ops = above.iter().filter(|(level, _)| *level == at).map(|(_, op)| level.graph.node(*op).id);
         ops.collect::<BTreeSet<EntryId>>().into_iter().collect()
+    }
+
+    /// What shows somebody who is no member that it is none.
+    fn shown_to(&self, member: &PublicKey) -> Causes {
+        let mut causes = self.undone(member);
+        causes.own.extend(self.state().people.get(member).into_iter().flat_map(|person| person.ended.ops()));
+        self.uphold(&mut causes);
+        causes
+    }
+
+    /// Adds what those of `causes` that are of this log do not fall for: the live ops because of which others, that would
+    /// void them or come before them, are dead; and what these do not fall for.
+    fn uphold(&self, causes: &mut Causes) {
+        let mut open: Vec<Ix> = causes.own.iter().copied().collect();
+        let mut seen = BTreeSet::new();
+        while let Some(op) = open.pop() {
+            let threats: Vec<Ix> = self.threats_to(op).into_iter().filter(|&threat| seen.insert(threat)).collect();
+            let more = self.causes_of_death(threats.into_iter());
+            causes.above.extend(more.above);
+            open.extend(more.own.into_iter().filter(|&op| causes.own.insert(op)));
+        }
+    }
+
+    /// The dead ops because of which an op would be dead if they were not: those that take from it, or from something in its
+    /// past, what it rests on, and those that come before it at what there is only so much of.
+    fn threats_to(&self, op: Ix) -> Vec<Ix> {
+        let graph = &self.graph;
+        let is_within = |under: Ix| under == op || graph.is_past(under, op);
+        let takes = |threat: Ix| {
+            let effects = &graph.node(threat).effects;
+            let relying = effects.changes.iter().filter_map(|(target, _)| graph.relying.get(target));
+            let entering = effects.closes.iter().filter_map(|door| graph.entering.get(door));
+            relying.chain(entering).flatten().any(|&under| {
+                is_within(under)
+                    && graph.concurrent(threat, under)
+                    // Also what an ancestor gives now, it may not give by what somebody knows who was cut off.
+                    && effects.voids(&graph.node(under).effects, &|_, _| false)
+            })
+        };
+        let dead = self.now.dead.iter().copied().filter(|&threat| !graph.is_past(threat, op));
+        let rivals = graph.rivals_before(op).filter(|rival| self.now.dead.contains(rival));
+        dead.filter(|&threat| takes(threat)).chain(rivals).collect()
     }
 
     /// Whether somebody is no member although nobody ended its membership, here or above: whoever let it in had no right to,

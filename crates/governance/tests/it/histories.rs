@@ -24,6 +24,13 @@ fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..most)
 }
 
+/// Steps by which admins let in, remove and demote each other.
+fn quarrel(most: usize) -> impl Strategy<Value = Vec<Step>> {
+    let kind = prop::sample::select(vec![0u8, 2, 3, 4, 5, 6, 7, 14, 16, 17]);
+    let step = (0u8..7, kind, 1u8..8, any::<u8>(), any::<u16>(), any::<u16>());
+    prop::collection::vec(step, 1..most)
+}
+
 /// Applies what is admissible of the steps to a peopled group with two contexts and an invitation.
 fn play(steps: &[Step]) -> World {
     let mut world = World::peopled();
@@ -185,6 +192,25 @@ proptest! {
             let at = world.governance.state_at(&[entry.id()]).unwrap().digest();
             let past: Vec<Verified> = past(&world.entries, entry.id());
             prop_assert_eq!(replay(&past).digest(), at);
+        }
+    }
+
+    #[test]
+    fn what_somebody_is_told_of_its_end_shows_it_whatever_else_it_knows(steps in quarrel(20), picks: u64) {
+        let world = play(&steps);
+        for who in 0..9 {
+            let endings = world.governance.endings_of(&id(who));
+            if endings.is_empty() {
+                continue;
+            }
+            // Its own ops, and one of somebody else.
+            let other = &world.entries[picks as usize % world.entries.len()];
+            let own = world.entries.iter().filter(|entry| entry.header().author == id(who));
+            let known: Vec<EntryId> = own.chain([other]).map(Verified::id).chain(endings).collect();
+            let held: BTreeSet<EntryId> =
+                known.iter().flat_map(|id| past(&world.entries, *id)).map(|entry| entry.id()).collect();
+            let held: Vec<Verified> = world.entries.iter().filter(|entry| held.contains(&entry.id())).cloned().collect();
+            prop_assert!(replay(&held).state().standing(&id(who)).is_none(), "{who}");
         }
     }
 
