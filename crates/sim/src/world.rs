@@ -100,6 +100,8 @@ pub(crate) struct World {
     pub(crate) counts: BTreeMap<&'static str, u64>,
     /// What hosts acknowledged.
     pub(crate) acknowledged: BTreeSet<(usize, Acknowledged)>,
+    /// Contexts that hosts left before they had heard that they are in them.
+    pub(crate) left_early: BTreeSet<(usize, ContextId)>,
     /// Which context a call was for.
     pub(crate) called: BTreeMap<Ticket, ContextId>,
     /// What was acknowledged after all had come together.
@@ -154,6 +156,7 @@ impl World {
             mischief: Mischief::new(root.split("mischief", 0)),
             counts: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
+            left_early: BTreeSet::new(),
             called: BTreeMap::new(),
             closing: BTreeSet::new(),
             is_closing: false,

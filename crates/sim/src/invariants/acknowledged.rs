@@ -26,6 +26,7 @@ pub(crate) fn replied(world: &mut World, host: usize, ticket: Ticket, reply: &Re
     let Ok(reply) = reply else { return };
     let done = match reply {
         Reply::GroupCreated { group, .. } => Acknowledged::Group(*group),
+        Reply::ContextCreated { context, .. } if world.left_early.remove(&(host, *context)) => return,
         Reply::ContextCreated { context, .. } => Acknowledged::Context(*context),
         Reply::Called(called) => match called.delta {
             Some(delta) => {

@@ -137,7 +137,9 @@ impl Workload {
         };
         if act == ContextAct::Leave {
             // What was said of it is void from here on, whether or not the answer arrives.
-            world.acknowledged.remove(&(host, Acknowledged::Context(info.context)));
+            if !world.acknowledged.remove(&(host, Acknowledged::Context(info.context))) {
+                world.left_early.insert((host, info.context));
+            }
         }
         self.ask(world, host, Command::ContextAct { context: Selector(info.context.to_string()), act }, What::Act);
     }
