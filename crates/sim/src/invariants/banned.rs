@@ -14,11 +14,17 @@ use crate::world::World;
 
 /// Whether somebody is out of a group because others removed it: who leaves takes nothing from what it does beside that.
 pub(crate) fn is_removed(governance: &Governance, member: &PublicKey) -> bool {
-    let removes = |op: &EntryId| {
-        let actions = governance.op(op).map(|(_, op)| op.actions.as_slice()).unwrap_or_default();
-        actions.iter().any(|action| matches!(action, Action::MemberRemoved(removed) if removed.member == *member))
+    let has = |op: &EntryId, ends: &dyn Fn(&PublicKey, &Action) -> bool| {
+        governance.op(op).is_some_and(|(author, op)| op.actions.iter().any(|action| ends(&author, action)))
     };
-    governance.endings_of(member).iter().any(removes)
+    let removes = |_: &PublicKey, action: &Action| {
+        matches!(action, Action::MemberRemoved(removed) if removed.member == *member)
+    };
+    let leaves = |author: &PublicKey, action: &Action| author == member && matches!(action, Action::MemberLeft(_));
+    // Of the ops that show that it is out, those that put it out: it can have left after others had removed it once.
+    let mut ends = governance.endings_of(member);
+    ends.retain(|op| has(op, &removes) || has(op, &leaves));
+    governance.newest_of(ends).iter().any(|op| has(op, &removes))
 }
 
 /// At the end, of a liar that is still out.
