@@ -72,7 +72,9 @@ pub(crate) fn finally(world: &mut World) {
             if leaves.iter().any(|(_, leaf)| leaf.windows(poison.len()).any(|window| window == poison)) {
                 world.violated(Violation::Poisoned { host, context });
             }
-            deltas_are_everywhere(world, host, context);
+            for (by, delta) in lacking(world, host, context) {
+                world.violated(Violation::Lost { host, by, what: format!("{delta:?} of {context:?}") });
+            }
             verdicts::check(world, host, context);
         }
     }
@@ -90,18 +92,19 @@ pub(crate) fn may_write(world: &mut World, host: usize, context: ContextId) -> b
     governance.is_some_and(|of| of.state().may_write(context, &identity).is_ok_and(|owner| Some(owner) == member))
 }
 
-fn deltas_are_everywhere(world: &mut World, host: usize, context: ContextId) {
+/// What hosts acknowledged of a context, and another one, that reads it, does not hold.
+fn lacking(world: &mut World, host: usize, context: ContextId) -> Vec<(usize, EntryId)> {
     let group = group_of(world, host, context.log());
     let member = group.and_then(|group| member_key(world, host, group));
     let rows = group.and_then(|group| world.look(host, Command::MemberList(Selector(group.to_string()))));
-    let Some(Reply::Members(rows)) = rows else { return };
+    let Some(Reply::Members(rows)) = rows else { return Vec::new() };
     // Who lost the race for an invitation, and does not know it yet, shares nothing with the members.
     if !rows.iter().any(|row| Some(row.member) == member) || !world.is_settled_member(host, group) {
-        return;
+        return Vec::new();
     }
     // Whoever is not on the allowlist any more is told nothing more.
     let seats = world.look(host, Command::ContextMembers(Selector(context.to_string())));
-    let Some(Reply::Seats(seats)) = seats else { return };
+    let Some(Reply::Seats(seats)) = seats else { return Vec::new() };
     let reads = |world: &World, host: usize| {
         let contexts = ledger::contexts(&world.hosts[host].disk.snapshot());
         let record = contexts.into_iter().find(|(id, _)| *id == context).map(|(_, record)| record);
@@ -109,9 +112,9 @@ fn deltas_are_everywhere(world: &mut World, host: usize, context: ContextId) {
         identity.is_some_and(|identity| seats.iter().any(|seat| seat.reads && seat.identities.contains(&identity)))
     };
     if !reads(world, host) {
-        return;
+        return Vec::new();
     }
-    let Some(governance) = group.and_then(|group| world.fold_of(host, group)) else { return };
+    let Some(governance) = group.and_then(|group| world.fold_of(host, group)) else { return Vec::new() };
     let may_read = |member: PublicKey| {
         let row = governance.state().context(&context);
         row.is_some_and(|row| row.visibility() == Visibility::Open || row.is_allowed(&member))
@@ -129,12 +132,13 @@ fn deltas_are_everywhere(world: &mut World, host: usize, context: ContextId) {
             Acknowledged::Group(_) | Acknowledged::Context(_) | Acknowledged::Joining(_) => None,
         })
         .collect();
-    for (by, delta) in acknowledged.into_iter().filter(|(_, delta)| !ids.contains(delta)) {
-        // Who left the context serves it until somebody has what it wrote there.
-        let is_in =
-            world.is_honest(by) && (reads(world, by) || serves(world, by)) && world.is_settled_member(by, group);
-        if is_in {
-            world.violated(Violation::Lost { host, by, what: format!("{delta:?} of {context:?}") });
-        }
-    }
+    let mut lacking = acknowledged;
+    // Who left the context serves it until somebody has what it wrote there.
+    lacking.retain(|(by, delta)| {
+        !ids.contains(delta)
+            && world.is_honest(*by)
+            && (reads(world, *by) || serves(world, *by))
+            && world.is_settled_member(*by, group)
+    });
+    lacking
 }

@@ -17,9 +17,8 @@ pub(crate) fn is_removed(governance: &Governance, member: &PublicKey) -> bool {
     let has = |op: &EntryId, ends: &dyn Fn(&PublicKey, &Action) -> bool| {
         governance.op(op).is_some_and(|(author, op)| op.actions.iter().any(|action| ends(&author, action)))
     };
-    let removes = |_: &PublicKey, action: &Action| {
-        matches!(action, Action::MemberRemoved(removed) if removed.member == *member)
-    };
+    let removes =
+        |_: &PublicKey, action: &Action| matches!(action, Action::MemberRemoved(removed) if removed.member == *member);
     let leaves = |author: &PublicKey, action: &Action| author == member && matches!(action, Action::MemberLeft(_));
     // Of the ops that show that it is out, those that put it out: it can have left after others had removed it once.
     let mut ends = governance.endings_of(member);

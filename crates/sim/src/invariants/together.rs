@@ -7,7 +7,8 @@ use mesto_node::command::{Command, ContextInfo, GroupInfo, Reply, Selector};
 use mesto_oplog::PublicKey;
 
 use super::audience::member_key;
-use super::{joins, keys, waiting};
+use super::{joins, keys, lacking, waiting};
+use crate::ledger;
 use crate::world::World;
 
 /// Whether all honest members have come together: the same logs, digests and roots, with keys and apps.
@@ -27,7 +28,16 @@ pub(crate) fn settled(world: &mut World) -> Result<(), String> {
     for (group, infos) in groups {
         settled_group(world, group, &infos)?;
     }
-    joins::settled(world, &hosts)
+    joins::settled(world, &hosts)?;
+    // Also of those who left since: they serve what they wrote until somebody has it.
+    for host in hosts {
+        for (context, _) in ledger::contexts(&world.hosts[host].disk.snapshot()) {
+            if let Some((by, delta)) = lacking(world, host, context).first() {
+                return Err(format!("{context:?}: host {host} lacks {delta:?}, which host {by} acknowledged"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn settled_group(world: &mut World, group: GroupId, infos: &[(usize, GroupInfo)]) -> Result<(), String> {
