@@ -106,6 +106,7 @@ impl Driver {
         let time = Time { wall_ms: core::wall_ms() };
         let (node, first) =
             Node::open(peer, installed, time, &mut entropy, &snapshot).map_err(StartError::Unreadable)?;
+        let node = node.named(config.name.clone());
 
         let (network, events, network_owner) = network(home, config, *peer_key.seed()).await?;
         let metrics = Arc::new(Metrics::default());

@@ -32,7 +32,8 @@ pub use lookup::find;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use mesto_governance::{BlobId, Change, ContextId, GroupId};
+use mesto_governance::action::{Action, Alias, AliasSet};
+use mesto_governance::{BlobId, Change, ContextId, GroupId, Op};
 use mesto_oplog::{LogId, PublicKey};
 use mesto_sync::{Message, Peer, gossip};
 
@@ -88,6 +89,8 @@ pub(crate) enum Timer {
 #[derive(Debug)]
 pub struct Node {
     peer: Peer,
+    /// How we introduce ourselves to groups.
+    name: Option<String>,
     listening: Vec<String>,
     flight: Flight,
     groups: BTreeMap<GroupId, Group>,
@@ -186,6 +189,7 @@ impl Node {
         let is_new = restart::check_version(&view)?;
         let mut node = Self {
             peer,
+            name: None,
             listening: Vec::new(),
             flight: Flight::default(),
             groups: BTreeMap::new(),
@@ -562,6 +566,16 @@ impl Node {
 
     pub(crate) fn refuse(turn: &mut Turn<'_>, ticket: Ticket, error: CommandError) {
         turn.effect(Effect::Reply(ticket, Box::new(Err(error))));
+    }
+
+    /// Gives the name under which we introduce ourselves: an alias of our own in each group that we begin or join from now
+    /// on, unless somebody gave us one there. A name that cannot be an alias is none.
+    #[must_use]
+    pub fn named(mut self, name: Option<String>) -> Self {
+        let alias = |name: &String| AliasSet { subject: Alias::Group, name: name.clone() };
+        let is_fit = |name: &String| Op::new(vec![Action::AliasSet(alias(name))]).encode().is_ok();
+        self.name = name.filter(|name| !name.is_empty() && is_fit(name));
+        self
     }
 
     /// Whether what is durable of a context's state follows the newest verdicts, for tests of invariants: after large changes

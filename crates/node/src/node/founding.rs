@@ -148,6 +148,9 @@ impl Node {
         if let Some(name) = name {
             actions.push(Action::AliasSet(AliasSet { subject: Alias::Group, name }));
         }
+        if let Some(name) = self.name.clone() {
+            actions.push(Action::AliasSet(AliasSet { subject: Alias::Member(member.public()), name }));
+        }
         if let Some(app) = target {
             actions.push(Action::TargetApplicationSet(TargetApplicationSet { release: release(app), migrate: None }));
         }

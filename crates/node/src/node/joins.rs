@@ -1,6 +1,6 @@
 //! Becoming a member, and becoming part of contexts.
 
-use mesto_governance::action::{Action, ContextRef, JoinByInvitation, PeerHint, Visibility};
+use mesto_governance::action::{Action, Alias, AliasSet, ContextRef, JoinByInvitation, PeerHint, Visibility};
 use mesto_governance::claim::Claim;
 use mesto_governance::ticket::Ticket;
 use mesto_governance::{ContextId, GroupId};
@@ -195,7 +195,7 @@ impl Node {
             joined,
             ready: joined && caught_up && group.is_key_held(),
             contexts,
-            refused: join.and_then(|join| join.refused.clone()),
+            refused: join.filter(|_| !joined).and_then(|join| join.refused.clone()),
         })
     }
 
@@ -242,6 +242,7 @@ impl Node {
         join.caught_up = true;
         self.save_join(turn, id, join);
         turn.report(Flow::here("f03", "log and key held", id));
+        self.introduce_ourselves(turn, id);
         if contexts_all {
             let open: Vec<ContextId> = self
                 .groups
@@ -255,6 +256,27 @@ impl Node {
                 // A context that we may not join is not part of what was asked for.
                 let _ = self.join_context(turn, context);
             }
+        }
+    }
+
+    /// Takes our name as an alias in a group that we have joined, if we have none there.
+    fn introduce_ourselves(&mut self, turn: &mut Turn<'_>, id: GroupId) {
+        let Some(name) = self.name.clone() else { return };
+        let authored = self.with_group(turn, &id, |group, work| {
+            let us = group.member.public();
+            let row = group.state().and_then(|state| state.member(&us)).filter(|row| row.alias.is_empty())?;
+            let subject = Alias::Member(row.member);
+            Some(group.author(work, vec![Action::AliasSet(AliasSet { subject, name })]))
+        });
+        match authored.flatten() {
+            Some(Ok(op)) => {
+                turn.report(Flow::to_all("f12", "our name", op));
+                self.touched(turn, id.log());
+            }
+            Some(Err(error)) => {
+                turn.report(Report::Refused { entry: mesto_oplog::EntryId::default(), reason: error.to_string() });
+            }
+            None => {}
         }
     }
 

@@ -222,6 +222,18 @@ fn a_join_that_was_undone_is_completed_by_whoever_still_may() {
 }
 
 #[test]
+fn a_join_that_was_undone_and_cannot_be_taken_up_again_tells_why() {
+    let (mut world, group) = let_in_by_somebody_who_goes();
+    // The invitation is good for one hour.
+    world.run(3_600_000);
+    (1..4).for_each(|host| world.connect(0, host));
+    world.run(3_000);
+    let info = world.joining(2, group);
+    let refused = info.refused.expect("the join ends");
+    assert!(!info.joined && refused.contains("had no right to any more") && refused.contains("expired"), "{refused}");
+}
+
+#[test]
 fn whoever_was_let_in_by_nobody_and_removed_by_somebody_stays_out() {
     let (mut world, group) = let_in_by_somebody_who_goes();
     let who = world.group(2, group).member.to_string();
