@@ -344,6 +344,8 @@ impl Node {
             turn.effect(Effect::KeepConnected(peer, record.addresses));
         }
         for group in self.joins.keys().copied().collect::<Vec<_>>() {
+            // A crash can have come between what undid it and the record of that.
+            self.join_again(turn, group);
             self.continue_join(turn, group);
         }
         for group in self.groups.keys().copied().collect::<Vec<_>>() {
