@@ -307,8 +307,14 @@ impl Governance {
         };
         // Who is let in beside what locks everybody out may write after all.
         let spares = |action: &Action| matches!(action, Action::Checkpoint(_) | Action::ContextAllowed(_));
+        // Who gets a row of its own, and had inherited one before, is let in again where what ended above had shut it out.
+        let has_places =
+            |member: &PublicKey| before.state.people.get(member).is_some_and(|person| !person.places.is_empty());
+        let is_back = |(member, _): &(PublicKey, Option<crate::standing::Standing>)| {
+            !before.state.ancestry.levels.is_empty() && before.state.direct(member).is_none() && has_places(member)
+        };
         let rejudge = op.actions.iter().any(|action| action.may_end_rights() || spares(action))
-            || node.effects.changes.iter().any(sets_reader);
+            || node.effects.changes.iter().any(|change| sets_reader(change) || is_back(change));
         let touched = Touched::by_op(op, node.id, node.payload.author, &before.state);
         let died: Vec<EntryId> = self.ids(view.dead.contains(&x).then_some(x));
         let changes = changes(&before.state, &view.state, &touched);
