@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use mesto_governance::{BlobId, ContextId, Governance, GroupId};
+use mesto_governance::{BlobId, ContextId, Governance, GroupId, KeyId};
 use mesto_node::command::{AppVersion, Command, CommandError, Reply};
 use mesto_node::{Entropy, Executor, Input, Lane, Ticket, Time};
 use mesto_oplog::{EntryId, LogId, PublicKey, SigningKey};
@@ -110,6 +110,8 @@ pub(crate) struct World {
     pub(crate) is_closing: bool,
     /// The group of each log that was looked up.
     pub(crate) groups_of: BTreeMap<LogId, GroupId>,
+    /// Keys that a liar gave to hosts: who has one may give it to anybody.
+    pub(crate) given_by_liar: BTreeSet<(usize, KeyId)>,
     /// Which hosts were found to be members, as another knew it, and so may hear of a log.
     pub(crate) heard_before: BTreeSet<(usize, usize, LogId)>,
     /// Folds that were made to check others, by the ops.
@@ -161,6 +163,7 @@ impl World {
             closing: BTreeSet::new(),
             is_closing: false,
             groups_of: BTreeMap::new(),
+            given_by_liar: BTreeSet::new(),
             heard_before: BTreeSet::new(),
             folds: BTreeMap::new(),
         }

@@ -17,6 +17,9 @@ use crate::world::World;
 /// A host says something to another: what is about a group goes to those only of whom it knows that they are in it.
 pub(crate) fn sent(world: &mut World, from: usize, to: usize, message: &Message) {
     if !world.is_honest(from) {
+        if let Message::KeyPage { keys, .. } = message {
+            world.given_by_liar.extend(keys.iter().map(|(key, _)| (to, *key)));
+        }
         return;
     }
     let (what, logs) = match message {
