@@ -111,6 +111,13 @@ impl Governance {
         Ok(applied)
     }
 
+    /// Whether an op of the log names a subgroup, be it live or dead.
+    #[must_use]
+    pub fn has_named(&self, subgroup: &GroupId) -> bool {
+        let names = |action: &Action| matches!(action, Action::SubgroupCreated(created) if created.group == *subgroup);
+        (0..self.graph.next()).any(|op| self.graph.node(op).payload.op.actions.iter().any(names))
+    }
+
     /// The parent, as it was last told.
     #[must_use]
     pub const fn parent(&self) -> Option<&Arc<Self>> {

@@ -237,10 +237,12 @@ impl Node {
     /// A subgroup of ours that a crash cut off before its parent named it never was: nobody was told of it.
     pub(super) fn forget_unnamed(&mut self, turn: &mut Turn<'_>) {
         let is_unnamed = |group: &&Group| {
-            let parent = group.parent.and_then(|parent| self.groups.get(&parent)).and_then(Group::state);
+            let parent = group.parent.and_then(|parent| self.groups.get(&parent));
+            let parent = parent.and_then(|parent| parent.governance.as_ref());
             let is_founded_here = group.state().and_then(|state| state.owner()) == Some(group.member.public());
             let is_alone = group.log.dag.count() == 1 && is_founded_here;
-            is_alone && parent.is_some_and(|parent| parent.subgroup(&group.id).is_none())
+            // An op that is dead now may be live again.
+            is_alone && parent.is_some_and(|parent| !parent.has_named(&group.id))
         };
         for id in self.groups.values().filter(is_unnamed).map(|group| group.id).collect::<Vec<_>>() {
             self.groups.remove(&id);
