@@ -149,13 +149,18 @@ impl Governance {
     /// first; ascending.
     #[must_use]
     pub fn ancestor_parents(&self) -> Vec<EntryId> {
+        self.unbrought(PARENTS_MAX)
+    }
+
+    /// The heads of the ancestors' logs that the own heads do not bring, at most so many, the nearest first; ascending.
+    fn unbrought(&self, most: usize) -> Vec<EntryId> {
         let own: Vec<&Above> = self.now.heads.iter().map(|&head| &self.graph.node(head).above).collect();
         let mut brought = self.join(own.into_iter()).unwrap_or_default();
         let mut named = Vec::new();
         for (at, group) in self.ancestors().enumerate() {
             for &head in &group.now.heads {
                 let is_brought = brought.get(at).is_some_and(|brought| group.graph.is_within(head, brought));
-                if !is_brought && named.len() < PARENTS_MAX {
+                if !is_brought && named.len() < most {
                     let node = group.graph.node(head);
                     named.push(node.id);
                     for (further, heads) in (at + 1..).zip(node.above.levels()) {
@@ -168,12 +173,13 @@ impl Governance {
         named
     }
 
-    /// What a delta, or a heartbeat, names as all that is known here: the own heads and [`Governance::ancestor_parents`],
-    /// ascending. Two nodes with equal frontiers and equal ancestors' frontiers have equal digests.
+    /// What a delta, or a heartbeat, names as all that is known here: the own heads, and those of the ancestors that these
+    /// do not bring; ascending. All of them, however many: what a delta names has to have everything in its past that the
+    /// deltas before it name. Two nodes with equal frontiers and equal ancestors' frontiers have equal digests.
     #[must_use]
     pub fn frontier(&self) -> Vec<EntryId> {
         let mut all = self.heads();
-        all.extend(self.ancestor_parents());
+        all.extend(self.unbrought(usize::MAX));
         all.sort_unstable();
         all
     }

@@ -1,8 +1,8 @@
 //! Subgroups: what comes from above, and what does not.
 
 use mesto_governance::action::{
-    ContextRef, ContextVisibilitySet, DescendantHeads, Kept, MemberLeft, MemberRemoved, MemberRoleSet, SubgroupCreated,
-    SubgroupRemoved, TargetApplicationSet, Visibility,
+    Alias, ContextRef, ContextVisibilitySet, DescendantHeads, Kept, MemberLeft, MemberRemoved, MemberRoleSet,
+    SubgroupCreated, SubgroupRemoved, TargetApplicationSet, Visibility,
 };
 use mesto_governance::fold::{Refusal, SUBGROUP_DEPTH_MAX};
 use mesto_governance::right::{Denied, Right};
@@ -12,7 +12,7 @@ use mesto_oplog::EntryId;
 use std::sync::Arc;
 
 use crate::forest::{Forest, Taken};
-use crate::world::{add, allow, id, identity, join, register, release, remove, restrict};
+use crate::world::{add, allow, id, identity, join, name, register, release, remove, restrict};
 
 /// A root with admins 1 and 2, member 4 and reader 5; a subgroup of admin 1's with the direct member 6.
 pub(crate) fn scene() -> (Forest, GroupId, GroupId) {
@@ -395,4 +395,31 @@ fn why_tells_the_rows_and_where_they_come_from() {
     let context = forest.context(6, child, vec![restrict(ContextRef::Here(0))]);
     let why = forest.groups[&child].why(&id(1), Right::JoinContext(context));
     assert!(why.to_string().contains("not on its allowlist"), "{why}");
+}
+
+#[test]
+fn a_frontier_names_every_head_above_however_many_somebody_makes() {
+    let (mut forest, root, child) = scene();
+    let branches: Vec<_> =
+        (0..40).map(|n| forest.draft(4, root, vec![name(Alias::Member(id(4)), &format!("branch {n}"))])).collect();
+    let mut before = forest.groups[&child].frontier();
+    for branch in branches {
+        assert!(matches!(forest.take(&branch), Taken::Applied));
+        let frontier = forest.groups[&child].frontier();
+        // What a delta named must not fall out of what the next one names.
+        let is_kept = |op: &EntryId| frontier.contains(op) || branch.header().parents.contains(op);
+        assert!(before.iter().all(is_kept) && frontier.contains(&branch.id()));
+        before = frontier;
+    }
+    assert_eq!(before.len(), 41);
+}
+
+#[test]
+fn who_is_let_in_below_after_it_was_removed_above_is_judged_anew() {
+    let (mut forest, root, child) = scene();
+    forest.context(4, child, vec![]);
+    forest.act(0, root, vec![remove(4)]);
+    let row = forest.draft(1, child, vec![add(4, Role::Member, Capabilities::DEFAULT)]);
+    let child = Arc::make_mut(forest.groups.get_mut(&child).unwrap());
+    assert!(child.apply(&row).unwrap().rejudge);
 }
