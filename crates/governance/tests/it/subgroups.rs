@@ -417,7 +417,8 @@ fn a_frontier_names_every_head_above_however_many_somebody_makes() {
 #[test]
 fn who_is_let_in_below_after_it_was_removed_above_is_judged_anew() {
     let (mut forest, root, child) = scene();
-    forest.context(4, child, vec![]);
+    let context = forest.context(1, child, vec![]);
+    forest.join(4, child, context);
     forest.act(0, root, vec![remove(4)]);
     let row = forest.draft(1, child, vec![add(4, Role::Member, Capabilities::DEFAULT)]);
     let child = Arc::make_mut(forest.groups.get_mut(&child).unwrap());
