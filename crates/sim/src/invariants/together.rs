@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mesto_governance::{ContextId, Governance, GroupId};
-use mesto_node::command::{Command, ContextInfo, GroupInfo, Reply, Selector};
+use mesto_node::command::{Command, ContextInfo, GroupInfo, Reply, Seat, Selector};
 use mesto_oplog::PublicKey;
 
 use super::audience::member_key;
@@ -92,13 +92,16 @@ fn settled_group(world: &mut World, group: GroupId, infos: &[(usize, GroupInfo)]
         }
     }
     for (id, mut infos) in contexts {
-        // Whoever is not on the allowlist any more is told nothing more.
+        // Whoever is not on the allowlist any more is told nothing more, nor who goes on by other member keys than those
+        // to which its identity is bound.
         let seats = match world.look(*reference, Command::ContextMembers(Selector(id.to_string()))) {
             Some(Reply::Seats(seats)) => seats,
             _ => continue,
         };
-        infos.retain(|(_, info)| {
-            seats.iter().any(|seat| seat.reads && info.identity.is_some_and(|of| seat.identities.contains(&of)))
+        infos.retain(|(host, info)| {
+            let member = member_key(world, *host, group);
+            let is_seat = |of| move |seat: &&Seat| seat.identities.contains(&of) && Some(seat.member) == member;
+            info.identity.is_some_and(|of| seats.iter().find(is_seat(of)).is_some_and(|seat| seat.reads))
         });
         settled_context(world, id, &infos, &governance)?;
     }
@@ -146,8 +149,9 @@ fn settled_context(
         // What only a liar holds, or somebody who may not read any more, may never come. And if nobody but a liar reads
         // beside it, a host may never hear of anybody who holds the same.
         let is_empty = best.entries + best.voided == 0;
-        let is_lonely =
-            (is_empty && (world.has_liar() || world.profile.politics)) || (infos.len() == 1 && world.has_liar());
+        // Nor one that its creator had no luck to begin.
+        let may_be_empty = world.has_liar() || world.profile.politics || world.profile.failing_calls > 0;
+        let is_lonely = (is_empty && may_be_empty) || (infos.len() == 1 && world.has_liar());
         if !(info.ready || is_lonely) || !info.bundle_held {
             return Err(format!("{id:?}: host {host} is not ready; bundle held: {}", info.bundle_held));
         }
