@@ -16,20 +16,21 @@ use crate::step::{Effect, Lane};
 
 impl Node {
     /// The ops that ended the membership of a peer's member; none if it is a member, or never was one. Of a group above
-    /// one in which it was, also those that took the right to let it in from whoever did, and what the ops that ended the
-    /// membership below had seen there: without that they cannot be folded.
+    /// one in which it was, also those that took the right to let it in from whoever did, and what the ops that show the end
+    /// in groups between had seen there: without that they cannot be folded.
     fn endings(&self, peer: &Peer, id: &GroupId) -> Vec<EntryId> {
         if self.is_member_peer(peer, id) {
             return Vec::new();
         }
         let own = self.endings_in(peer, id);
         let below = self.subtree(id).into_iter().skip(1).flat_map(|below| {
-            let governance = self.groups.get(&below).and_then(|group| group.governance.as_ref());
-            let member = self.sessions.get(peer).and_then(|session| session.claims.get(&below));
-            let above = member.zip(governance).map(|(member, of)| of.endings_above(member, id));
-            let endings = self.endings_in(peer, &below).into_iter();
-            let seen = endings.flat_map(move |op| governance.map(|of| of.seen_above(&op, id)).unwrap_or_default());
-            seen.chain(above.unwrap_or_default())
+            let between = self.lineage(&below).into_iter().take_while(|between| between != id);
+            let seen = between.flat_map(|between| {
+                let of = self.groups.get(&between).and_then(|group| group.governance.as_ref());
+                let endings = self.endings_above(peer, &below, &between).into_iter();
+                endings.flat_map(|op| of.map(|of| of.seen_above(&op, id)).unwrap_or_default()).collect::<Vec<_>>()
+            });
+            seen.chain(self.endings_above(peer, &below, id)).collect::<Vec<_>>()
         });
         let governance = self.groups.get(id).and_then(|group| group.governance.as_ref());
         governance.map(|governance| governance.newest_of(own.into_iter().chain(below))).unwrap_or_default()
@@ -39,6 +40,16 @@ impl Node {
         let member = self.sessions.get(peer).and_then(|session| session.claims.get(id));
         let governance = self.groups.get(id).and_then(|group| group.governance.as_ref());
         member.zip(governance).map(|(member, governance)| governance.endings_of(member)).unwrap_or_default()
+    }
+
+    /// The ops of a group, or of one above it, that show a peer's member that it is not in the former.
+    fn endings_above(&self, peer: &Peer, id: &GroupId, above: &GroupId) -> Vec<EntryId> {
+        if id == above {
+            return self.endings_in(peer, id);
+        }
+        let member = self.sessions.get(peer).and_then(|session| session.claims.get(id));
+        let governance = self.groups.get(id).and_then(|group| group.governance.as_ref());
+        member.zip(governance).map(|(member, governance)| governance.endings_above(member, above)).unwrap_or_default()
     }
 
     /// How a group's log stands for somebody who was removed: as it did when that happened.

@@ -97,8 +97,8 @@ fn below(world: &mut World, host: usize, group: GroupId) -> Vec<GroupId> {
     parents.keys().copied().filter(is_below).collect()
 }
 
-/// What the ops that ended memberships of `to` below a group had seen of its log, and the ops of its log that ended the
-/// right of whoever let `to` in below.
+/// What the ops that show the end of memberships of `to` below a group had seen of its log, and those of its log that show
+/// it.
 fn seen_by_endings_below(world: &mut World, from: usize, to: usize, group: GroupId) -> Vec<EntryId> {
     let mut seen = Vec::new();
     for id in below(world, from, group) {
@@ -106,6 +106,10 @@ fn seen_by_endings_below(world: &mut World, from: usize, to: usize, group: Group
         let names = secrets::names_of(world, to, id, &governance);
         let endings = names.iter().flat_map(|member| governance.endings_of(member));
         seen.extend(endings.flat_map(|op| governance.seen_above(&op, &group)));
+        for between in governance.ancestors().take_while(|between| between.group() != group) {
+            let endings = names.iter().flat_map(|member| governance.endings_above(member, &between.group()));
+            seen.extend(endings.flat_map(|op| between.seen_above(&op, &group)));
+        }
         seen.extend(names.iter().flat_map(|member| governance.endings_above(member, &group)));
     }
     seen

@@ -149,9 +149,10 @@ fn settled_context(
         // What only a liar holds, or somebody who may not read any more, may never come. And if nobody but a liar reads
         // beside it, a host may never hear of anybody who holds the same.
         let is_empty = best.entries + best.voided == 0;
-        // Nor one that its creator had no luck to begin.
-        let may_be_empty = world.has_liar() || world.profile.politics || world.profile.failing_calls > 0;
-        let is_lonely = (is_empty && may_be_empty) || (infos.len() == 1 && world.has_liar());
+        // Nor one that its creator had no luck to begin, or whose other reader goes on by other member keys.
+        let may_be_alone = world.has_liar() || world.profile.politics;
+        let is_lonely =
+            (is_empty && (may_be_alone || world.profile.failing_calls > 0)) || (infos.len() == 1 && may_be_alone);
         if !(info.ready || is_lonely) || !info.bundle_held {
             return Err(format!("{id:?}: host {host} is not ready; bundle held: {}", info.bundle_held));
         }
