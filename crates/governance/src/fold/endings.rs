@@ -53,7 +53,9 @@ impl Governance {
     }
 
     /// Adds what those of `causes` that are of this log do not fall for: the live ops because of which others, that would
-    /// void them or come before them, are dead; and what these do not fall for.
+    /// void them or come before them, are dead; and what these do not fall for. Of the ancestors' logs that is what
+    /// upholds the rows of those whose authority they rely on; and of this one what an op above, that took such a row,
+    /// names as seen.
     fn uphold(&self, causes: &mut Causes) {
         let mut open: Vec<Ix> = causes.own.iter().copied().collect();
         let mut seen = BTreeSet::new();
@@ -63,6 +65,42 @@ impl Governance {
             causes.above.extend(more.above);
             open.extend(more.own.into_iter().filter(|&op| causes.own.insert(op)));
         }
+        let relies = |op: Ix| self.graph.node(op).effects.relies.iter().filter(|(_, need)| !need.is_direct);
+        let inheriting: BTreeSet<PublicKey> =
+            causes.own.iter().flat_map(|&op| relies(op)).map(|(member, _)| *member).collect();
+        let sparing: Vec<Ix> = causes.own.iter().flat_map(|&op| self.spared_by(op, &inheriting)).collect();
+        causes.own.extend(sparing);
+        for (at, above) in self.ancestors().enumerate() {
+            for more in inheriting.iter().map(|member| above.upholds_row(member)) {
+                causes.above.extend(more.own.into_iter().map(|op| (at, op)));
+                causes.above.extend(more.above.into_iter().map(|(further, op)| (at + 1 + further, op)));
+            }
+        }
+    }
+
+    /// Heads of this log after an op that live ops of the ancestors, about some members, name as seen: an op that is before
+    /// such a head does not fall with the row that was taken.
+    fn spared_by(&self, op: Ix, members: &BTreeSet<PublicKey>) -> Vec<Ix> {
+        let seats = self.ancestors().flat_map(|above| {
+            let of = members.iter().flat_map(|member| above.graph.seats_of(member));
+            of.filter(|seat| !above.now.dead.contains(seat)).map(|seat| above.graph.node(seat))
+        });
+        let named = seats.flat_map(|node| node.payload.op.actions.iter().flat_map(|action| action.descendants()));
+        let named = named.filter(|named| named.group == self.group());
+        let after = |head: &EntryId| self.graph.find(head).filter(|&head| self.graph.is_past(op, head));
+        named.filter_map(|named| named.heads.iter().find_map(after)).collect()
+    }
+
+    /// The live ops because of which the row of a member is what it is, beside those that set it: those because of which
+    /// others that would set or end it are dead, and what upholds all of these.
+    fn upholds_row(&self, member: &PublicKey) -> Causes {
+        let (dead, live): (Vec<Ix>, Vec<Ix>) = self.graph.seats_of(member).partition(|op| self.now.dead.contains(op));
+        let mut causes = self.causes_of_death(dead.into_iter());
+        let set: Vec<Ix> = live.into_iter().filter(|op| !causes.own.contains(op)).collect();
+        causes.own.extend(&set);
+        self.uphold(&mut causes);
+        causes.own.retain(|op| !set.contains(op));
+        causes
     }
 
     /// The dead ops because of which an op would be dead if they were not: those that take from it, or from something in its

@@ -419,8 +419,10 @@ fn who_is_let_in_below_after_it_was_removed_above_is_judged_anew() {
     let (mut forest, root, child) = scene();
     let context = forest.context(1, child, vec![]);
     forest.join(4, child, context);
-    forest.act(0, root, vec![remove(4)]);
+    let seen = forest.groups[&child].heads();
+    forest.act(0, root, vec![remove_knowing(4, child, seen, vec![])]);
     let row = forest.draft(1, child, vec![add(4, Role::Member, Capabilities::DEFAULT)]);
     let child = Arc::make_mut(forest.groups.get_mut(&child).unwrap());
-    assert!(child.apply(&row).unwrap().rejudge);
+    let applied = child.apply(&row).unwrap();
+    assert!(applied.rejudge, "{applied:?}");
 }
