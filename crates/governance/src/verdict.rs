@@ -17,8 +17,9 @@
 //!
 //! To build on a delta vouches for it only where its author took it for valid. Every delta names all heads, void ones
 //! among them, so that they are merged; if that brought back what was void, the first honest write after a removal would
-//! undo it. For the same reason a revocation keeps nothing that an earlier one, which its author knew, had ended: who comes
-//! back writes on top of all that it forged while it was out.
+//! undo it. For the same reason a revocation keeps nothing that was void for its author already, because of an earlier one
+//! or because the right had never been there: who comes back writes on top of all that it forged while it was out, and
+//! what is named as kept has all that puppets wrote in its past.
 
 use std::collections::BTreeSet;
 
@@ -238,14 +239,7 @@ impl Governance {
         let mut kept = BTreeSet::new();
         let endings = self.endings(&right, above.by.is_some()).into_iter();
         let ended: Vec<Ix> = endings.filter(|&op| !self.graph().is_within(op, &view.heads)).collect();
-        for &op in &ended {
-            causes.insert(self.graph().node(op).id);
-            // What had ended before is not kept by whoever ends it once more: its author may have built on that when it
-            // was back.
-            if !ended.iter().any(|&before| self.graph().is_past(before, op)) {
-                kept.extend(keeps(self.graph(), op, context));
-            }
-        }
+        causes.extend(self.ids(ended.iter().copied()));
         causes.extend(self.unnamed(&view));
         if above.by.is_none() && !is_direct {
             for &(at, op) in &above.ended_by {
@@ -260,6 +254,15 @@ impl Governance {
         }
         if causes.is_empty() {
             return Warrant::Valid { member };
+        }
+        for op in ended {
+            // What had ended before, or never was a right, is not kept by whoever ends it once more and knew that: what it
+            // names as kept has everything in its past that ever came here.
+            let id = self.graph().node(op).id;
+            let others: Vec<EntryId> = causes.iter().copied().filter(|cause| *cause != id).collect();
+            if !self.knew(&[id], &others) {
+                kept.extend(keeps(self.graph(), op, context));
+            }
         }
         Warrant::Contested { member, causes: causes.into_iter().collect(), kept: kept.into_iter().collect() }
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use mesto_governance::action::{
-    ContextDetached, ContextDisallowed, ContextRef, Kept, MemberLeft, MemberRemoved, MemberRoleSet, Visibility,
+    ContextDetached, ContextDisallowed, ContextRef, ContextVisibilitySet, Kept, MemberLeft, MemberRemoved,
+    MemberRoleSet, Visibility,
 };
 use mesto_governance::right::Denied;
 use mesto_governance::verdict::{Authorship, DeltaPast, NoWarrant, Verdict, Waits, Warrant, Written, settle, verdict};
@@ -224,6 +225,30 @@ fn a_second_removal_does_not_keep_what_the_first_had_ended() {
     let second = world.act(1, removal(delta(9)));
     let Warrant::Contested { causes, kept, .. } = warrant(&mut world, context, 4, &before) else { panic!("contested") };
     assert_eq!(BTreeSet::from_iter(causes), BTreeSet::from([first, second]));
+    assert_eq!(kept, vec![delta(3)]);
+}
+
+#[test]
+fn what_a_puppet_wrote_is_kept_by_nobody_who_knew_that_it_is_one() {
+    let (mut world, context) = with_writer();
+    let before = world.governance.heads();
+    let restrict_keeping = |delta: EntryId| {
+        vec![Action::ContextVisibilitySet(ContextVisibilitySet {
+            context: ContextRef::Id(context),
+            visibility: Visibility::Restricted,
+            keep: vec![Kept { context, delta }],
+        })]
+    };
+    let puppet = world.act_after(2, &before, vec![add(9, Role::Member, Capabilities::DEFAULT)]);
+    let joined = world.join(context, 9);
+    let joined = world.act_after(9, &[puppet], vec![joined]);
+    // Beside the removal somebody keeps what there is, and has no reason not to.
+    let unaware = world.act_after(1, &[joined], restrict_keeping(delta(3)));
+    let unaware = world.act_after(1, &[unaware], vec![show(ContextRef::Id(context), Visibility::Open)]);
+    world.act_after(0, &before, vec![remove(2)]);
+    assert!(world.governance.is_dead(&puppet) && !world.governance.is_dead(&unaware));
+    world.act(1, restrict_keeping(delta(7)));
+    let Warrant::Contested { kept, .. } = warrant(&mut world, context, 9, &[joined]) else { panic!("contested") };
     assert_eq!(kept, vec![delta(3)]);
 }
 
