@@ -27,6 +27,8 @@ pub const SEEDS: &[(u64, &str)] = &[
     (602_542, "after a restart nobody looked at the clock for what had come from the future"),
     (500_373, "a host that reads a context with nobody but a liar was said to have to be ready"),
     (1_001_881, "who was let into a subgroup by somebody that was removed above never learned that it is out"),
+    (6_114_235, "what a puppet wrote counted again, because a later restriction kept what stood on top of it"),
+    (6_120_386, "with many heads above, a delta named too few of them, and was refused by some hosts for good"),
 ];
 
 /// The same, of runs with eight hosts.
@@ -45,6 +47,8 @@ pub const WIDE_SEEDS: &[(u64, &str)] = &[
     (5026, "who had been removed before the app came was told that it is on its way"),
     (5049, "who had been removed presented the claim of a join that was over, and was let in by it again"),
     (7_000_004, "what was decided between two ops of one commit was taken for a leak"),
+    (2_100_460, "an identity of former member keys was said to have to write"),
+    (4_101_173, "what a puppet wrote counted again, because a later restriction kept what stood on top of it"),
 ];
 
 /// The same, of runs whose people live in groups below groups.
@@ -58,4 +62,12 @@ pub const DEEP_SEEDS: &[(u64, &str)] = &[
     (5_000_111, "the log of a context that had been left was taken for that of a group"),
     (5_000_209, "who was removed was told more of the log, because a group two below had not heard of it yet"),
     (5_000_260, "a call waited for an epoch that a node, by the keys that it has now, may not start"),
+    (3_100_354, "keys by which a host was nobody were thrown away, and were a member's again when a verdict turned"),
+    (3_100_337, "who was let in by somebody that had been removed meanwhile waited for ever, with a good invitation"),
+    (5_101_596, "the same, after a crash between what undid the join and the record of that"),
+    (3_206_359, "who was shown its removal knew of an op that voids it, and not of what that one died of"),
+    (5_110_255, "who was shown ops of a group between was not shown what these rest on above"),
+    (5_111_945, "who was shown its removal was not shown that the end of its remover's right spares it"),
+    (5_109_285, "who got a row of its own below, after a removal above, was not judged anew"),
+    (5_110_427, "a subgroup was forgotten, because the op that names it was dead when the node started"),
 ];
