@@ -48,15 +48,16 @@ impl Governance {
     fn shown_to(&self, member: &PublicKey) -> Causes {
         let mut causes = self.undone(member);
         causes.own.extend(self.state().people.get(member).into_iter().flat_map(|person| person.ended.ops()));
-        self.uphold(&mut causes);
+        self.uphold(&mut causes, 0, &mut BTreeSet::new());
         causes
     }
 
     /// Adds what those of `causes` that are of this log do not fall for: the live ops because of which others, that would
     /// void them or come before them, are dead; and what these do not fall for. Of the ancestors' logs that is what
     /// upholds the rows of those whose authority they rely on; and of this one what an op above, that took such a row,
-    /// names as seen.
-    fn uphold(&self, causes: &mut Causes) {
+    /// names as seen. `at` is how far above the group it began with this one is; rows that are `looked_at`, by such numbers
+    /// and members, are passed over.
+    fn uphold(&self, causes: &mut Causes, at: usize, looked_at: &mut BTreeSet<(usize, PublicKey)>) {
         let mut open: Vec<Ix> = causes.own.iter().copied().collect();
         let mut seen = BTreeSet::new();
         while let Some(op) = open.pop() {
@@ -70,10 +71,14 @@ impl Governance {
             causes.own.iter().flat_map(|&op| relies(op)).map(|(member, _)| *member).collect();
         let sparing: Vec<Ix> = causes.own.iter().flat_map(|&op| self.spared_by(op, &inheriting)).collect();
         causes.own.extend(sparing);
-        for (at, above) in self.ancestors().enumerate() {
-            for more in inheriting.iter().map(|member| above.upholds_row(member)) {
-                causes.above.extend(more.own.into_iter().map(|op| (at, op)));
-                causes.above.extend(more.above.into_iter().map(|(further, op)| (at + 1 + further, op)));
+        for (up, above) in self.ancestors().enumerate() {
+            for member in &inheriting {
+                if !looked_at.insert((at + 1 + up, *member)) {
+                    continue;
+                }
+                let more = above.upholds_row(member, at + 1 + up, looked_at);
+                causes.above.extend(more.own.into_iter().map(|op| (up, op)));
+                causes.above.extend(more.above.into_iter().map(|(further, op)| (up + 1 + further, op)));
             }
         }
     }
@@ -93,12 +98,12 @@ impl Governance {
 
     /// The live ops because of which the row of a member is what it is, beside those that set it: those because of which
     /// others that would set or end it are dead, and what upholds all of these.
-    fn upholds_row(&self, member: &PublicKey) -> Causes {
+    fn upholds_row(&self, member: &PublicKey, at: usize, looked_at: &mut BTreeSet<(usize, PublicKey)>) -> Causes {
         let (dead, live): (Vec<Ix>, Vec<Ix>) = self.graph.seats_of(member).partition(|op| self.now.dead.contains(op));
         let mut causes = self.causes_of_death(dead.into_iter());
         let set: Vec<Ix> = live.into_iter().filter(|op| !causes.own.contains(op)).collect();
         causes.own.extend(&set);
-        self.uphold(&mut causes);
+        self.uphold(&mut causes, at, looked_at);
         causes.own.retain(|op| !set.contains(op));
         causes
     }

@@ -14,7 +14,7 @@ use crate::home::{Home, Key, Overrides};
 /// Settings of the node on the command line.
 #[derive(clap::Args, Debug, Clone, Default)]
 pub(crate) struct Settings {
-    /// What people call the node
+    /// What people call the node, and its member in groups
     #[arg(long)]
     name: Option<String>,
     /// Where the HTTP API listens; port 0 takes any free one [default: 127.0.0.1:2480]

@@ -29,7 +29,7 @@ const FILE_HEAD: &str = "# The settings of this node. `mesto config show --origi
 /// The settings of a node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// What the node is called, for people.
+    /// What the node is called, for people: also its alias in the groups that it begins or joins.
     pub name: Option<String>,
     /// Where the HTTP API listens; port 0 takes any free port.
     pub api_listen: SocketAddr,

@@ -375,6 +375,20 @@ fn f12_a_peer_that_subscribes_is_told_how_all_logs_stand() {
 }
 
 #[test]
+fn f12_who_joins_brings_the_name_of_its_node_and_is_known_by_it() {
+    let stage = Stage::of(2);
+    let (anna, boris) = (stage.start("anna"), stage.start("boris"));
+    let shared = begin(&anna);
+    join(&anna, &boris, &shared);
+    let of_boris = me(&boris, &shared.group);
+    let alias = |member: &str| listed(&anna, &shared.group, member).map(|row| row["alias"].clone());
+    assert_eq!(alias(&me(&anna, &shared.group)), Some("anna".into()));
+    eventually("anna lists boris by name", ARRIVES_WITHIN, || (alias(&of_boris) == Some("boris".into())).then_some(()));
+    anna.cli(&["member", "rm", &shared.group, "boris"]).ok();
+    assert_eq!(alias(&of_boris), None);
+}
+
+#[test]
 fn every_flow_of_a_shared_group_leaves_its_trail() {
     let stage = Stage::of(2);
     let (anna, boris) = (stage.start("anna"), stage.start("boris"));

@@ -125,7 +125,9 @@ impl Node {
         let mut adopted = self.subtree(&id);
         adopted.retain(|group| *group == id || self.groups.get(group).is_some_and(|group| !group.we_are_member()));
         for group in &adopted {
-            self.keep_keys(turn, *group);
+            if self.groups.get(group).is_some_and(|group| group.record.member_seed != record.member_seed) {
+                self.keep_keys(turn, *group);
+            }
             self.with_group(turn, group, |group, work| {
                 group.adopt(GroupRecord { incarnation: group.record.incarnation, ..record.clone() });
                 group.save_record(work);
