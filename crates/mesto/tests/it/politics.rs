@@ -6,7 +6,7 @@ use std::{fs, thread};
 
 use serde_json::{Value, json};
 
-use crate::network::{Shared, begin, equal, get, join, me, set, shown, ticket};
+use crate::network::{Shared, begin, equal, get, join, listed, me, set, shown, ticket};
 use crate::node::{ARRIVES_WITHIN, Node, Stage, eventually, number, text};
 
 /// Who is in a group as what, by a node's own fold.
