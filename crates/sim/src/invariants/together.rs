@@ -98,12 +98,13 @@ fn settled_group(world: &mut World, group: GroupId, infos: &[(usize, GroupInfo)]
             Some(Reply::Seats(seats)) => seats,
             _ => continue,
         };
+        let readers = seats.iter().filter(|seat| seat.reads && !seat.identities.is_empty()).count();
         infos.retain(|(host, info)| {
             let member = member_key(world, *host, group);
             let is_seat = |of| move |seat: &&Seat| seat.identities.contains(&of) && Some(seat.member) == member;
             info.identity.is_some_and(|of| seats.iter().find(is_seat(of)).is_some_and(|seat| seat.reads))
         });
-        settled_context(world, id, &infos, &governance)?;
+        settled_context(world, id, &infos, readers, &governance)?;
     }
     Ok(())
 }
@@ -129,6 +130,7 @@ fn settled_context(
     world: &World,
     id: ContextId,
     infos: &[(usize, ContextInfo)],
+    readers: usize,
     governance: &Governance,
 ) -> Result<(), String> {
     let Some((reference, best)) = infos.iter().max_by_key(|(_, info)| info.entries + info.voided) else {
@@ -149,10 +151,10 @@ fn settled_context(
         // What only a liar holds, or somebody who may not read any more, may never come. And if nobody but a liar reads
         // beside it, a host may never hear of anybody who holds the same.
         let is_empty = best.entries + best.voided == 0;
-        // Nor one that its creator had no luck to begin, or whose other reader goes on by other member keys.
-        let may_be_alone = world.has_liar() || world.profile.politics;
-        let is_lonely =
-            (is_empty && (may_be_alone || world.profile.failing_calls > 0)) || (infos.len() == 1 && may_be_alone);
+        // Nor may a context be begun that its creator had no luck with. And a reader whose only fellow goes on by other member
+        // keys is not told by it.
+        let may_be_empty = world.has_liar() || world.profile.politics || world.profile.failing_calls > 0;
+        let is_lonely = (is_empty && may_be_empty) || (infos.len() == 1 && (world.has_liar() || readers > 1));
         if !(info.ready || is_lonely) || !info.bundle_held {
             return Err(format!("{id:?}: host {host} is not ready; bundle held: {}", info.bundle_held));
         }
