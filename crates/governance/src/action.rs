@@ -308,6 +308,12 @@ impl Action {
     }
 }
 
+/// Whether a text can be a name or an alias: at most [`NAME_LEN_MAX`] bytes, without control characters.
+#[must_use]
+pub fn is_alias(text: &str) -> bool {
+    check_text("name", text, NAME_LEN_MAX).is_ok()
+}
+
 /// A text field: at most `max` bytes, no control characters.
 pub(crate) fn check_text(field: &'static str, text: &str, max: usize) -> Result<(), OpError> {
     if text.len() > max {

@@ -24,7 +24,6 @@ mod pulls;
 mod restart;
 mod returning;
 mod tree;
-mod undone;
 
 pub use blobs::BUNDLE_LEN_MAX;
 pub use lookup::find;
@@ -32,8 +31,8 @@ pub use lookup::find;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use mesto_governance::action::{Action, Alias, AliasSet};
-use mesto_governance::{BlobId, Change, ContextId, GroupId, Op};
+use mesto_governance::action::is_alias;
+use mesto_governance::{BlobId, Change, ContextId, GroupId};
 use mesto_oplog::{LogId, PublicKey};
 use mesto_sync::{Message, Peer, gossip};
 
@@ -571,12 +570,10 @@ impl Node {
     }
 
     /// Gives the name under which we introduce ourselves: an alias of our own in each group that we begin or join from now
-    /// on, unless somebody gave us one there. A name that cannot be an alias is none.
+    /// on, unless somebody gave us one there. A name that cannot be one, see [`is_alias`], is none.
     #[must_use]
     pub fn named(mut self, name: Option<String>) -> Self {
-        let alias = |name: &String| AliasSet { subject: Alias::Group, name: name.clone() };
-        let is_fit = |name: &String| Op::new(vec![Action::AliasSet(alias(name))]).encode().is_ok();
-        self.name = name.filter(|name| !name.is_empty() && is_fit(name));
+        self.name = name.filter(|name| !name.is_empty() && is_alias(name));
         self
     }
 

@@ -419,6 +419,9 @@ mod tests {
         assert!(matches!(set(&file, "nmae", "x"), Err(ConfigError::UnknownKey { .. })));
         assert!(matches!(set(&file, "mdns", "perhaps"), Err(ConfigError::BadValue { .. })));
         assert!(matches!(set(&file, "api_listen", "here"), Err(ConfigError::BadValue { .. })));
+        for name in ["two\nlines".to_owned(), "n".repeat(129)] {
+            assert!(matches!(set(&file, "name", &name), Err(ConfigError::BadValue { misfit: Misfit::NotName, .. })));
+        }
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "name = 'old'\n");
     }
 

@@ -9,8 +9,8 @@
 //! inheritance have; where the parent's key is not at hand, or is unfit, it is sealed to each reader.
 //!
 //! A key is of the domain in which it came to us: from ourselves, in a wrap that is bound to that domain, or under another
-//! key of it. That an op says so is not enough, for a key's id is known to everybody, and who may not read a Restricted
-//! context could say that its key is the group's.
+//! key of it; in any other it would not open under its id, which depends on the domain. That an op says so is not enough,
+//! for a key's id is known to everybody, and who may not read a Restricted context could say that its key is the group's.
 //!
 //! An epoch whose key nobody sends for a while (its author may have wrapped rubbish) is followed by one of our own: soon if
 //! somebody waits to write, and a little later if nobody does, so that who joins does not wait for a writer.

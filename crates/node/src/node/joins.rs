@@ -1,5 +1,7 @@
 //! Becoming a member, and becoming part of contexts.
 
+mod undone;
+
 use mesto_governance::action::{Action, Alias, AliasSet, ContextRef, JoinByInvitation, PeerHint, Visibility};
 use mesto_governance::claim::Claim;
 use mesto_governance::ticket::Ticket;
@@ -61,7 +63,7 @@ impl Node {
         Ok(id)
     }
 
-    pub(crate) fn save_join(&mut self, turn: &mut Turn<'_>, id: GroupId, record: JoinRecord) {
+    fn save_join(&mut self, turn: &mut Turn<'_>, id: GroupId, record: JoinRecord) {
         if let Ok(bytes) = borsh::to_vec(&record) {
             self.with_own(turn, |work| work.put(Keyspace::Meta, layout::join(&id), bytes));
         }

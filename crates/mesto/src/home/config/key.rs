@@ -3,6 +3,7 @@
 use std::{net::AddrParseError, ops::RangeInclusive, str::FromStr};
 
 use libp2p::{Multiaddr, multiaddr};
+use mesto_governance::action::{NAME_LEN_MAX, is_alias};
 use serde_json::json;
 use toml_edit::Value;
 
@@ -64,6 +65,9 @@ pub enum Misfit {
         /// What is wrong with it.
         source: multiaddr::Error,
     },
+    /// It should be a name.
+    #[error("must be a name of at most {NAME_LEN_MAX} bytes, without control characters")]
+    NotName,
     /// An element should be a host name.
     #[error("must hold host names without a port, such as node.example.org, which `{0}` is not")]
     NotHostName(String),
@@ -156,7 +160,13 @@ impl Key {
     /// Checks a value and puts it into the settings.
     pub(super) fn assign(self, config: &mut Config, value: &Value) -> Result<(), Misfit> {
         match self {
-            Self::Name => config.name = Some(text(value)?.to_owned()).filter(|name| !name.is_empty()),
+            Self::Name => {
+                let name = text(value)?;
+                if !is_alias(name) {
+                    return Err(Misfit::NotName);
+                }
+                config.name = Some(name.to_owned()).filter(|name| !name.is_empty());
+            }
             Self::ApiListen => config.api_listen = text(value)?.parse().map_err(Misfit::NotSocketAddress)?,
             Self::ApiHosts => config.api_hosts = texts(value, is_host_name, Misfit::NotHostName)?,
             Self::ApiOrigins => config.api_origins = texts(value, is_origin, Misfit::NotOrigin)?,

@@ -6,9 +6,9 @@
 use mesto_governance::GroupId;
 use mesto_governance::ticket::Ticket;
 
-use super::{Node, Turn};
 use crate::flow::Flow;
 use crate::group::Group;
+use crate::node::{Node, Turn};
 
 impl Node {
     /// Goes on with the join of a group if it was undone, or ends it.
