@@ -18,6 +18,9 @@ use crate::layout::{self, LogNumber};
 use crate::store::Keyspace;
 use crate::view::View;
 
+/// How far ahead of our clock an entry may be before it has to wait: 5 minutes, in milliseconds.
+pub(crate) const FUTURE_MS_MAX: u64 = 5 * 60 * 1000;
+
 /// What an entry can wait for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Need {

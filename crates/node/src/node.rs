@@ -23,38 +23,36 @@ mod places;
 mod pulls;
 mod restart;
 mod returning;
+mod spreading;
 mod tree;
+mod turn;
 
 pub use blobs::BUNDLE_LEN_MAX;
 pub use lookup::find;
+pub(crate) use turn::Turn;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mesto_governance::action::is_alias;
-use mesto_governance::{BlobId, Change, ContextId, GroupId};
+use mesto_governance::{BlobId, ContextId, GroupId};
 use mesto_oplog::{LogId, PublicKey};
-use mesto_sync::{Message, Peer, gossip};
+use mesto_sync::{Peer, gossip};
 
 use crate::command::{AppVersion, CommandError};
 use crate::context::Context;
 use crate::entropy::Entropy;
-use crate::flight::{Departure, Flight, Work};
-use crate::group::keys::{Domain, domain_of};
-use crate::group::{Group, News};
+use crate::flight::Flight;
+use crate::group::Group;
 use crate::layout::{self, LogNumber};
-use crate::log::Need;
 use crate::peers::{Fetch, Session};
 use crate::record::{CardRecord, ContextRecord, GroupRecord, JoinRecord, PeerRecord};
-use crate::step::{Effect, Input, MachineId, Report, Step, Ticket, Time};
+use crate::step::{Effect, Input, Step, Ticket, Time};
 use crate::store::{Keyspace, Snapshot};
 use crate::timers::Timers;
 use crate::view::View;
 
 use restart::records;
-
-/// When a context goes on with work that is too long for one step, in milliseconds: what came meanwhile has its turn first.
-const NEXT_PIECE_MS: u64 = 1;
 
 /// A machine that a log belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -119,57 +117,6 @@ pub struct Node {
     announced_wake: Option<u64>,
     /// The time of the last step.
     last_ms: u64,
-}
-
-/// One step: what came with it, and what leaves it.
-pub(crate) struct Turn<'a> {
-    pub(crate) time: Time,
-    pub(crate) entropy: &'a mut Entropy,
-    pub(crate) snapshot: &'a Arc<dyn Snapshot>,
-    pub(crate) step: Step,
-    news: VecDeque<(GroupId, News)>,
-    /// Groups whose members may have become others: what peers are told of them comes after all groups have followed.
-    changed: BTreeSet<GroupId>,
-    /// Domains in which a call waits for a key to write under.
-    wanted: VecDeque<(GroupId, Domain)>,
-    /// Groups in which somebody has just lost the right to read, by what was decided above them.
-    stale: VecDeque<GroupId>,
-}
-
-impl<'a> Turn<'a> {
-    fn new(time: Time, entropy: &'a mut Entropy, snapshot: &'a Arc<dyn Snapshot>) -> Self {
-        Self {
-            time,
-            entropy,
-            snapshot,
-            step: Step::default(),
-            news: VecDeque::new(),
-            changed: BTreeSet::new(),
-            wanted: VecDeque::new(),
-            stale: VecDeque::new(),
-        }
-    }
-}
-
-impl Turn<'_> {
-    fn take(&mut self, machine: MachineId, departure: Departure) {
-        if let Some((seq, batch)) = departure.batch {
-            self.step.batches.push((machine, seq, batch));
-        }
-        self.step.effects.extend(departure.effects);
-    }
-
-    pub(crate) fn effect(&mut self, effect: Effect) {
-        self.step.effects.push(effect);
-    }
-
-    pub(crate) fn send(&mut self, peer: Peer, message: Message) {
-        self.effect(Effect::Send(peer, crate::step::Lane::Sync, message));
-    }
-
-    pub(crate) fn report(&mut self, report: Report) {
-        self.effect(Effect::Report(report));
-    }
 }
 
 impl Node {
@@ -321,62 +268,6 @@ impl Node {
         }
     }
 
-    /// Makes a context's state follow the verdicts, a piece in each step.
-    fn rebuild(&mut self, turn: &mut Turn<'_>, id: ContextId) {
-        if self.with_context(turn, &id, Context::go_on_rebuilding) == Some(true) {
-            self.touched(turn, id.log());
-        }
-    }
-
-    /// What a start or restart sets in motion.
-    fn begin(&mut self, turn: &mut Turn<'_>) {
-        self.forget_unregistered(turn);
-        self.forget_unnamed(turn);
-        for log in self.logs.keys().copied().collect::<Vec<_>>() {
-            turn.effect(Effect::Subscribe(self.topic(&log)));
-            self.judge_at_start(turn, log);
-            self.readmit_waiting(turn, log);
-            self.look_for_missing(turn, log, self.peer);
-            self.schedule_heartbeat(turn, log, true);
-        }
-        for (peer, record) in self.known_peers.clone() {
-            turn.effect(Effect::KeepConnected(peer, record.addresses));
-        }
-        for group in self.joins.keys().copied().collect::<Vec<_>>() {
-            // A crash can have come between what undid it and the record of that.
-            self.join_again(turn, group);
-            self.continue_join(turn, group);
-        }
-        for group in self.groups.keys().copied().collect::<Vec<_>>() {
-            self.timers.set(Timer::Keys(group), turn.time.wall_ms);
-            self.expect_merge(turn, group);
-            self.follow_children(turn, group);
-            // A crash can have come between the op that shut us out and what it means for the contexts.
-            self.renew_places(turn, group);
-        }
-        self.want_bundles(turn);
-        self.rejoin_contexts(turn);
-        self.resume_inits(turn);
-    }
-
-    /// Carries news around until there are none. Until then a group below may not have followed yet, and take somebody
-    /// for a member who is none any more.
-    pub(crate) fn settle(&mut self, turn: &mut Turn<'_>) {
-        loop {
-            if let Some((group, news)) = turn.news.pop_front() {
-                self.spread(turn, group, news);
-            } else if let Some(group) = turn.changed.pop_first() {
-                self.welcome_new_members(turn, group);
-            } else if let Some((group, domain)) = turn.wanted.pop_front() {
-                self.want_epoch(turn, group, domain);
-            } else if let Some(group) = turn.stale.pop_front() {
-                self.renew_keys(turn, group);
-            } else {
-                break;
-            }
-        }
-    }
-
     /// Carries news around, and asks to be woken.
     fn finish(&mut self, turn: &mut Turn<'_>) {
         self.settle(turn);
@@ -386,133 +277,6 @@ impl Node {
             self.announced_wake = Some(next);
             turn.effect(Effect::Wake { at_ms: next });
         }
-    }
-
-    /// Tells the subgroups and the contexts of a group what has changed in it.
-    fn spread(&mut self, turn: &mut Turn<'_>, group: GroupId, news: News) {
-        if news.is_subgroup {
-            self.follow_parent(turn, group);
-        }
-        self.carry_down(turn, group, &news);
-        let Some(view) = self.groups.get_mut(&group).and_then(Group::view) else { return };
-        let ops = news.ops.iter().chain(&news.ops_above).copied().map(Need::Op);
-        let arrived: Vec<Need> = ops.chain(news.keys.iter().copied().map(Need::Key)).collect();
-        let contexts: Vec<ContextId> =
-            self.contexts.values().filter(|context| context.group == group).map(|context| context.id).collect();
-        for id in contexts {
-            let view = view.clone();
-            let taken = self.with_context(turn, &id, |context, work| {
-                context.governance = Some(view);
-                if news.rejudge {
-                    context.rejudge(work);
-                }
-                let released = arrived.iter().flat_map(|need| context.log.arrived(work, *need)).collect::<Vec<_>>();
-                let taken = if released.is_empty() { 0 } else { context.ingest(work, released) };
-                context.pump(work);
-                taken
-            });
-            if taken.is_some_and(|taken| taken > 0) {
-                self.touched(turn, id.log());
-            }
-        }
-        if !news.ops.is_empty() {
-            self.touched(turn, group.log());
-            self.expect_merge(turn, group);
-        }
-        let is_changed = !news.ops.is_empty() || !news.changes.is_empty() || news.is_adopted;
-        if is_changed {
-            self.retire_card(turn, &group);
-            self.adopt_from_above(turn, group);
-            self.join_again(turn, group);
-            // Who became a member here may have the governance of all groups above.
-            turn.changed.extend(self.lineage(&group));
-        }
-        if !news.keys.is_empty() {
-            self.check_caught_up(turn, group.log());
-        }
-        if !news.changes.is_empty() || news.is_adopted {
-            self.want_bundles(turn);
-            // Before our identities are bound again: then it shows best who knows already that we are in.
-            self.renew_places(turn, group);
-            self.rejoin_contexts(turn);
-            self.check_contexts_caught_up(turn, group);
-        }
-        if news.changes.iter().any(|change| matches!(change, Change::GroupDeleted | Change::SubgroupRemoved { .. })) {
-            self.follow_more(turn, &group);
-        }
-        if is_changed && !self.keys_lacking(&group).is_empty() {
-            self.timers.set(Timer::Keys(group), turn.time.wall_ms);
-        }
-    }
-
-    /// A call waits for a key to write under.
-    fn want_epoch(&mut self, turn: &mut Turn<'_>, id: GroupId, domain: Domain) {
-        let wanted = self.with_group(turn, &id, |group, work| group.want_epoch(work, domain));
-        if let Some(Err(error)) = wanted {
-            self.refuse_calls(turn, id, domain, &error);
-        }
-        if !self.keys_lacking(&id).is_empty() {
-            self.ask_for_keys(turn, id);
-        }
-    }
-
-    /// Who goes on by other keys in a group can have an identity in a context by the old ones, and no right to start an
-    /// epoch there: its calls would wait for ever.
-    fn refuse_calls(&mut self, turn: &mut Turn<'_>, id: GroupId, domain: Domain, error: &CommandError) {
-        let Some(state) = self.groups.get(&id).and_then(Group::state) else { return };
-        let of_group = self.contexts.values().filter(|context| context.group == id);
-        let in_domain = of_group.map(|context| context.id).filter(|context| domain_of(state, context) == domain);
-        for context in in_domain.collect::<Vec<_>>() {
-            self.with_context(turn, &context, |context, work| context.refuse_calls(work, error));
-        }
-    }
-
-    pub(crate) fn with_group<R>(
-        &mut self,
-        turn: &mut Turn<'_>,
-        id: &GroupId,
-        act: impl FnOnce(&mut Group, &mut Work<'_>) -> R,
-    ) -> Option<R> {
-        let group = self.groups.get_mut(id)?;
-        let mut work = group.flight.begin(turn.snapshot, turn.time, turn.entropy);
-        let result = act(group, &mut work);
-        let departure = group.flight.depart(work);
-        let news = std::mem::take(&mut group.news);
-        turn.take(MachineId::Group(*id), departure);
-        if !news.is_empty() {
-            turn.news.push_back((*id, news));
-        }
-        Some(result)
-    }
-
-    pub(crate) fn with_context<R>(
-        &mut self,
-        turn: &mut Turn<'_>,
-        id: &ContextId,
-        act: impl FnOnce(&mut Context, &mut Work<'_>) -> R,
-    ) -> Option<R> {
-        let context = self.contexts.get_mut(id)?;
-        let mut work = context.flight.begin(turn.snapshot, turn.time, turn.entropy);
-        let result = act(context, &mut work);
-        let departure = context.flight.depart(work);
-        turn.take(MachineId::Context(*id), departure);
-        if context.is_rebuilding() {
-            self.timers.set(Timer::Rebuild(*id), turn.time.wall_ms + NEXT_PIECE_MS);
-        }
-        if std::mem::take(&mut context.wants_epoch)
-            && let Some(view) = &context.governance
-        {
-            turn.wanted.push_back((context.group, domain_of(view.governance.state(), id)));
-        }
-        Some(result)
-    }
-
-    /// A step of the node's own machine: joins and peers.
-    pub(crate) fn with_own(&mut self, turn: &mut Turn<'_>, act: impl FnOnce(&mut Work<'_>)) {
-        let mut work = self.flight.begin(turn.snapshot, turn.time, turn.entropy);
-        act(&mut work);
-        let departure = self.flight.depart(work);
-        turn.take(MachineId::Node, departure);
     }
 
     /// The number of a log on this node; the next one if it has none yet.

@@ -244,6 +244,9 @@ fn f04_a_restricted_context_is_for_its_allowlist() {
     eventually("clara may join", ARRIVES_WITHIN, || {
         (clara.cli(&["context", "join", "secret", "--wait"]).status == Some(0)).then_some(())
     });
+    // It is ready once it holds what some member holds, which may be Boris, who was behind himself.
+    equal(&[&anna, &boris, &clara], &secret, 3);
+    assert_eq!(get(&boris, &secret, "plan"), "d", "what was withheld comes once it is open to all");
     assert_eq!(get(&clara, &secret, "plan"), "d");
     anna.cli(&["context", "rm", "secret"]).ok();
     eventually("it is gone", ARRIVES_WITHIN, || {

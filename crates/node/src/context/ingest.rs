@@ -13,8 +13,7 @@ use crate::command::CommandError;
 use crate::delta::{DeltaBody, Payload};
 use crate::flight::Work;
 use crate::flow::Flow;
-use crate::group::FUTURE_MS_MAX;
-use crate::log::Need;
+use crate::log::{FUTURE_MS_MAX, Need};
 use crate::state::place_of;
 use crate::step::{Effect, Notice, Report, hlc};
 

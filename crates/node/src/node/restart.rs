@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use mesto_oplog::LogId;
 
-use super::{LogOwner, Node, Turn};
+use super::{LogOwner, Node, Timer, Turn};
 use crate::layout::{self, LogNumber};
+use crate::step::Effect;
 use crate::store::Keyspace;
 use crate::view::View;
 
@@ -48,6 +49,37 @@ pub(super) fn records<T: borsh::BorshDeserialize>(view: &View, prefix: &[u8]) ->
 }
 
 impl Node {
+    /// What a start or restart sets in motion.
+    pub(super) fn begin(&mut self, turn: &mut Turn<'_>) {
+        self.forget_unregistered(turn);
+        self.forget_unnamed(turn);
+        for log in self.logs.keys().copied().collect::<Vec<_>>() {
+            turn.effect(Effect::Subscribe(self.topic(&log)));
+            self.judge_at_start(turn, log);
+            self.readmit_waiting(turn, log);
+            self.look_for_missing(turn, log, self.peer);
+            self.schedule_heartbeat(turn, log, true);
+        }
+        for (peer, record) in self.known_peers.clone() {
+            turn.effect(Effect::KeepConnected(peer, record.addresses));
+        }
+        for group in self.joins.keys().copied().collect::<Vec<_>>() {
+            // A crash can have come between what undid it and the record of that.
+            self.join_again(turn, group);
+            self.continue_join(turn, group);
+        }
+        for group in self.groups.keys().copied().collect::<Vec<_>>() {
+            self.timers.set(Timer::Keys(group), turn.time.wall_ms);
+            self.expect_merge(turn, group);
+            self.follow_children(turn, group);
+            // A crash can have come between the op that shut us out and what it means for the contexts.
+            self.renew_places(turn, group);
+        }
+        self.want_bundles(turn);
+        self.rejoin_contexts(turn);
+        self.resume_inits(turn);
+    }
+
     /// A crash can have come between what governance decided and what a context made of it.
     pub(super) fn judge_at_start(&mut self, turn: &mut Turn<'_>, log: LogId) {
         if let Some(LogOwner::Context(context)) = self.logs.get(&log).copied() {
