@@ -70,4 +70,5 @@ pub const DEEP_SEEDS: &[(u64, &str)] = &[
     (5_111_945, "who was shown its removal was not shown that the end of its remover's right spares it"),
     (5_109_285, "who got a row of its own below, after a removal above, was not judged anew"),
     (5_110_427, "a subgroup was forgotten, because the op that names it was dead when the node started"),
+    (7_300_510, "a subgroup that only its liar of a founder and a removed member had was said to have to be followed"),
 ];

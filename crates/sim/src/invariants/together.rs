@@ -109,7 +109,8 @@ fn settled_group(world: &mut World, group: GroupId, infos: &[(usize, GroupInfo)]
     Ok(())
 }
 
-/// A subgroup that an honest host has, and in which a member of its parent is nobody, or which it has not.
+/// A subgroup that an honest member of its parent has, and in which another is nobody, or which that one has not. Who is
+/// out may have it too, and gives it to nobody, nor does a liar that founded it.
 fn unfollowed(world: &mut World, host: usize, governance: &Governance) -> Option<GroupId> {
     let mut shown =
         |host: usize, group: GroupId| match world.look(host, Command::GroupShow(Selector(group.to_string()))) {
@@ -119,7 +120,10 @@ fn unfollowed(world: &mut World, host: usize, governance: &Governance) -> Option
     let is_in = |info: GroupInfo| info.role.is_some();
     let children = governance.state().subgroups();
     let lacking: Vec<GroupId> = children.filter(|child| !shown(host, *child).is_some_and(is_in)).collect();
-    let hosts = world.honest_up();
+    let state = governance.state();
+    let is_in_parent =
+        |host: &usize| member_key(world, *host, state.group()).is_some_and(|member| state.standing(&member).is_some());
+    let hosts: Vec<usize> = world.honest_up().into_iter().filter(is_in_parent).collect();
     lacking.into_iter().find(|child| {
         let shown = |other: &usize| world.look(*other, Command::GroupShow(Selector(child.to_string()))).is_some();
         hosts.iter().any(shown)
