@@ -51,21 +51,35 @@ fn fold(mut lines: BTreeMap<String, Line>) -> Result<Outcome, Box<dyn Error>> {
     let genesis = lines.values().find(is_beginning).cloned().ok_or("no genesis")?;
     lines.remove(&genesis.id);
     let mut levels = Levels::genesis(genesis.id.clone(), genesis.author);
-    let mut admitted = BTreeSet::from([genesis.id]);
     let mut rejected = BTreeSet::new();
-    loop {
-        let is_decided = |id: &String| admitted.contains(id) || rejected.contains(id);
-        let next = lines.values().find(|line| line.parents.iter().all(is_decided)).map(|line| line.id.clone());
-        let Some(line) = next.and_then(|id| lines.remove(&id)) else { break };
-        let verdict = match action(&line) {
-            Some(action) => levels.apply(line.id.clone(), line.author, &line.parents, action).is_ok(),
-            None => false,
-        };
-        if verdict {
-            admitted.insert(line.id)
-        } else {
-            rejected.insert(line.id)
-        };
+    // Each line after its parents, whatever became of these.
+    let mut children: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut undecided: BTreeMap<String, usize> = BTreeMap::new();
+    for line in lines.values() {
+        let parents: BTreeSet<&String> = line.parents.iter().collect();
+        undecided.insert(line.id.clone(), parents.len());
+        for parent in parents {
+            children.entry(parent.clone()).or_default().push(line.id.clone());
+        }
+    }
+    let mut ready: BTreeSet<String> =
+        undecided.iter().filter(|(_, left)| **left == 0).map(|(id, _)| id.clone()).collect();
+    let mut decided = Some(genesis.id);
+    while let Some(id) = decided {
+        for child in children.remove(&id).into_iter().flatten() {
+            let left = undecided.entry(child.clone()).or_default();
+            *left -= 1;
+            if *left == 0 {
+                ready.insert(child);
+            }
+        }
+        decided = ready.pop_first();
+        let Some(line) = decided.as_ref().and_then(|id| lines.remove(id)) else { continue };
+        let is_admitted = action(&line)
+            .is_some_and(|action| levels.apply(line.id.clone(), line.author, &line.parents, action).is_ok());
+        if !is_admitted {
+            rejected.insert(line.id);
+        }
     }
     // What is left waits for parents that never come: it is in nobody's past, so it is no part of the history.
     rejected.extend(lines.into_keys());

@@ -160,7 +160,7 @@ fn fold(setup: &Setup, report: &mut Report) -> Result<()> {
             ("slowestMs", "the slowest op", "ms"),
         ] {
             let value = found.get(key).and_then(Value::as_f64).ok_or_else(|| anyhow!("no {key} in `{line}`"))?;
-            report.add(format!("fold of 10,000 ops, {history}: {what}"), value, unit, None);
+            report.add(format!("fold of governance ops, {history}: {what}"), value, unit, None);
         }
     }
     Ok(())

@@ -217,7 +217,8 @@ impl<Id: Ord + Clone, M: Ord + Clone, P> Graph<Id, M, P> {
     /// Whether `a` is one of `heads` or in the past of one.
     #[must_use]
     pub fn is_within(&self, a: Ix, heads: &BTreeSet<Ix>) -> bool {
-        heads.iter().any(|&head| a == head || self.is_past(a, head))
+        // What comes after an op has a greater index.
+        heads.contains(&a) || heads.range(a..).any(|&head| self.is_past(a, head))
     }
 
     /// The order of all walks: by height, then id.
@@ -255,6 +256,9 @@ impl<Id: Ord + Clone, M: Ord + Clone, P> Graph<Id, M, P> {
     /// put an op beside a whole log.
     #[must_use]
     pub fn rivals_beside(&self, x: Ix, heads: &BTreeSet<Ix>) -> BTreeSet<Ix> {
+        if heads.iter().all(|&head| self.is_past(head, x)) {
+            return BTreeSet::new();
+        }
         let effects = &self.node(x).effects;
         let changed = effects.changes.iter().map(|(member, _)| member);
         let relied_on = effects.relies.iter().map(|(member, _)| member);
