@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
+use std::io::{ErrorKind, Write as _};
 
 use mesto_governance::fold::levels::{LevelAction, Levels};
 use mesto_governance::{Capabilities, Capability, Role, Standing};
@@ -34,7 +35,7 @@ struct Outcome {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).ok_or("usage: fold FILE")?;
-    let text = std::fs::read_to_string(path)?;
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
     let mut lines: BTreeMap<String, Line> = BTreeMap::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let line: Line = serde_json::from_str(line).map_err(|error| format!("line {}: {error}", number + 1))?;
@@ -42,7 +43,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             lines.insert(line.id.clone(), line);
         }
     }
-    println!("{}", serde_json::to_string(&fold(lines)?)?);
+    let outcome = serde_json::to_string(&fold(lines)?)?;
+    // Whoever reads it may have read enough.
+    writeln!(std::io::stdout(), "{outcome}")
+        .or_else(|error| if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })?;
     Ok(())
 }
 

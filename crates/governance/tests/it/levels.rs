@@ -244,6 +244,25 @@ fn whoever_is_added_after_a_removal_is_back() {
 }
 
 #[test]
+fn who_is_added_as_less_from_before_their_grant_is_less_until_the_role_is_given_again() {
+    let mut scene = Scene::new();
+    // The owner makes 4 an admin. A manager, by ops that do not know of that, adds 4 as a reader.
+    scene.op(10, 0, &[], Act::Set(4, 4));
+    scene.op(11, 4, &[10], Act::Name);
+    scene.rejects(20, 3, &[10], Act::Set(4, 1));
+    scene.op(21, 3, &[], Act::Set(4, 1));
+    assert_eq!((scene.level(4), scene.levels.dead()), (1, vec![11]));
+    // Whoever outranks the manager gives the role again, knowing of both.
+    scene.op(30, 0, &[11, 21], Act::Set(4, 4));
+    scene.op(31, 4, &[30], Act::Name);
+    assert_eq!((scene.level(4), scene.levels.dead()), (4, vec![11]));
+    // And once the manager is removed, it does so no more, however it dates that.
+    scene.op(40, 0, &[31], Act::Remove(3));
+    scene.op(41, 3, &[], Act::Set(4, 1));
+    assert_eq!((scene.level(4), scene.level(3)), (4, 0));
+}
+
+#[test]
 fn nobody_undoes_a_leave_by_removing_who_left() {
     let mut scene = Scene::new();
     scene.op(10, 3, &[], Act::Leave);
