@@ -28,6 +28,10 @@ pub const SEEDS: &[(u64, &str)] = &[
     (500_373, "a host that reads a context with nobody but a liar was said to have to be ready"),
     (1_001_881, "who was let into a subgroup by somebody that was removed above never learned that it is out"),
     (6_114_235, "what a puppet wrote counted again, because a later restriction kept what stood on top of it"),
+    (
+        7_435_696,
+        "who had been let in again, as a member knew and somebody who was out did not, was said to read what it may not",
+    ),
     (6_120_386, "with many heads above, a delta named too few of them, and was refused by some hosts for good"),
 ];
 
@@ -70,5 +74,6 @@ pub const DEEP_SEEDS: &[(u64, &str)] = &[
     (5_111_945, "who was shown its removal was not shown that the end of its remover's right spares it"),
     (5_109_285, "who got a row of its own below, after a removal above, was not judged anew"),
     (5_110_427, "a subgroup was forgotten, because the op that names it was dead when the node started"),
+    (7_319_290, "the key of a subgroup, opened with one that a liar had given away, was taken for a leak"),
     (7_300_510, "a subgroup that only its liar of a founder and a removed member had was said to have to be followed"),
 ];

@@ -70,7 +70,7 @@ fn overheard(
             hosts.iter().filter(|(_, names, _)| names.iter().all(is_out)).map(|(host, ..)| *host).collect()
         });
         for (host, _, keys) in hosts.iter().filter(|(host, ..)| closed.contains(host)) {
-            if keys.contains(&body.key) && !world.given_by_liar.contains(&(*host, body.key)) {
+            if keys.contains(&body.key) {
                 found.push(Violation::Overheard { host: *host, domain: format!("{context:?}"), delta });
             }
         }
@@ -92,36 +92,37 @@ struct Ops {
 }
 
 impl Ops {
-    fn of(world: &World, host: usize, group: GroupId) -> Self {
-        let snapshot = world.hosts[host].disk.snapshot();
-        let lineage = lineage(&snapshot, group);
-        let read = |group: &GroupId| {
-            let ledger = Ledger::new(snapshot.clone(), group.log());
-            let entries = ledger.ids().into_iter().filter_map(|id| ledger.entry(&id)).collect::<Vec<_>>();
-            entries.into_iter().filter_map(|entry| Some((entry.id(), (Op::decode(&entry).ok()?, entry))))
-        };
-        let by_id = lineage.iter().flat_map(read).map(|(id, (op, entry))| (id, (entry, op))).collect();
+    /// Those that honest hosts hold: who is out may know of more ops than who is in, and not of all that these know.
+    fn of(world: &World, reference: usize, group: GroupId) -> Self {
+        let lineage = lineage(&world.hosts[reference].disk.snapshot(), group);
+        let mut by_id = BTreeMap::new();
+        for host in world.honest_up() {
+            let snapshot = world.hosts[host].disk.snapshot();
+            for of in &lineage {
+                let ledger = Ledger::new(snapshot.clone(), of.log());
+                let entries = ledger.ids().into_iter().filter_map(|id| ledger.entry(&id));
+                by_id.extend(entries.filter_map(|entry| Some((entry.id(), (Op::decode(&entry).ok()?, entry)))));
+            }
+        }
+        let by_id = by_id.into_iter().map(|(id, (op, entry))| (id, (entry, op))).collect();
         Self { lineage, by_id }
     }
 
-    /// The keys of the group that a host has, or can open with what it has: keys of a subgroup with those of its parent.
+    /// The keys of the group that a host has, or can open with what it has: keys of a subgroup with those of its parent. Not
+    /// those that a liar's node gave away, nor what these open.
     fn opened(&self, world: &World, host: usize) -> Option<BTreeSet<KeyId>> {
-        let (_, mut keys) = held(world, host, self.lineage.first()?)?;
-        let above = self.lineage.iter().skip(1).filter_map(|group| held(world, host, group));
-        let mut all: BTreeSet<KeyId> = above.flat_map(|(_, keys)| keys).chain(keys.iter().copied()).collect();
-        let wrap = |action: &Action| {
-            let Action::KeyEpochStarted(started) = action else { return None };
-            Some((started.key, started.parent.as_ref()?.parent))
-        };
-        let actions = self.by_id.values().flat_map(|(_, op)| &op.actions);
-        let wraps: Vec<(KeyId, KeyId)> = actions.filter_map(wrap).collect();
-        for _ in &self.lineage {
-            let opened: Vec<KeyId> =
-                wraps.iter().filter(|(_, under)| all.contains(under)).map(|(key, _)| *key).collect();
-            all.extend(opened);
-        }
-        keys.extend(all);
-        Some(keys)
+        held(world, host, self.lineage.first()?)?;
+        let own = self.lineage.iter().filter_map(|group| held(world, host, group)).flat_map(|(_, keys)| keys);
+        let given = world.given_by_liar.iter().filter(|(to, _)| *to == host).map(|(_, key)| *key);
+        let epochs = self.by_id.values().flat_map(|(_, op)| &op.actions).filter_map(|action| match action {
+            Action::KeyEpochStarted(started) => Some(started),
+            _ => None,
+        });
+        let below = epochs.clone().filter_map(|epoch| Some((epoch.key, epoch.parent.as_ref()?.parent)));
+        let before = epochs.flat_map(|epoch| epoch.history.iter().map(|wrap| (wrap.previous, epoch.key)));
+        let below: Vec<(KeyId, KeyId)> = below.collect();
+        let given = opened_with(given.collect(), &below.iter().copied().chain(before).collect::<Vec<_>>());
+        Some(opened_with(own.collect(), &below).difference(&given).copied().collect())
     }
 
     /// What is within heads; nothing if something of it is not there.
@@ -155,6 +156,18 @@ impl Ops {
             let is_about = |action| target(action).is_some_and(|target| revokers.contains(&target));
             op.actions.iter().any(|action| lets_in(action, *id, member, domain) || is_about(action))
         })
+    }
+}
+
+/// Keys, and all that they open one after another; each of `wraps` is of a key under another one.
+fn opened_with(mut keys: BTreeSet<KeyId>, wraps: &[(KeyId, KeyId)]) -> BTreeSet<KeyId> {
+    loop {
+        let known = keys.len();
+        let opened = wraps.iter().filter(|(_, under)| keys.contains(under)).map(|(key, _)| *key).collect::<Vec<_>>();
+        keys.extend(opened);
+        if keys.len() == known {
+            return keys;
+        }
     }
 }
 
