@@ -34,7 +34,7 @@ use crate::ledger::{self, Ledger};
 use crate::world::World;
 use audience::group_of;
 pub(crate) use audience::member_key;
-pub(crate) use banned::is_removed;
+pub(crate) use banned::{is_removed, removals};
 pub(crate) use folds::lineage;
 
 impl World {

@@ -74,6 +74,11 @@ pub const DEEP_SEEDS: &[(u64, &str)] = &[
     (5_111_945, "who was shown its removal was not shown that the end of its remover's right spares it"),
     (5_109_285, "who got a row of its own below, after a removal above, was not judged anew"),
     (5_110_427, "a subgroup was forgotten, because the op that names it was dead when the node started"),
+    (
+        7_325_442,
+        "who goes by several keys in one tree was not told that the row above, which it would inherit, had ended",
+    ),
+    (7_322_580, "who had been let in again by somebody that left since was said to be known to be out"),
     (7_319_290, "the key of a subgroup, opened with one that a liar had given away, was taken for a leak"),
     (7_300_510, "a subgroup that only its liar of a founder and a removed member had was said to have to be followed"),
 ];

@@ -44,11 +44,17 @@ impl Governance {
         ops.collect::<BTreeSet<EntryId>>().into_iter().collect()
     }
 
-    /// What shows somebody who is no member that it is none.
+    /// What shows somebody who is no member that it is none: here, and by what it would inherit. Who is known by another
+    /// key above is not shown the latter as a former member there.
     fn shown_to(&self, member: &PublicKey) -> Causes {
         let mut causes = self.undone(member);
         causes.own.extend(self.state().people.get(member).into_iter().flat_map(|person| person.ended.ops()));
         self.uphold(&mut causes, 0, &mut BTreeSet::new());
+        if let Some(parent) = &self.parent {
+            let more = parent.shown_to(member);
+            causes.above.extend(more.own.into_iter().map(|op| (0, op)));
+            causes.above.extend(more.above.into_iter().map(|(further, op)| (1 + further, op)));
+        }
         causes
     }
 

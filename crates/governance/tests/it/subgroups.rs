@@ -426,3 +426,24 @@ fn who_is_let_in_below_after_it_was_removed_above_is_judged_anew() {
     let applied = child.apply(&row).unwrap();
     assert!(applied.rejudge, "{applied:?}");
 }
+
+#[test]
+fn who_lost_its_row_below_and_then_the_one_above_is_shown_both() {
+    let (mut forest, root, child) = scene();
+    let deep = forest.subgroup(1, child);
+    forest.act(1, deep, vec![add(4, Role::Member, Capabilities::DEFAULT)]);
+    let below = forest.act(1, deep, vec![remove(4)]);
+    let knows = |forest: &Forest, group: GroupId| {
+        let governance = &forest.groups[&group];
+        (
+            governance.endings_of(&id(4)),
+            governance.endings_above(&id(4), &child),
+            governance.endings_above(&id(4), &root),
+        )
+    };
+    // What it would inherit it still has.
+    assert_eq!(knows(&forest, deep), (vec![], vec![], vec![]));
+    let above = forest.act(0, root, vec![remove(4)]);
+    assert_eq!(knows(&forest, deep), (vec![below], vec![], vec![above]));
+    assert_eq!(knows(&forest, child), (vec![], vec![], vec![above]));
+}

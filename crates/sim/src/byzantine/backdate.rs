@@ -156,11 +156,12 @@ impl World {
         seen
     }
 
-    /// Whether every honest member of a group knows that a host's member was removed from it.
+    /// Whether every honest member of a group knows that a host's member was removed from it, for the last time: somebody
+    /// who left since may have let it in again, and not all have heard of that.
     fn is_known_to_be_out(&mut self, host: usize, group: GroupId) -> bool {
         let Some(member) = crate::invariants::member_key(self, host, group) else { return false };
         let honest: Vec<usize> = (0..self.hosts.len()).filter(|other| self.is_honest(*other)).collect();
-        let mut is_known = false;
+        let mut knowing = Vec::new();
         for other in honest {
             let Some(own) = crate::invariants::member_key(self, other, group) else { continue };
             let Some(governance) = self.fold_of(other, group) else { continue };
@@ -170,9 +171,14 @@ impl World {
             if !crate::invariants::is_removed(&governance, &member) {
                 return false;
             }
-            is_known = true;
+            knowing.push(governance);
         }
-        is_known
+        if knowing.is_empty() {
+            return false;
+        }
+        let Some(all) = self.fold_of_all(group) else { return false };
+        let removals = crate::invariants::removals(&all, &member);
+        knowing.iter().all(|governance| removals.iter().any(|op| governance.holds(op)))
     }
 }
 

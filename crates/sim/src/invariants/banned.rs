@@ -14,6 +14,11 @@ use crate::world::World;
 
 /// Whether somebody is out of a group because others removed it: who leaves takes nothing from what it does beside that.
 pub(crate) fn is_removed(governance: &Governance, member: &PublicKey) -> bool {
+    !removals(governance, member).is_empty()
+}
+
+/// The ops by which others put somebody out of a group; none if it is no more out, or left since.
+pub(crate) fn removals(governance: &Governance, member: &PublicKey) -> Vec<EntryId> {
     let has = |op: &EntryId, ends: &dyn Fn(&PublicKey, &Action) -> bool| {
         governance.op(op).is_some_and(|(author, op)| op.actions.iter().any(|action| ends(&author, action)))
     };
@@ -23,7 +28,9 @@ pub(crate) fn is_removed(governance: &Governance, member: &PublicKey) -> bool {
     // Of the ops that show that it is out, those that put it out: it can have left after others had removed it once.
     let mut ends = governance.endings_of(member);
     ends.retain(|op| has(op, &removes) || has(op, &leaves));
-    governance.newest_of(ends).iter().any(|op| has(op, &removes))
+    let mut newest = governance.newest_of(ends);
+    newest.retain(|op| has(op, &removes));
+    newest
 }
 
 /// At the end, of a liar that is still out.

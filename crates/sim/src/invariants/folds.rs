@@ -1,13 +1,14 @@
 //! Groups folded again from a host's durable logs, from nothing: a subgroup below the fold of its ancestors.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mesto_governance::fold::SUBGROUP_DEPTH_MAX;
 use mesto_governance::{Governance, GroupId};
 use mesto_node::command::{Command, Reply, Selector};
 use mesto_node::store::Snapshot;
-use mesto_oplog::EntryId;
 use mesto_oplog::dag::DagRead;
+use mesto_oplog::{EntryId, Stamp, Verified};
 
 use super::Violation;
 use crate::ledger::{self, Ledger};
@@ -47,6 +48,27 @@ fn fold(snapshot: &Arc<dyn Snapshot>, lineage: &[GroupId], cuts: Option<&[usize]
     (all.is_ok() || cuts.is_some()).then_some(governance)
 }
 
+/// The fold of all that any host holds of a group's log, below the same of its ancestors.
+fn fold_of_all(snapshots: &[Arc<dyn Snapshot>], lineage: &[GroupId]) -> Option<Governance> {
+    let (group, above) = lineage.split_first()?;
+    // Each op is stamped later than its parents, and the first one before all.
+    let mut ops: BTreeMap<(Stamp, EntryId), Verified> = BTreeMap::new();
+    for snapshot in snapshots {
+        let ledger = Ledger::new(Arc::clone(snapshot), group.log());
+        let entries = ledger.ids().into_iter().filter_map(|id| ledger.entry(&id));
+        ops.extend(entries.map(|entry| ((entry.header().stamp, entry.id()), entry)));
+    }
+    let mut ops = ops.into_values();
+    let genesis = ops.next()?;
+    let mut governance = if above.is_empty() {
+        Governance::genesis(&genesis).ok()?
+    } else {
+        Governance::genesis_below(&genesis, &Arc::new(fold_of_all(snapshots, above)?)).ok()?
+    };
+    ops.try_for_each(|op| governance.apply(&op).map(drop)).ok()?;
+    Some(governance)
+}
+
 /// At the end: what a host came to op by op, in whatever order they came and above or below first, is what the rules make
 /// of all of them.
 pub(super) fn check(world: &mut World, host: usize) {
@@ -82,6 +104,13 @@ impl World {
         }
         self.folds.insert(ids, governance.clone());
         Some(governance)
+    }
+
+    /// The fold of all that the hosts hold together of a group, whoever is a member of it.
+    pub(crate) fn fold_of_all(&self, group: GroupId) -> Option<Governance> {
+        let snapshots: Vec<Arc<dyn Snapshot>> = self.hosts.iter().map(|host| host.disk.snapshot()).collect();
+        let lineage = snapshots.iter().map(|snapshot| lineage(snapshot, group)).max_by_key(Vec::len)?;
+        fold_of_all(&snapshots, &lineage)
     }
 }
 
