@@ -2,7 +2,8 @@
 //!
 //! Whoever is a member of a group is a member of its subgroups, and follows all of them. A subgroup cannot be folded
 //! without its ancestors: whoever is a member of it alone follows their governance, and nothing else of them. In all
-//! groups of a tree a node has one member key.
+//! groups of a tree a node has one member key, as a rule: who was let in by a card in one and by a ticket in another can
+//! have two.
 //!
 //! How many subgroups are followed because they are there has a bound, and so has what one member can take of it. Those
 //! beyond it are followed as soon as there is room; those to which we were let in by a row of their own, or that we begin
