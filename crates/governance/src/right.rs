@@ -116,6 +116,17 @@ pub enum Denied {
     ReadOnly(PublicKey),
 }
 
+/// By what a member may do something in a context.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum By {
+    /// Its standing in the group.
+    Standing,
+    /// Having registered the context.
+    Creator,
+    /// A right in the context that it was given.
+    Right(ContextRight),
+}
+
 impl GroupState {
     /// Whether `member` may do `right`.
     ///
@@ -138,10 +149,10 @@ impl GroupState {
                 let need = self.need_to_join(member, context)?;
                 self.meets(member, need)
             }
-            Right::ManageContext(context) => self.meets(member, self.need_to_manage(member, context)?),
-            Right::NameContext(context) => self.meets(member, self.need_to_name(member, context)?),
-            Right::DetachContext(context) => self.meets(member, self.need_to_detach(member, context)?),
-            Right::SetContextApplication(context) => self.meets(member, self.need_to_release(member, context)?),
+            Right::ManageContext(context) => self.meets(member, self.need_to_manage(member, context)?.0),
+            Right::NameContext(context) => self.meets(member, self.need_to_name(member, context)?.0),
+            Right::DetachContext(context) => self.meets(member, self.need_to_detach(member, context)?.0),
+            Right::SetContextApplication(context) => self.meets(member, self.need_to_release(member, context)?.0),
             Right::WriteContext(context) => self.has_writer(member, context),
             Right::ManageSubgroups => self.meets(member, Need::level(Level::Admin)),
             Right::TransferOwnership | Right::DeleteGroup => self.meets(member, Need::level(Level::Owner).directly()),
@@ -248,35 +259,45 @@ impl GroupState {
 
     /// Visibility and allowlist: the creator, whoever was given the right, and admins of the group itself. An admin of an
     /// ancestor has no say in who reads.
-    pub(crate) fn need_to_manage(&self, member: &PublicKey, context: ContextId) -> Result<Need, Denied> {
-        let row = self.context_row(context)?;
-        let is_theirs = row.is_creator(member) || row.has_right(member, ContextRight::Manage);
-        Ok(if is_theirs { Need::level(Level::Member) } else { Need::level(Level::Admin).directly() })
+    pub(crate) fn need_to_manage(&self, member: &PublicKey, context: ContextId) -> Result<(Need, By), Denied> {
+        self.need_for(member, context, Need::level(Level::Admin).directly(), true, Some(ContextRight::Manage))
     }
 
-    pub(crate) fn need_to_name(&self, member: &PublicKey, context: ContextId) -> Result<Need, Denied> {
-        let row = self.context_row(context)?;
-        let is_theirs = row.is_creator(member) || row.has_right(member, ContextRight::Manage);
-        Ok(Need::level(if is_theirs { Level::Member } else { Level::Admin }))
+    pub(crate) fn need_to_name(&self, member: &PublicKey, context: ContextId) -> Result<(Need, By), Denied> {
+        self.need_for(member, context, Need::level(Level::Admin), true, Some(ContextRight::Manage))
     }
 
-    pub(crate) fn need_to_detach(&self, member: &PublicKey, context: ContextId) -> Result<Need, Denied> {
-        let is_theirs = self.context_row(context)?.is_creator(member);
-        Ok(Need::level(if is_theirs { Level::Member } else { Level::Admin }))
+    pub(crate) fn need_to_detach(&self, member: &PublicKey, context: ContextId) -> Result<(Need, By), Denied> {
+        self.need_for(member, context, Need::level(Level::Admin), true, None)
     }
 
     /// To give and take rights in a context. Who was given one gives none.
-    pub(crate) fn need_to_entrust(&self, member: &PublicKey, context: ContextId) -> Result<Need, Denied> {
-        let is_theirs = self.context_row(context)?.is_creator(member);
-        Ok(if is_theirs { Need::level(Level::Member) } else { Need::level(Level::Admin).directly() })
+    pub(crate) fn need_to_entrust(&self, member: &PublicKey, context: ContextId) -> Result<(Need, By), Denied> {
+        self.need_for(member, context, Need::level(Level::Admin).directly(), true, None)
     }
 
-    pub(crate) fn need_to_release(&self, member: &PublicKey, context: ContextId) -> Result<Need, Denied> {
-        let is_given = self.context_row(context)?.has_right(member, ContextRight::SetApplication);
-        let standing = self.standing(member);
+    pub(crate) fn need_to_release(&self, member: &PublicKey, context: ContextId) -> Result<(Need, By), Denied> {
         let by_capability = Need::capability(Capability::ManageApplication);
-        let is_needed = is_given && !standing.is_some_and(|standing| standing.satisfies(by_capability));
-        Ok(if is_needed { Need::level(Level::Member) } else { by_capability })
+        self.need_for(member, context, by_capability, false, Some(ContextRight::SetApplication))
+    }
+
+    /// What something in a context takes of `member`, and by what it may: as the creator, if `is_creators`; else by a
+    /// standing that is enough `alone`; else by a `right` that it was given. A right is not what it does it by where it
+    /// could do without, or whoever can take the right could undo what an admin did.
+    fn need_for(
+        &self,
+        member: &PublicKey,
+        context: ContextId,
+        alone: Need,
+        is_creators: bool,
+        right: Option<ContextRight>,
+    ) -> Result<(Need, By), Denied> {
+        let row = self.context_row(context)?;
+        if is_creators && row.is_creator(member) {
+            return Ok((Need::level(Level::Member), By::Creator));
+        }
+        let given = right.filter(|&right| row.has_right(member, right) && self.meets(member, alone).is_err());
+        Ok(given.map_or((alone, By::Standing), |right| (Need::level(Level::Member), By::Right(right))))
     }
 
     pub(crate) fn context_row(&self, context: ContextId) -> Result<&crate::fold::Context, Denied> {

@@ -171,7 +171,8 @@ pub(crate) fn admit(
         height: view.heads.iter().map(|&head| graph.node(head).height + 1).max().unwrap_or(0),
         author,
         rank,
-        is_past: &|_| true,
+        // It comes after everything, and is not in the graph yet.
+        precedes: &|a, b| a != graph.next() && (b == graph.next() || graph.is_past(a, b)),
     };
     let mut admission = Admission {
         graph,

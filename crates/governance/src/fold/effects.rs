@@ -12,6 +12,8 @@ pub enum Door<M> {
     Invitation(InvitationId),
     /// A right of a member in one context.
     Right(ContextId, M, ContextRight),
+    /// What a member has in contexts, as their creator or by rights. The end of its row closes it, whatever it inherits.
+    Places(M),
 }
 
 /// The meaning of an op for the fold.
@@ -27,8 +29,8 @@ pub struct Effects<M> {
     pub transfers: bool,
     /// Ops that must be live for it to be live.
     pub rests_on: Vec<Ix>,
-    /// The doors that it came through, and the ops that opened them.
-    pub enters: Vec<(Door<M>, Ix)>,
+    /// The doors that it came through, each with the ops that opened it, of which one is enough.
+    pub enters: Vec<(Door<M>, Vec<Ix>)>,
     /// The invitation that it claims, and how many may.
     pub claims: Option<(InvitationId, u32)>,
     /// Doors that it closes.
@@ -54,7 +56,7 @@ impl<M: PartialEq> Effects<M> {
     /// Whether this is a revocation: an op that may void others.
     #[must_use]
     pub fn revokes(&self) -> bool {
-        !self.closes.is_empty() || (!self.is_leave && !self.changes.is_empty())
+        !self.is_leave && (!self.closes.is_empty() || !self.changes.is_empty())
     }
 
     /// Whether this, if it is effective and concurrent with `other`, voids it. `inherits` tells whether a member

@@ -57,7 +57,7 @@ pub struct Graph<Id: Ord + Clone, M: Ord + Clone, P> {
     pub(super) entering: OrdMap<Door<M>, Vector<Ix>>,
     /// By invitation: the ops that claim it.
     pub(super) claiming: OrdMap<InvitationId, Vector<Ix>>,
-    /// By op: the ops that rest on it.
+    /// By op: the ops that rest on it, or came through a door that it opened.
     pub(super) resting: OrdMap<Ix, Vector<Ix>>,
     /// The ops that hand the group to another owner.
     pub(super) transfers: Vector<Ix>,
@@ -167,8 +167,11 @@ impl<Id: Ord + Clone, M: Ord + Clone, P> Graph<Id, M, P> {
         for door in &effects.closes {
             self.closing.entry(door.clone()).or_default().push_back(ix);
         }
-        for (door, _) in &effects.enters {
+        for (door, opened) in &effects.enters {
             self.entering.entry(door.clone()).or_default().push_back(ix);
+            for &opening in opened {
+                self.resting.entry(opening).or_default().push_back(ix);
+            }
         }
         if let Some((invitation, _)) = &effects.claims {
             self.claiming.entry(*invitation).or_default().push_back(ix);
@@ -186,10 +189,9 @@ impl<Id: Ord + Clone, M: Ord + Clone, P> Graph<Id, M, P> {
         self.seats.get(member).into_iter().flat_map(|seats| seats.iter().rev().copied())
     }
 
-    /// The live claims that came before dead ones of the same invitation.
+    /// The live claims and transfers of ownership that came before dead ones, where not both could stand.
     pub fn preferred(&self, dead: &imbl::OrdSet<Ix>) -> impl Iterator<Item = Ix> {
-        let lost = dead.iter().filter(|&&op| self.node(op).effects.claims.is_some());
-        lost.flat_map(|&op| self.rivals_before(op)).filter(|rival| !dead.contains(rival))
+        dead.iter().flat_map(|&op| self.rivals_before(op)).filter(|rival| !dead.contains(rival))
     }
 
     /// The ops that come before `op`, in walk order, at what there is only so much of: other claims of its invitation, other

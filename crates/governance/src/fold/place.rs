@@ -54,7 +54,7 @@ impl Fold<EntryId, PublicKey, Arc<Admitted>> for GroupState {
             height: node.height,
             author: node.payload.author,
             rank: &node.rank,
-            is_past: &|other| graph.is_past(other, x),
+            precedes: &|a, b| graph.is_past(a, b),
         };
         self.roster.place(graph, x);
         for (member, (sealing, peer)) in &node.payload.keys {
@@ -203,7 +203,7 @@ impl GroupState {
             delisted: imbl::OrdSet::new(),
         };
         row.founded.set(op, true);
-        row.founded.set_beside(op, &self.person(op.author).ended, false);
+        row.founded.end_beside(op, &self.person(op.author).ended, false);
         self.contexts.insert(id, Arc::new(row));
         self.place_allowed(op, id, op.author);
     }
@@ -217,7 +217,7 @@ impl GroupState {
             context.gates.insert(op.ix);
             let slot = context.allowlist.entry(member).or_default();
             slot.set(op, true);
-            slot.set_beside(op, &ended, false);
+            slot.end_beside(op, &ended, false);
         }
     }
 
@@ -228,7 +228,7 @@ impl GroupState {
         if let Some(context) = self.contexts.get_mut(&id) {
             let slot = Arc::make_mut(context).identities.entry(identity).or_default();
             slot.set(op, Some(op.author));
-            slot.set_beside(op, &ended, None);
+            slot.end_beside(op, &ended, None);
         }
     }
 
@@ -266,7 +266,7 @@ impl GroupState {
         for right in ContextRight::of_bits(bits).into_iter().flatten() {
             let slot = Arc::make_mut(context).rights.entry((member, right)).or_default();
             slot.set(op, is_given);
-            slot.set_beside(op, &ended, false);
+            slot.end_beside(op, &ended, false);
         }
     }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::above::Upper;
+use super::effects::Door;
 use super::graph::{Graph, Ix};
 use super::roster::least;
 use crate::id::InvitationId;
@@ -101,9 +102,14 @@ impl<Id: Ord + Clone, M: Ord + Clone, P> Graph<Id, M, P> {
         effects.rests_on.iter().all(|&under| !is_dead(under))
             && effects.relies.iter().all(|(member, need)| self.has(member, *need, x, upper, is_dead))
             && effects.enters.iter().all(|(door, opened)| {
-                let mut closing = self.closing.get(door).into_iter().flatten();
-                !closing.any(|&op| self.is_past(op, x) && !self.is_past(op, *opened) && !is_dead(op))
+                opened.iter().any(|&opening| !is_dead(opening) && !self.is_closed(door, opening, x, is_dead))
             })
+    }
+
+    /// Whether a live op in the past of `x` closes a door that `opening` had opened before or beside it.
+    fn is_closed(&self, door: &Door<M>, opening: Ix, x: Ix, is_dead: &dyn Fn(Ix) -> bool) -> bool {
+        let mut closing = self.closing.get(door).into_iter().flatten().copied();
+        closing.any(|op| op != opening && self.is_past(op, x) && !self.is_past(op, opening) && !is_dead(op))
     }
 
     /// Whether the support of `x` hangs on an op that was dead at some stage.
@@ -115,7 +121,9 @@ impl<Id: Ord + Clone, M: Ord + Clone, P> Graph<Id, M, P> {
         !doubted.is_empty()
             && (effects.rests_on.iter().any(|&under| doubted.contains(&under))
                 || effects.relies.iter().any(|(member, _)| self.seats_of(member).any(is_doubted))
-                || effects.enters.iter().any(|(door, _)| closing(door).any(|&op| is_doubted(op))))
+                || effects.enters.iter().any(|(door, opened)| {
+                    opened.iter().any(|opening| doubted.contains(opening)) || closing(door).any(|&op| is_doubted(op))
+                }))
     }
 
     /// Whether `member` has what `x` needs: by its own row in this log if there is one, else from above.

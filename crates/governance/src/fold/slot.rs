@@ -17,8 +17,8 @@ pub(crate) struct Placing<'a> {
     pub(crate) author: PublicKey,
     /// Its author's rank.
     pub(crate) rank: &'a Rank<EntryId>,
-    /// Whether another op is in its past.
-    pub(crate) is_past: &'a dyn Fn(Ix) -> bool,
+    /// Whether the first of two ops, itself included, is in the past of the second.
+    pub(crate) precedes: &'a dyn Fn(Ix, Ix) -> bool,
 }
 
 /// What the maximal live ops say about one thing.
@@ -44,20 +44,20 @@ impl<T> Default for Slot<T> {
 impl<T> Slot<T> {
     /// Takes in what a live op says; within one op the last word counts.
     pub(crate) fn set(&mut self, op: &Placing<'_>, value: T) {
-        self.said.retain(|said| said.ix != op.ix && !(op.is_past)(said.ix));
+        self.said.retain(|said| said.ix != op.ix && !(op.precedes)(said.ix, op.ix));
         self.said.push(Said { ix: op.ix, id: op.id, rank: op.rank.clone(), value });
         self.said.sort_by(|a, b| (&a.rank, b.id).cmp(&(&b.rank, a.id)));
     }
 
-    /// Takes in `value` from those ops of `other` that are concurrent with `op`: what ends a membership ends what
-    /// was said beside it, whichever comes first.
-    pub(crate) fn set_beside<U>(&mut self, op: &Placing<'_>, other: &Slot<U>, value: T)
+    /// Takes in `value` from those of `ends` that are in the past of nothing that is said here: what ends a membership
+    /// ends what was said beside it, whichever comes first. Asked for whenever something was said.
+    pub(crate) fn end_beside<U>(&mut self, op: &Placing<'_>, ends: &Slot<U>, value: T)
     where
         T: Clone,
     {
-        for end in &other.said {
-            let is_known = end.ix == op.ix || self.said.iter().any(|said| said.ix == end.ix);
-            if !is_known && !(op.is_past)(end.ix) {
+        for end in &ends.said {
+            let is_over = |said: &Said<T>| said.ix == end.ix || (op.precedes)(end.ix, said.ix);
+            if !self.said.iter().any(is_over) {
                 self.said.push(Said { ix: end.ix, id: end.id, rank: end.rank.clone(), value: value.clone() });
             }
         }

@@ -1,6 +1,8 @@
 //! Which key epoch is written under, and who may be given a key: whoever was let in by what died is not.
 
-use mesto_governance::action::{Domain, GroupCreated, JoinByInvitation, MemberRoleSet, PeerHint, recipients_digest};
+use mesto_governance::action::{
+    Domain, GroupCreated, JoinByInvitation, MemberRoleSet, OwnershipTransferred, PeerHint, recipients_digest,
+};
 use mesto_governance::fold::Refusal;
 use mesto_governance::{Action, Capabilities, Change, Claim, EpochKey, Governance, InvitationId, Op, Rejected, Role};
 use mesto_oplog::LogId;
@@ -47,6 +49,25 @@ fn an_epoch_is_of_no_use_once_somebody_it_was_sealed_to_turns_out_to_be_nobody()
         assert!(world.governance.needs_epoch(None) && !world.governance.is_usable(&of(1)));
         assert!(!world.governance.may_hold(&id(9), &of(1)));
     }
+}
+
+#[test]
+fn an_epoch_is_of_no_use_once_the_transfer_of_who_let_in_a_reader_is_lost() {
+    let transfer = |to: u8| vec![Action::OwnershipTransferred(OwnershipTransferred { to: id(to) })];
+    let mut world = World::peopled();
+    let heads = world.governance.heads();
+    let first = world.act_after(0, &heads, transfer(1));
+    let kept = world.entries.pop().unwrap();
+    let mut late = World::peopled();
+    let behind = late.act_after(0, &heads, vec![Action::Merge]);
+    let lost = late.act_after(0, &[behind], transfer(4));
+    let added = late.act_after(4, &[lost], vec![add(9, Role::Member, Capabilities::DEFAULT)]);
+    let action = start(&late, 1, &[0, 1, 2, 3, 4, 5, 9]);
+    late.act_after(3, &[added], action);
+    assert!(late.governance.is_usable(&of(1)) && late.governance.may_hold(&id(9), &of(1)));
+    late.governance.apply(&kept).unwrap();
+    assert!(!late.governance.is_dead(&first) && late.governance.is_dead(&lost) && late.governance.is_dead(&added));
+    assert!(late.governance.needs_epoch(None) && !late.governance.is_usable(&of(1)));
 }
 
 #[test]

@@ -31,6 +31,13 @@ fn quarrel(most: usize) -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..most)
 }
 
+/// Steps by which a few are given places and rights in contexts, lose them, and go and come back.
+fn places(most: usize) -> impl Strategy<Value = Vec<Step>> {
+    let kind = prop::sample::select(vec![0u8, 0, 2, 8, 10, 10, 11, 12, 19, 19, 21]);
+    let step = (1u8..5, kind, 4u8..5, any::<u8>(), any::<u16>(), any::<u16>());
+    prop::collection::vec(step, 1..most)
+}
+
 /// Applies what is admissible of the steps to a peopled group with two contexts and an invitation.
 fn play(steps: &[Step]) -> World {
     let mut world = World::peopled();
@@ -179,6 +186,15 @@ proptest! {
         for entry in &world.entries {
             prop_assert_eq!(again.voided_by(&entry.id()), world.governance.voided_by(&entry.id()));
         }
+    }
+
+    #[test]
+    fn any_order_of_arrival_gives_the_same_places(steps in places(24), seed: u64) {
+        let world = play(&steps);
+        let again = replay(&shuffled(&world.entries, seed));
+        prop_assert_eq!(again.dead(), world.governance.dead());
+        prop_assert_eq!(again.digest(), world.governance.digest());
+        prop_assert_eq!(world.governance.resolved().digest(), world.governance.digest());
     }
 
     #[test]

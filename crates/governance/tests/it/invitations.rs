@@ -168,7 +168,28 @@ fn who_was_removed_needs_a_newer_invitation() {
     let join = claim(&world, newer, 10);
     world.act(5, vec![join]);
     assert!(world.governance.state().member(&id(10)).is_some());
-    // Who left by itself may come back by the old one.
+    // Having come back and left does not make the old one good again.
+    world.act(10, vec![Action::MemberLeft(MemberLeft { keep: vec![] })]);
+    let join = claim(&world, invitation, 10);
+    assert_eq!(world.refused(5, vec![join]), Rejected::InvitationPredatesRemoval(invitation));
+}
+
+#[test]
+fn who_left_by_itself_may_come_back_by_the_same_invitation() {
+    let (mut world, invitation) = invited(5);
+    for _ in 0..2 {
+        let join = claim(&world, invitation, 10);
+        world.act(5, vec![join]);
+        assert!(world.governance.state().member(&id(10)).is_some());
+        world.act(10, vec![Action::MemberLeft(MemberLeft { keep: vec![] })]);
+    }
+    // A removal that is void was none.
+    let start = world.governance.heads();
+    let join = claim(&world, invitation, 10);
+    let back = world.act(5, vec![join]);
+    world.act_after(2, &[back], vec![remove(10)]);
+    world.act_after(1, &start, vec![remove(2)]);
+    assert!(world.governance.state().member(&id(10)).is_some());
     world.act(10, vec![Action::MemberLeft(MemberLeft { keep: vec![] })]);
     let join = claim(&world, invitation, 10);
     world.act(5, vec![join]);

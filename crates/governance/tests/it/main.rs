@@ -12,6 +12,7 @@ mod histories;
 mod invitations;
 mod levels;
 mod ownership;
+mod places;
 mod reference;
 mod rules;
 mod subgroup_epochs;

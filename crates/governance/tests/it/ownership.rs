@@ -39,6 +39,18 @@ fn ownership_goes_to_a_member_and_the_old_owner_is_an_admin() {
 }
 
 #[test]
+fn a_former_owner_who_is_made_a_member_is_no_manager() {
+    let mut world = World::peopled();
+    world.act(0, transfer(1));
+    assert_eq!(level(&world, 0), Some(Level::Admin));
+    let demote =
+        MemberRoleSet { member: id(0), role: Role::Member, capabilities: None, keep: vec![], descendants: vec![] };
+    world.act(1, vec![Action::MemberRoleSet(demote)]);
+    let row = world.governance.state().member(&id(0)).unwrap();
+    assert_eq!((row.level, row.capabilities), (Level::Member, Capabilities::DEFAULT));
+}
+
+#[test]
 fn of_transfers_at_one_time_the_least_stands_and_what_rests_on_the_others_falls() {
     let mut world = World::peopled();
     let start = world.governance.heads();

@@ -11,20 +11,21 @@ use crate::context_right::ContextRight;
 use crate::fold::effects::Door;
 use crate::fold::graph::Ix;
 use crate::id::ContextId;
-use crate::right::Denied;
+use crate::right::{By, Denied};
 use crate::role::Level;
 use crate::standing::Need;
 
 impl Admission<'_> {
     pub(super) fn detach(&mut self, context: ContextRef) -> Result<Need, Rejected> {
         let id = self.context(context)?;
-        Ok(self.scratch.need_to_detach(&self.candidate.author, id)?)
+        let found = self.scratch.need_to_detach(&self.candidate.author, id)?;
+        Ok(self.enter(id, found))
     }
 
     pub(super) fn name_context(&mut self, context: ContextRef) -> Result<Need, Rejected> {
         let id = self.context(context)?;
-        let need = self.scratch.need_to_name(&self.candidate.author, id)?;
-        Ok(self.by_right(id, ContextRight::Manage, need))
+        let found = self.scratch.need_to_name(&self.candidate.author, id)?;
+        Ok(self.enter(id, found))
     }
 
     pub(super) fn leave_context(&mut self, left: &ContextLeft) -> Result<Need, Rejected> {
@@ -86,40 +87,41 @@ impl Admission<'_> {
 
     pub(super) fn manage(&mut self, context: ContextRef) -> Result<Need, Rejected> {
         let id = self.context(context)?;
-        let need = self.scratch.need_to_manage(&self.candidate.author, id)?;
-        Ok(self.by_right(id, ContextRight::Manage, need))
+        let found = self.scratch.need_to_manage(&self.candidate.author, id)?;
+        Ok(self.enter(id, found))
     }
 
     pub(super) fn release(&mut self, context: ContextRef) -> Result<Need, Rejected> {
         let id = self.context(context)?;
-        let need = self.scratch.need_to_release(&self.candidate.author, id)?;
-        Ok(self.by_right(id, ContextRight::SetApplication, need))
+        let found = self.scratch.need_to_release(&self.candidate.author, id)?;
+        Ok(self.enter(id, found))
     }
 
     pub(super) fn entrust(&mut self, context: ContextRef, rights: u8) -> Result<(Need, ContextId), Rejected> {
         ContextRight::of_bits(rights).ok_or(Rejected::UnknownRights(rights))?;
         let id = self.context(context)?;
-        Ok((self.scratch.need_to_entrust(&self.candidate.author, id)?, id))
+        let found = self.scratch.need_to_entrust(&self.candidate.author, id)?;
+        Ok((self.enter(id, found), id))
     }
 
-    /// Where a need is as low as a right in the context makes it, the op came through that door, and rests on what
-    /// opened it.
-    fn by_right(&mut self, context: ContextId, right: ContextRight, need: Need) -> Need {
+    /// What is needed of the author. Where it comes by what it has in the context, and not by its standing alone, the op
+    /// came through that door.
+    fn enter(&mut self, context: ContextId, (need, by): (Need, By)) -> Need {
         let author = self.candidate.author;
         let Some(row) = self.scratch.context(&context) else { return need };
-        if need != Need::level(Level::Member)
-            || !row.has_right(&author, right)
-            || (row.is_creator(&author) && right == ContextRight::Manage)
-        {
+        let opened: Vec<Ix> = match by {
+            By::Standing => return need,
+            By::Creator => vec![row.ix],
+            By::Right(right) => row.rights.get(&(author, right)).into_iter().flat_map(|slot| slot.ops()).collect(),
+        };
+        // What the op gave itself with an earlier action stands and falls with it.
+        if opened.contains(&self.graph.next()) {
             return need;
         }
-        let opened: Vec<Ix> = row.rights.get(&(author, right)).into_iter().flat_map(|slot| slot.ops()).collect();
-        for op in opened {
-            self.rest_on(op);
-            if op != self.graph.next() {
-                self.effects.enters.push((Door::Right(context, author, right), op));
-            }
+        if let By::Right(right) = by {
+            self.effects.enters.push((Door::Right(context, author, right), opened.clone()));
         }
+        self.effects.enters.push((Door::Places(author), opened));
         need
     }
 

@@ -8,7 +8,6 @@ use crate::capability::{Capabilities, Capability};
 use crate::fold::effects::{Door, Effects};
 use crate::fold::graph::Ix;
 use crate::fold::place::OpGraph;
-use crate::fold::roster::Seat;
 use crate::fold::state::{GroupState, Invitation};
 use crate::fold::view::View;
 use crate::id::{GroupId, InvitationId};
@@ -108,7 +107,7 @@ impl Admission<'_> {
         self.scratch.meets(&author, Need::level(Level::Manager))?;
         self.present(member)?;
         self.scratch.outranks(&author, &member)?;
-        self.change(member, None)?;
+        self.end(member)?;
         Ok(Need::level(Level::Manager))
     }
 
@@ -155,6 +154,11 @@ impl Admission<'_> {
         Ok(())
     }
 
+    fn end(&mut self, member: PublicKey) -> Result<(), Rejected> {
+        self.effects.closes.push(Door::Places(member));
+        self.change(member, None)
+    }
+
     fn leave(&mut self, action: &Action) -> Result<Need, Rejected> {
         self.alone(action)?;
         let author = self.candidate.author;
@@ -162,7 +166,7 @@ impl Admission<'_> {
             return Err(Rejected::OwnerCannotLeave);
         }
         self.effects.is_leave = true;
-        self.change(author, None)?;
+        self.end(author)?;
         Ok(Need::MEMBERSHIP)
     }
 
@@ -203,19 +207,19 @@ impl Admission<'_> {
         self.scratch.meets(&invitation.inviter, inviting)?;
         self.effects.relies.push((invitation.inviter, inviting));
         self.effects.rests_on.push(invitation.ix);
-        self.effects.enters.push((Door::Invitation(id), invitation.ix));
+        self.effects.enters.push((Door::Invitation(id), vec![invitation.ix]));
         self.effects.claims = Some((id, invitation.uses));
         self.change(claim.joiner, Some(invitation.standing))?;
         Ok(Need::MEMBERSHIP)
     }
 
-    /// Whether somebody else removed the joiner, and not before the invitation was made.
+    /// Whether somebody else ever removed the joiner here, and not before the invitation was made.
     fn predates_removal(&self, invitation: &Invitation, joiner: &PublicKey) -> bool {
-        let seat = self.view.state.roster.seat(joiner);
-        seat.into_iter().flat_map(Seat::decided_by).any(|op| {
+        let is_live = |op: Ix| self.graph.is_within(op, &self.view.heads) && !self.view.dead.contains(&op);
+        self.graph.seats_of(joiner).any(|op| {
             let effects = &self.graph.node(op).effects;
             let removes = !effects.is_leave && effects.gives(joiner).is_none();
-            removes && !self.graph.is_past(op, invitation.ix)
+            removes && !self.graph.is_past(op, invitation.ix) && is_live(op)
         })
     }
 
@@ -230,7 +234,8 @@ impl Admission<'_> {
         self.present(to)?;
         self.effects.transfers = true;
         self.change(to, Some(Standing::OWNER))?;
-        self.change(author, Some(Standing::new(Role::Admin, Capabilities::ALL)))?;
+        // An admin has every capability; what it keeps, should it be made less, is what any member is offered.
+        self.change(author, Some(Standing::new(Role::Admin, Capabilities::DEFAULT)))?;
         Ok(need)
     }
 
