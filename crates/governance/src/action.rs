@@ -1,5 +1,5 @@
-//! Actions: what a governance op does. The tags are final; a build that does not know the meaning of one still
-//! reads it, and refuses to admit it by name.
+//! Actions: what a governance op does. The tags are final; an op with one that a build does not know does not decode there,
+//! and is refused.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 

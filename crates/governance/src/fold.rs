@@ -8,7 +8,7 @@
 //! more than the largest height of the parents, genesis 0. A *standing* is a role with capability bits; its *level* is owner,
 //! admin, manager (a member that may manage members), member or readonly, or there is none. A *revocation* is an op
 //! that sets somebody's standing (adding and promoting included: a standing that is set is also a bound) or closes a
-//! *door*: an invitation, or a right of a member in a context. An op *needs* a level and capabilities of its author; a
+//! *door*: an invitation, a right of a member in a context, or all that a member has in contexts by its row. An op *needs* a level and capabilities of its author; a
 //! claim of an invitation also needs of the inviter what inviting takes.
 //!
 //! # Rules
@@ -19,11 +19,11 @@
 //!    generation is the number of the group's ancestors, depth counts the grants from genesis. Smaller outranks.
 //! 2. *Admit*, once and for good: in the fold of the op's own past its author has what the op needs; whoever it
 //!    changes or removes is outranked by the author; a leave is not the owner's; an invitation is open, unexpired,
-//!    not used up, and not older than the joiner's removal. All actions of an op, or none. An op that is not admitted
+//!    not used up, and not older than any removal of the joiner. All actions of an op, or none. An op that is not admitted
 //!    is never part of the set, nor is what names it as a parent. The author's rank there is remembered.
 //! 3. *Support.* An op is supported by a set of live ops if everybody whom it relies on has what it needs of them in
-//!    the fold of that set, the ops that it rests on (the registration of its context, its invitation, the grant of a
-//!    right) are live, and no live op after the opening of a door that it came through closes that door.
+//!    the fold of that set, the ops that it rests on (the registration of its context, its invitation, the policy of
+//!    admissions) are live, and each door that it came through was opened by a live op that no live op after or beside closes.
 //!    The condition of its target plays no part.
 //! 4. *Dead* is what is void, or not supported by the live part of its past; decided by (height, id).
 //! 5. *Strong removal.* Revocations are gone through by (rank of author, height, id). One that is void, excluded or
@@ -47,7 +47,7 @@
 //!    itself takes precedence over all this. [`ancestry`] is this rule.
 //!
 //! Some consequences: of a mutual removal the stronger stands; what a removed member does beside its removal falls,
-//! and what rests only on that; to bring somebody back, come after the removal; nobody undoes a leave; the owner
+//! and what rests only on that; to bring somebody back, come after the removal; no removal undoes a leave; the owner
 //! always remains, so that no group is orphaned. Equivocation is concurrency. Each hard case is worked out in
 //! `docs/protocol/governance.md`.
 //!
@@ -159,7 +159,8 @@ impl Governance {
     /// [`Governance::missing`].
     ///
     /// # Errors
-    /// The rule that the op breaks. The verdict depends on the op and its past alone, so it is everybody's.
+    /// The rule that the op breaks. The verdict depends on the op and its past alone, so it is everybody's, where the past is held:
+    /// see [`Rejected::is_for_good`].
     pub fn apply(&mut self, entry: &Verified) -> Result<Applied, Rejected> {
         if self.graph.find(&entry.id()).is_some() {
             return Ok(Applied { is_duplicate: true, ..Applied::default() });

@@ -30,7 +30,7 @@ id_type! {
 }
 
 id_type! {
-    /// An epoch key: its hash.
+    /// An epoch key: the hash of the random bytes of its domain and of the key.
     KeyId
 }
 

@@ -32,7 +32,7 @@ pub enum Rejected {
     /// The op is of another group's log.
     #[error("the op is for another group: {0}")]
     AnotherGroup(GroupId),
-    /// The op rests on one that was refused.
+    /// The op rests on one that was refused, or is not held.
     #[error("the op's parent {0} is not admitted here")]
     ParentNotAdmitted(EntryId),
     /// The author's op before this one is not in its past.
