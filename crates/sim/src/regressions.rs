@@ -78,6 +78,11 @@ pub const DEEP_SEEDS: &[(u64, &str)] = &[
         7_325_442,
         "who goes by several keys in one tree was not told that the row above, which it would inherit, had ended",
     ),
+    (
+        8_324_870,
+        "whose claim fell with a row, below which what its countersigner inherited had ended too, was not shown the latter",
+    ),
+    (9_306_368, "who was removed was not shown that a removal above had seen what let its remover in"),
     (7_322_580, "who had been let in again by somebody that left since was said to be known to be out"),
     (7_319_290, "the key of a subgroup, opened with one that a liar had given away, was taken for a leak"),
     (7_300_510, "a subgroup that only its liar of a founder and a removed member had was said to have to be followed"),

@@ -49,7 +49,16 @@ impl Governance {
     fn shown_to(&self, member: &PublicKey) -> Causes {
         let mut causes = self.undone(member);
         causes.own.extend(self.state().people.get(member).into_iter().flat_map(|person| person.ended.ops()));
-        self.uphold(&mut causes, 0, &mut BTreeSet::new());
+        let mut looked_at = BTreeSet::new();
+        self.uphold(&mut causes, 0, &mut looked_at);
+        // From nearer to further up: what upholds an op above may be yet further up.
+        for (up, above) in self.ancestors().enumerate() {
+            let own = causes.above.iter().filter(|(level, _)| *level == up).map(|(_, op)| *op).collect();
+            let mut more = Causes { own, above: BTreeSet::new() };
+            above.uphold(&mut more, 1 + up, &mut looked_at);
+            causes.above.extend(more.own.into_iter().map(|op| (up, op)));
+            causes.above.extend(more.above.into_iter().map(|(further, op)| (up + 1 + further, op)));
+        }
         if let Some(parent) = &self.parent {
             let more = parent.shown_to(member);
             causes.above.extend(more.own.into_iter().map(|op| (0, op)));
@@ -60,8 +69,8 @@ impl Governance {
 
     /// Adds what those of `causes` that are of this log do not fall for: the live ops because of which others, that would
     /// void them or come before them, are dead; and what these do not fall for. Of the ancestors' logs that is what
-    /// upholds the rows of those whose authority they rely on; and of this one what an op above, that took such a row,
-    /// names as seen. `at` is how far above the group it began with this one is; rows that are `looked_at`, by such numbers
+    /// upholds the rows of those whose authority they, and what they stand on, rely on; and of this one what an op above, that
+    /// took such a row, names as seen. `at` is how far above the group it began with this one is; rows that are `looked_at`, by such numbers
     /// and members, are passed over.
     fn uphold(&self, causes: &mut Causes, at: usize, looked_at: &mut BTreeSet<(usize, PublicKey)>) {
         let mut open: Vec<Ix> = causes.own.iter().copied().collect();
@@ -72,10 +81,11 @@ impl Governance {
             causes.above.extend(more.above);
             open.extend(more.own.into_iter().filter(|&op| causes.own.insert(op)));
         }
+        let bearing = self.bearing(&causes.own);
         let relies = |op: Ix| self.graph.node(op).effects.relies.iter().filter(|(_, need)| !need.is_direct);
         let inheriting: BTreeSet<PublicKey> =
-            causes.own.iter().flat_map(|&op| relies(op)).map(|(member, _)| *member).collect();
-        let sparing: Vec<Ix> = causes.own.iter().flat_map(|&op| self.spared_by(op, &inheriting)).collect();
+            bearing.iter().flat_map(|&op| relies(op)).map(|(member, _)| *member).collect();
+        let sparing: Vec<Ix> = bearing.iter().flat_map(|&op| self.spared_by(op, &inheriting)).collect();
         causes.own.extend(sparing);
         for (up, above) in self.ancestors().enumerate() {
             for member in &inheriting {
@@ -87,6 +97,22 @@ impl Governance {
                 causes.above.extend(more.above.into_iter().map(|(further, op)| (up + 1 + further, op)));
             }
         }
+    }
+
+    /// Some ops of this log, the live ones that gave whom they rely on a row, what they rest on and came through, and so on: an
+    /// op above that takes from the author of one of these takes from all that stand on it.
+    fn bearing(&self, ops: &BTreeSet<Ix>) -> BTreeSet<Ix> {
+        let mut found = ops.clone();
+        let mut open: Vec<Ix> = ops.iter().copied().collect();
+        while let Some(op) = open.pop() {
+            let effects = &self.graph.node(op).effects;
+            let rows = effects.relies.iter().flat_map(|(member, _)| self.graph.seats_of(member));
+            let opened = effects.enters.iter().flat_map(|(_, opened)| opened.iter().copied());
+            let under = rows.chain(opened).chain(effects.rests_on.iter().copied());
+            let is_live = |under: &Ix| self.graph.is_past(*under, op) && !self.now.dead.contains(under);
+            open.extend(under.filter(is_live).filter(|&under| found.insert(under)));
+        }
+        found
     }
 
     /// Heads of this log after an op that live ops of the ancestors, about some members, name as seen: an op that is before
@@ -171,19 +197,27 @@ impl Governance {
         while let Some(op) = open.pop() {
             if let Some(&revocation) = self.now.void.get(&op) {
                 causes.own.insert(revocation);
+                // Where it ended a row, it left nothing because nothing more is inherited.
+                let ends = &self.graph.node(revocation).effects.changes;
+                let ended = |member: &PublicKey| ends.contains(&(*member, None));
+                causes.above.extend(self.ended_above(op, &ended));
                 continue;
             }
             // Others came first, or its support fell: above, or with something in its past.
             causes.own.extend(self.graph.rivals_before(op).filter(|rival| !is_dead(rival)));
-            causes.above.extend(self.ended_above(op));
+            let is_rowless = |member: &PublicKey| {
+                self.graph.standing_before(member, op, &|other| self.now.dead.contains(&other)).is_none()
+            };
+            causes.above.extend(self.ended_above(op, &is_rowless));
             let below = self.now.dead.iter().copied().filter(|&other| self.graph.is_past(other, op));
             open.extend(below.filter(|&other| seen.insert(other)));
         }
         causes
     }
 
-    /// The ops of ancestors that ended what an op relied on and its author, or whoever stands behind it, inherited.
-    fn ended_above(&self, op: Ix) -> Vec<(usize, Ix)> {
+    /// The ops of ancestors that ended what an op relied on and its author, or whoever stands behind it, inherited: of those of
+    /// them who have `only` that.
+    fn ended_above(&self, op: Ix, only: &dyn Fn(&PublicKey) -> bool) -> Vec<(usize, Ix)> {
         let node = self.graph.node(op);
         let is_before = |named: &[EntryId]| {
             let held = named.iter().filter_map(|head| self.graph.find(head));
@@ -191,10 +225,7 @@ impl Governance {
                 .any(|head| head == op || self.graph.is_past(op, head))
         };
         let vantage = Vantage { above: &node.above, is_before: &is_before, leaves_count: false };
-        let inherits = |member: &PublicKey| {
-            self.graph.standing_before(member, op, &|other| self.now.dead.contains(&other)).is_none()
-        };
-        let inherited = node.effects.relies.iter().filter(|(member, need)| !need.is_direct && inherits(member));
+        let inherited = node.effects.relies.iter().filter(|(member, need)| !need.is_direct && only(member));
         let held = inherited.map(|(member, need)| {
             self.now.state.ancestry.held(member, &|standing| standing.satisfies(*need), &vantage)
         });

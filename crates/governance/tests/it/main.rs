@@ -5,6 +5,7 @@ mod above;
 mod attacks;
 mod contexts;
 mod cuts;
+mod endings;
 mod epochs;
 mod forest;
 mod golden;
