@@ -31,7 +31,7 @@ impl GroupState {
             listing.row(b'p', policy);
         }
         for row in self.members() {
-            listing.member(&row);
+            listing.member(&row, self.own_name(&row.member));
         }
         for invitation in self.invitations() {
             listing.invitation(invitation);
@@ -57,10 +57,10 @@ impl Listing {
         self.0.update(&bytes);
     }
 
-    fn member(&mut self, row: &MemberRow) {
+    fn member(&mut self, row: &MemberRow, name: &str) {
         let rank = (row.rank.generation, row.rank.depth, row.rank.height, row.rank.id);
         self.row(b'm', &(row.member, row.role, row.capabilities, rank));
-        self.row(b'k', &(row.sealing_key, &row.peer, &row.alias));
+        self.row(b'k', &(row.sealing_key, &row.peer, name));
     }
 
     fn invitation(&mut self, row: &Invitation) {

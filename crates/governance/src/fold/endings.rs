@@ -161,6 +161,12 @@ impl Governance {
         dead.filter(|&threat| takes(threat)).chain(rivals).collect()
     }
 
+    /// Whether somebody was ever let in, here or above, by an op that is dead by now too.
+    #[must_use]
+    pub fn was_let_in(&self, member: &PublicKey) -> bool {
+        std::iter::once(self).chain(self.ancestors()).any(|of| of.graph.seats_of(member).next().is_some())
+    }
+
     /// Whether somebody is no member although nobody ended its membership, here or above: whoever let it in had no right to,
     /// as has come out since.
     #[must_use]

@@ -245,8 +245,20 @@ impl GroupState {
             rank: self.roster.rank(member)?.clone(),
             sealing_key,
             peer,
-            alias: person.and_then(|person| person.alias.strongest()).cloned().unwrap_or_default(),
+            alias: self.name_of(member).to_owned(),
         })
+    }
+
+    /// The name of a member, or else what it is named in the nearest ancestor that names it; empty if none does.
+    fn name_of(&self, member: &PublicKey) -> &str {
+        let named = std::iter::successors(Some(self), |state| state.parent()).map(|state| state.own_name(member));
+        named.into_iter().find(|name| !name.is_empty()).unwrap_or_default()
+    }
+
+    /// The name that a member was given in this group, empty if none.
+    pub(crate) fn own_name(&self, member: &PublicKey) -> &str {
+        let given = self.people.get(member).and_then(|person| person.alias.strongest());
+        given.map(String::as_str).unwrap_or_default()
     }
 
     /// The sealing key and the node of somebody who is, or was, a member.
@@ -272,13 +284,12 @@ impl GroupState {
     fn inherited(&self, member: &PublicKey) -> Option<MemberRow> {
         let row = self.parent()?.member(member)?;
         let standing = self.standing(member)?;
-        let own_name = self.people.get(member).and_then(|person| person.alias.strongest()).cloned();
         Some(MemberRow {
             role: standing.role,
             capabilities: standing.effective(),
             level: standing.level(),
             rank: self.rank(member)?,
-            alias: own_name.unwrap_or(row.alias),
+            alias: self.name_of(member).to_owned(),
             ..row
         })
     }

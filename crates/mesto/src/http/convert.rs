@@ -40,7 +40,7 @@ pub(super) fn policy_of(policy: Policy) -> command::Policy {
     }
 }
 
-fn capabilities(held: Capabilities) -> Vec<String> {
+pub(super) fn capabilities(held: Capabilities) -> Vec<String> {
     Capability::ALL
         .into_iter()
         .filter(|capability| held.has(*capability))

@@ -7,13 +7,12 @@ use mesto_api::group::{
     Acted, AddMember, Card, CreateGroup, Group, GroupCreated, Invitation, Member, SetAlias, SetCapabilities, SetGroup,
     SetRole, Why,
 };
-use mesto_governance::Role;
 use mesto_node::command::{Command, CommandError, ContextAct, GroupAct, Noun, Reply, Selector, Settings};
 
 use super::auth::permission::Right::{ContextManage, ContextRead, GroupManage, GroupRead};
 use super::body::{self, Json};
 use super::gate::Need::{Context as In, Right};
-use super::groups::{capabilities, invalid};
+use super::groups::{capabilities, invalid, offered};
 use super::refusal::Refusal;
 use super::routes::Verb::{Delete, Get, Patch, Post, Put};
 use super::routes::{Routes, data, list};
@@ -223,11 +222,8 @@ async fn add_member(
     Path(group): Path<String>,
     Json(request): Json<AddMember>,
 ) -> Result<Response, Refusal> {
-    let act = GroupAct::AddMember {
-        who: request.member,
-        role: request.role.as_deref().map_or(Ok(Role::Member), str::parse).map_err(invalid)?,
-        capabilities: request.capabilities.as_deref().map(capabilities).transpose()?,
-    };
+    let (role, capabilities) = offered(request.role.as_deref(), request.capabilities.as_deref())?;
+    let act = GroupAct::AddMember { who: request.member, role, capabilities };
     decide_about(&shared, group, act).await
 }
 

@@ -108,10 +108,11 @@ pub(super) async fn invite(
     Path(group): Path<String>,
     Json(request): Json<Invite>,
 ) -> Result<Response, Refusal> {
+    let (role, capabilities) = offered(request.role.as_deref(), request.capabilities.as_deref())?;
     let command = Command::Invite {
         group: Selector(group),
-        role: request.role.as_deref().map_or(Ok(Role::Member), str::parse).map_err(invalid)?,
-        capabilities: request.capabilities.as_deref().map(capabilities).transpose()?,
+        role,
+        capabilities,
         expires_ms: request.expires_ms.unwrap_or(EXPIRES_MS_DEFAULT),
         uses: request.uses.unwrap_or(1),
     };
@@ -127,6 +128,21 @@ pub(super) async fn invite(
 
 pub(super) fn capabilities(names: &[String]) -> Result<Capabilities, Refusal> {
     names.iter().try_fold(Capabilities::NONE, |held, name| Ok(held.with(name.parse::<Capability>().map_err(invalid)?)))
+}
+
+/// The role and the capabilities that somebody is let in with; a reader is given none that would wait for it to become more.
+pub(super) fn offered(role: Option<&str>, names: Option<&[String]>) -> Result<(Role, Option<Capabilities>), Refusal> {
+    let role = role.map_or(Ok(Role::Member), str::parse).map_err(invalid)?;
+    let given = names.map(capabilities).transpose()?;
+    let beyond = given.unwrap_or_default().difference(Capabilities::DEFAULT);
+    if role == Role::ReadOnly && !beyond.is_empty() {
+        return Err(invalid(format!(
+            "a reader has no capability but {}: leave out {}, or give the role member",
+            Capability::JoinOpenContexts.name(),
+            super::convert::capabilities(beyond).join(", ")
+        )));
+    }
+    Ok((role, given))
 }
 
 pub(super) fn invalid(error: impl std::fmt::Display) -> Refusal {

@@ -1,6 +1,8 @@
 //! What is heard on topics.
 
-use mesto_governance::GroupId;
+use std::sync::Arc;
+
+use mesto_governance::{Governance, GroupId};
 use mesto_oplog::{LogId, Verified};
 use mesto_sync::{Ephemeral, Heartbeat, Peer};
 
@@ -8,6 +10,7 @@ use super::pulls::Heard;
 use super::{LogOwner, Node, Turn};
 use crate::context::Heard as SayingHeard;
 use crate::flow::Flow;
+use crate::group::Group;
 use crate::step::{Effect, GossipToken, Verdict};
 use crate::verify::CheckedGossip;
 
@@ -58,6 +61,9 @@ impl Node {
         if message.log != log {
             return Verdict::Reject;
         }
+        if self.is_out_of(&log) {
+            return Verdict::Ignore;
+        }
         match self.with_context(turn, &id, |context, work| context.hear(work, message)) {
             Some(SayingHeard::Told) => Verdict::Accept,
             Some(SayingHeard::Forged) => Verdict::Reject,
@@ -69,6 +75,25 @@ impl Node {
             }
             Some(SayingHeard::Dropped) | None => Verdict::Ignore,
         }
+    }
+
+    /// Whether what is told on a topic is not for us: of a context that we may not hear of, or of a group that we were in. Others
+    /// may not know yet that we know, and a topic has no door; once we are let in again, members tell us what we missed.
+    fn is_out_of(&self, log: &LogId) -> bool {
+        match self.logs.get(log) {
+            Some(LogOwner::Group(id)) => self.was_let_out(id),
+            Some(LogOwner::Context(_)) => self.is_shut_out(log),
+            None => false,
+        }
+    }
+
+    /// Whether we were a member of a group, and are none now, nor in any group below, nor about to join.
+    fn was_let_out(&self, id: &GroupId) -> bool {
+        let Some(group) = self.groups.get(id) else { return false };
+        let was_in = |governance: &Arc<Governance>| governance.was_let_in(&group.member.public());
+        let is_joining = self.joins.get(id).is_some_and(|join| !join.caught_up && join.refused.is_none());
+        let is_in = |below: &GroupId| self.groups.get(below).is_some_and(Group::we_are_member);
+        group.governance.as_ref().is_some_and(was_in) && !is_joining && !self.subtree(id).iter().any(is_in)
     }
 
     /// Someone whom we do not know speaks on a topic: maybe we are the one who lags.
@@ -101,6 +126,9 @@ impl Node {
     fn entries_heard(&mut self, turn: &mut Turn<'_>, log: LogId, from: Peer, entries: Vec<Verified>) -> Verdict {
         if entries.iter().any(|entry| entry.log() != log) {
             return Verdict::Reject;
+        }
+        if self.is_out_of(&log) {
+            return Verdict::Ignore;
         }
         let verdict = match self.logs.get(&log).copied() {
             Some(LogOwner::Group(id)) => {

@@ -12,8 +12,10 @@ use crate::group::Group;
 impl Node {
     /// The group that a selector names.
     pub(crate) fn group(&self, selector: &Selector) -> Result<&Group, CommandError> {
-        let named = self.groups.values().map(|group| (group.id, group.state().map(GroupState::name)));
-        let id = find(Noun::Group, selector, named)?;
+        let named = |groups: Vec<&Group>| {
+            find(Noun::Group, selector, groups.into_iter().map(|group| (group.id, group.state().map(GroupState::name))))
+        };
+        let id = or_among_all(named(self.live_groups().collect()), || named(self.groups.values().collect()))?;
         self.groups.get(&id).ok_or_else(|| unknown(Noun::Group, &selector.0))
     }
 
@@ -28,8 +30,17 @@ impl Node {
 
     /// The context that a selector names, joined or not.
     pub(crate) fn context_id(&self, selector: &Selector) -> Result<ContextId, CommandError> {
-        let known = self.groups.values().filter_map(Group::state).flat_map(GroupState::contexts);
-        find(Noun::Context, selector, known.map(|row| (row.id, Some(row.name()))))
+        let named = |groups: Vec<&Group>| {
+            let known = groups.into_iter().filter_map(Group::state).flat_map(GroupState::contexts);
+            find(Noun::Context, selector, known.map(|row| (row.id, Some(row.name()))))
+        };
+        or_among_all(named(self.live_groups().collect()), || named(self.groups.values().collect()))
+    }
+
+    /// The groups that we are in and that have not ended: what these and their contexts are named is meant before what others
+    /// were.
+    fn live_groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.values().filter(|group| group.we_are_member() && !group.is_over())
     }
 
     /// The context that a selector names, if we joined it.
@@ -63,6 +74,14 @@ impl Node {
 pub(crate) fn member(state: &GroupState, selector: &Selector) -> Result<PublicKey, CommandError> {
     let rows = state.everybody();
     find(Noun::Member, selector, rows.iter().map(|row| (row.member, Some(row.alias.as_str()))))
+}
+
+/// What was found among what is live, or else among all.
+fn or_among_all<T>(
+    found: Result<T, CommandError>,
+    all: impl FnOnce() -> Result<T, CommandError>,
+) -> Result<T, CommandError> {
+    if let Err(CommandError::Unknown { .. }) = found { all() } else { found }
 }
 
 /// Numbers in a version compare as numbers.
