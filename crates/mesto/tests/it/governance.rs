@@ -197,6 +197,30 @@ fn f18_leaving_is_everybodys_own_decision_but_not_the_owners() {
     anna.cli(&["group", "rm", &shared.group]).ok();
     assert_eq!(anna.cli(&["group", "show", &shared.group]).ok()["deleted"], true);
     anna.cli(&["call", &shared.context, "set", "key=k", "value=v"]).fails(4, "Forbidden");
+    // The names are free again.
+    for node in [&anna, &boris] {
+        let next = begin(node);
+        assert_ne!(next.group, shared.group);
+        assert_eq!(node.cli(&["group", "show", "friends"]).ok()["groupId"], next.group.as_str());
+        node.cli(&["call", "board", "set", "key=k", "value=v"]).ok();
+        assert_eq!(get(node, &next.context, "k"), "v");
+    }
+}
+
+#[test]
+fn f16_a_reader_is_given_no_capability_that_would_wait_for_it_to_become_more() {
+    let stage = Stage::of(2);
+    let (anna, boris) = (stage.start("anna"), stage.start("boris"));
+    let shared = begin(&anna);
+    let card = text(&boris.cli(&["whoami", "--new"]).ok(), "card");
+    for caps in ["manage-members", "join-open-contexts,create-contexts"] {
+        let invite = ["invite", &shared.group, "--role", "readonly", "--caps", caps];
+        anna.cli(&invite).fails(2, "InvalidArgument");
+        anna.cli(&["member", "add", &shared.group, &card, "--role", "readonly", "--caps", caps])
+            .fails(2, "InvalidArgument");
+    }
+    anna.cli(&["invite", &shared.group, "--role", "readonly", "--caps", "join-open-contexts"]).ok();
+    anna.cli(&["member", "add", &shared.group, &card, "--role", "readonly"]).ok();
 }
 
 #[test]

@@ -175,6 +175,39 @@ fn f18_an_old_home_folder_of_a_removed_member_gains_nothing() {
 }
 
 #[test]
+fn f18_who_is_out_and_knows_it_keeps_nothing_of_what_is_said_after() {
+    let stage = Stage::of(3);
+    let (anna, boris, clara, shared) = three(&stage);
+    let Shared { group, context } = &shared;
+    let of_boris = me(&boris, group);
+    anna.cli(&["member", "rm", group, &of_boris]).ok();
+    for node in [&anna, &boris, &clara] {
+        becomes(node, group, &of_boris, None);
+    }
+    let held = |node: &Node| {
+        let ops = number(&node.cli(&["group", "show", group]).ok(), "ops");
+        let contexts = node.cli(&["context", "ls", group]).ok();
+        (ops, number(&shown(node, context), "parked"), contexts.as_array().map(Vec::len))
+    };
+    let before = held(&boris);
+    anna.cli(&["group", "settings", group, "--name", "others"]).ok();
+    anna.cli(&["context", "create", group, "--name", "later"]).ok();
+    set(&anna, context, "a", "1");
+    set(&clara, context, "b", "2");
+    equal(&[&anna, &clara], context, 3);
+    // Whatever is said on the topics has been said.
+    thread::sleep(std::time::Duration::from_millis(1_500));
+    assert_eq!(held(&boris), before);
+    // Once it is let in again it is told all of it.
+    anna.cli(&["member", "add", group, &of_boris]).ok();
+    becomes(&boris, group, &of_boris, Some("member"));
+    boris.cli(&["context", "join", context, "--wait"]).ok();
+    set(&boris, context, "c", "3");
+    equal(&[&anna, &boris, &clara], context, 4);
+    assert_eq!(boris.cli(&["group", "show", group]).ok()["name"], "others");
+}
+
+#[test]
 fn a_home_that_was_put_back_from_a_copy_and_wrote_on_can_go_on() {
     let stage = Stage::of(2);
     let (anna, boris) = (stage.start("anna"), stage.start("boris"));

@@ -63,6 +63,11 @@ fn f15_a_subgroup_is_there_for_all_members_of_its_parent() {
     assert!(text(&why, "denied").contains("create-contexts"), "{why}");
     assert_eq!(why["rows"][1]["groupId"], shared.group.as_str());
     boris.cli(&["group", "why", "team", &me(&boris, "team"), "fly"]).fails(2, "InvalidArgument");
+    // With a row of its own it has the name that it has above.
+    anna.cli(&["member", "add", "team", "boris"]).ok();
+    let row = listed(&anna, "team", &me(&boris, "team")).expect("boris is a member");
+    assert_eq!((&row["inherited"], &row["alias"]), (&json!(false), &json!("boris")));
+    anna.cli(&["member", "rm", "team", "boris"]).ok();
 
     boris.cli(&["group", "rm", "team"]).fails(4, "Forbidden");
     anna.cli(&["group", "rm", "team"]).ok();
